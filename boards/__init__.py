@@ -1,0 +1,1 @@
+"""Board profiles (board.toml, one folder a board) and the virtual boards."""

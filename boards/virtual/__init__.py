@@ -1,0 +1,1 @@
+"""Emulated boards and their power supply."""

@@ -1,0 +1,18 @@
+/* relume: runs tiles of a checked blob on an arena. Knows no NVM. */
+#ifndef RELUME_ENGINE_H
+#define RELUME_ENGINE_H
+
+#include "blob.h"
+
+/* Computes one tile. arena: [arena_size + scratch_size] bytes, 4-byte
+ * aligned, scratch behind the tensors. The inputs of the tile must be there
+ * (see SPEC 3). Reads finished bytes, writes only the tile's own output
+ * bytes and the scratch: running it twice is harmless. Cannot fail. */
+void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile);
+
+/* First byte of input tensor `which` (0 or 1) of op that units [unit, units)
+ * still need: need() of SPEC 3. Rises with unit. */
+uint32_t rl_engine_need(const rl_blob *blob, const rl_op *op, int which,
+                        uint32_t unit);
+
+#endif

@@ -1,0 +1,34 @@
+/* relume: what the store needs of a non-volatile memory.
+ *
+ * The functions return RL_OK or RL_E_NVM. A write or erase that returned
+ * RL_OK is durable. A power cut inside a write leaves, byte by byte (FRAM,
+ * file) or bit by bit (flash page), old or new content; inside an erase
+ * anything. Addresses are relative to the NVM's start; the caller stays
+ * inside [0, size). */
+#ifndef RELUME_NVM_H
+#define RELUME_NVM_H
+
+#include <stdint.h>
+
+#include "status.h"
+
+#define RL_NVM_FRAM 1
+#define RL_NVM_FLASH 2
+#define RL_NVM_FILE 3
+
+#define RL_FLASH_PAGE 256u
+#define RL_FLASH_SECTOR 4096u
+
+typedef struct rl_nvm rl_nvm;
+struct rl_nvm {
+    uint8_t  kind;
+    uint32_t size;
+    void    *ctx;
+    rl_status (*read)(rl_nvm *nvm, uint32_t at, void *data, uint32_t n);
+    /* FRAM, file: any range. Flash: one whole aligned page, bits 1 -> 0. */
+    rl_status (*write)(rl_nvm *nvm, uint32_t at, const void *data,
+                       uint32_t n);
+    rl_status (*erase)(rl_nvm *nvm, uint32_t at); /* flash: one sector */
+};
+
+#endif

@@ -1,0 +1,53 @@
+/* relume: the scheduler of one model: input -> segments -> output, with a
+ * commit after each segment, resumed after any power cut (SPEC 3, 4). */
+#ifndef RELUME_SESSION_H
+#define RELUME_SESSION_H
+
+#include "engine.h"
+#include "store.h"
+
+typedef struct {
+    const rl_blob *blob;
+    rl_store      *store;
+    uint8_t       *arena; /* [arena_size + scratch_size], 4-byte aligned */
+    uint32_t      *work;  /* [rl_session_work(blob) / 4] */
+    uint32_t       tile;  /* next tile in SRAM (the record may be behind) */
+    uint8_t        state; /* RL_STATE_* */
+    uint8_t        loaded; /* the arena holds the live bytes */
+    uint64_t     (*cycles)(void *ctx); /* monotonic core cycle count */
+    void          *cycles_ctx;
+} rl_session;
+
+/* Bytes of work memory. */
+uint32_t rl_session_work(const rl_blob *blob);
+
+/* Takes up what the store holds. Fields blob, store (opened), arena, work,
+ * cycles must be set. A running record of this model counts an attempt and is
+ * restored; a record of another model that is running or done is
+ * RL_E_MODEL (clear first). RL_E_NVM_KIND, RL_E_NVM_SIZE, RL_E_DAMAGED. */
+RL_CHECKED rl_status rl_session_open(rl_session *session);
+
+/* Commits the input (size of the input tensor) as inference `id`. Allowed
+ * when empty or idle, or done (the old output is given up). The same id while
+ * running or done is RL_OK and changes nothing. Flash: RL_ERASED = again. */
+RL_CHECKED rl_status rl_session_begin(rl_session *session, uint32_t id,
+                                      const uint8_t *input, uint32_t size);
+
+/* Runs to the next commit: RL_MORE, RL_DONE, RL_ERASED or an error. After
+ * n > 1 attempts at one record the segment is cut into 2^(n-1) parts with a
+ * commit after each; when a single tile failed RL_STUCK_ATTEMPTS times the
+ * state becomes stuck and RL_E_STUCK is returned from then on. */
+#define RL_STUCK_ATTEMPTS 8
+RL_CHECKED rl_status rl_session_step(rl_session *session);
+
+/* The output's bytes in the arena, valid when state is done. */
+RL_CHECKED rl_status rl_session_output(rl_session *session,
+                                       const uint8_t **data, uint32_t *size);
+
+/* The host has the output of inference `id`: done -> idle. Idempotent. */
+RL_CHECKED rl_status rl_session_take(rl_session *session, uint32_t id);
+
+/* Gives up whatever is there: -> idle. */
+RL_CHECKED rl_status rl_session_clear(rl_session *session);
+
+#endif
