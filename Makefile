@@ -1,0 +1,50 @@
+# relume. `make help` lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+JOBS   ?= 2
+SHARD  ?= 1/1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup tools host firmware unix test test-all lint demo board-test clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(VENV)/.stamp ## .venv with relume and all that the tests and the demo need
+$(VENV)/.stamp: pyproject.toml
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "relume: installing the Python packages (TensorFlow is the large one)"
+	@$(VENV)/bin/pip install -q -e '.[convert,emulate,plot,dev,demo]'
+	@touch $@
+
+tools: setup ## cross compiler, cmake and ninja (apt)
+	@$(MAKE) --no-print-directory -C firmware tools
+
+host: setup ## the C engine as a host library and its sanitised test programs
+	@$(MAKE) --no-print-directory -C native_modules/relume
+
+firmware: tools ## UF2 for RPI_PICO: build/firmware/RPI_PICO/firmware.uf2
+	@$(MAKE) --no-print-directory -C firmware rp2
+
+unix: tools ## MicroPython unix port with the relume module
+	@$(MAKE) --no-print-directory -C firmware unix
+
+test: host unix firmware ## the tests of every commit
+	@$(PY) -m pytest
+
+test-all: host unix firmware ## the heavy tests too; SHARD=i/n runs a part
+	@$(PY) -m pytest --heavy --shard $(SHARD)
+
+lint: setup ## ruff and mypy --strict
+	@$(VENV)/bin/ruff check host boards tests
+	@$(VENV)/bin/mypy host/relume boards/virtual
+
+demo: firmware ## train, plan, deploy to the emulated Pico, cut its power, compare every byte
+	@$(VENV)/bin/relume demo --out build/demo
+
+board-test: setup ## the same checks on a real board: make board-test PORT=a0
+	@$(VENV)/bin/relume run build/demo/digits.rlm -p $(or $(PORT),auto) --input build/demo/held_back.npy
+
+clean: ## remove what was built (the downloaded sources stay)
+	@rm -rf build/host build/firmware build/powercut build/fuzz build/demo
