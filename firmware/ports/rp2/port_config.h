@@ -1,0 +1,2 @@
+/* relume: what this port has, for the binding. */
+#define RL_PORT_FRAM 1

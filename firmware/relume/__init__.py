@@ -1,0 +1,148 @@
+"""relume: TFLite models on boards whose power keeps dying.
+
+    import relume
+    session = relume.Session()          # the active model on this board
+    output = session.run(input)         # bytes, int8 as the model has them
+
+`run` takes up an inference that a power cut interrupted, if one is there.
+"""
+
+import _relume
+
+VERSION = "0.1.0"
+
+EMPTY = 0
+RUNNING = 1
+DONE = 2
+IDLE = 3
+STUCK = 4
+
+STATES = ("empty", "running", "done", "idle", "stuck")
+
+
+def models():
+    """What is deployed: a list of dicts name, size, meta_crc, active."""
+    return [
+        {"name": name, "size": size, "meta_crc": meta_crc, "active": active}
+        for name, size, meta_crc, _, _, active in _relume.slots()
+    ]
+
+
+def _deployed(name):
+    """The blob in flash of the model with this name, newest first; None: the active one."""
+    best = -1
+    best_seq = -1
+    for index, slot in enumerate(_relume.slots()):
+        wanted = slot[5] if name is None else slot[0] == name
+        if wanted and slot[4] > best_seq:
+            best = index
+            best_seq = slot[4]
+    return _relume.slot_blob(best) if best >= 0 else None
+
+
+def _from_file(path):
+    """A blob from the filesystem, checked whole. It takes its size in RAM."""
+    with open(path, "rb") as file:
+        blob = file.read()
+    _relume.check(blob)
+    return blob
+
+
+def load(model=None):
+    """The blob of a model: its name in a slot, a path, a buffer, or None for the active one."""
+    if model is None:
+        blob = _deployed(None)
+        if blob is None:
+            raise ValueError("no model is deployed: relume deploy NET.rlm")
+        return blob
+    if not isinstance(model, str):
+        _relume.check(model)
+        return model
+    blob = _deployed(model)
+    if blob is not None:
+        return blob
+    try:
+        return _from_file(model)
+    except OSError:
+        raise ValueError("no model or file named " + model)
+
+
+class Session:
+    """One model over this board's NVM.
+
+    model: see load(). nvm: an object of _relume (FRAM, Flash, File), by default what the model
+    was planned for. The NVM is opened, and what it holds taken up, at once; OSError if no chip
+    answers or it holds the unfinished inference of another model (clear() gives that up).
+    """
+
+    def __init__(self, model=None, nvm=None, base=0, size=-1):
+        blob = load(model)
+        self.info = _relume.info(blob)
+        if nvm is None:
+            from .board import open_nvm
+
+            nvm = open_nvm(self.info["nvm_kind"])
+        self.core = _relume.Session(blob, nvm, base, size)
+        self.refused = None
+        try:
+            self.core.open()
+        except OSError as error:
+            if error.code != -16:
+                raise
+            self.refused = error
+
+    def begin(self, id, input):
+        """Commits the input as inference `id`; from here on no power cut loses it."""
+        if self.refused:
+            raise self.refused
+        while self.core.begin(id, input) == _relume.ERASED:
+            pass
+
+    def step(self):
+        """Runs to the next commit: _relume.MORE, DONE or ERASED (made room in flash)."""
+        return self.core.step()
+
+    def run(self, input=None, id=None):
+        """The output's bytes. Goes on with a pending inference; else starts one on `input`."""
+        core = self.core
+        if self.refused:
+            raise self.refused
+        if core.state != RUNNING:
+            if input is None:
+                raise ValueError("no inference is pending: run(input)")
+            self.begin(core.inference + 1 & 0xFFFFFFFF if id is None else id, input)
+        while core.step() != _relume.DONE:
+            pass
+        return core.output()
+
+    def take(self):
+        """Says that the output is safe elsewhere: done -> idle."""
+        self.core.take(self.core.inference)
+
+    def clear(self):
+        """Gives up whatever is there, an inference of another model too."""
+        while self.core.clear() == _relume.ERASED:
+            pass
+        self.refused = None
+
+    @property
+    def state(self):
+        return self.core.state
+
+    @property
+    def output(self):
+        return self.core.output()
+
+    @property
+    def stats(self):
+        """Figures of the newest record: inference, cycles, commits, nvm_bytes, brownouts."""
+        core = self.core
+        return {
+            "inference": core.inference,
+            "tile": core.tile,
+            "tiles": core.tiles,
+            "cycles": core.cycles,
+            "commits": core.commits,
+            "nvm_bytes": core.nvm_bytes,
+            "brownouts": core.brownouts,
+        }

@@ -1,0 +1,39 @@
+"""Opens the NVM of the board that this runs on. Pins and regions come from board.toml, through
+the firmware: nothing about a board stands here."""
+
+import _relume
+
+FRAM = 1
+FLASH = 2
+FILE = 3
+
+FILE_SIZE = 262144
+
+
+def _file():
+    """The unix port's NVM: the file RELUME_NVM, else relume_nvm.bin in the current folder."""
+    import os
+
+    return _relume.File(os.getenv("RELUME_NVM") or "relume_nvm.bin", FILE_SIZE)
+
+
+def open_nvm(kind):
+    """The NVM of a kind; OSError with one clear line when it does not answer."""
+    if kind == FLASH:
+        return _relume.Flash()
+    if hasattr(_relume, "File"):
+        return _file()
+    if kind == FILE:
+        raise OSError("the model is planned for a file, this board has none: plan it again")
+    try:
+        return _relume.FRAM()
+    except _relume.BoardError:
+        raise OSError("no FRAM answers: check its wiring, or plan the model for flash")
+
+
+def nvm_size(kind):
+    """Bytes of the NVM that a model of this kind would use, 0 if it does not answer."""
+    try:
+        return open_nvm(kind).size
+    except OSError:
+        return 0

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Installs the cross compiler, cmake and ninja where apt can, else says what
+# is missing.
+set -eu
+
+missing=
+for pair in arm-none-eabi-gcc:gcc-arm-none-eabi cmake:cmake ninja:ninja-build
+do
+    command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
+done
+# The compiler without its C library cannot build.
+if ! echo '#include <stdlib.h>' |
+    arm-none-eabi-gcc -E - >/dev/null 2>&1; then
+    missing="$missing libnewlib-arm-none-eabi"
+fi
+test -n "$missing" || exit 0
+
+if ! command -v apt-get >/dev/null || test "$(id -u)" != 0; then
+    echo "firmware: please install:$missing" >&2
+    echo "firmware: on Debian: sudo apt-get install$missing" >&2
+    exit 1
+fi
+echo "firmware: installing$missing"
+apt-get -qq update
+# shellcheck disable=SC2086 # a list of packages
+DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+    --no-install-recommends $missing >/dev/null

@@ -1,0 +1,101 @@
+"""Writes what a firmware build needs of a board's board.toml.
+
+The region table and the pins stand in board.toml only; relume_regions.h carries them to the
+board files and the port, relume_regions.ld to the linker.
+
+Usage: regions.py board.toml DIRECTORY
+"""
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+SECTOR = 4096
+NAMES = ("firmware", "blobs", "store", "filesystem")
+
+
+def fail(path: Path, text: str) -> None:
+    """Ends with one line that names the file."""
+    sys.exit(f"{path}: {text}")
+
+
+def check_regions(path: Path, board: dict[str, Any]) -> None:
+    """The four regions, in order, whole sectors, without overlap, inside the flash."""
+    regions = board["region"]
+    if tuple(region["name"] for region in regions) != NAMES:
+        fail(path, f"regions must be {', '.join(NAMES)}, in this order")
+    end = 0
+    for region in regions:
+        name, offset, size = region["name"], region["offset"], region["size"]
+        if offset % SECTOR or size % SECTOR or size <= 0:
+            fail(path, f"region {name}: offset and size must be multiples of {SECTOR}")
+        if offset < end:
+            fail(path, f"region {name}: begins at {offset:#x}, before {end:#x}")
+        end = offset + size
+    if end != board["memory"]["flash_bytes"]:
+        fail(path, "the filesystem must end where the flash ends")
+
+
+def header(board: dict[str, Any]) -> str:
+    """The header's text."""
+    pins = board["pins"]
+    lines = [
+        f"/* Generated from boards/{board['name']}/board.toml. */",
+        "#ifndef RELUME_REGIONS_H",
+        "#define RELUME_REGIONS_H",
+        f'#define RL_BOARD_NAME "{board["name"]}"',
+        f"#define RL_FLASH_BYTES {board['memory']['flash_bytes']:#x}u",
+    ]
+    for region in board["region"]:
+        name = region["name"].upper()
+        lines.append(f"#define RL_{name}_OFFSET {region['offset']:#x}u")
+        lines.append(f"#define RL_{name}_SIZE {region['size']:#x}u")
+    lines.append("#define RL_REGIONS(X) \\")
+    lines.extend(
+        f'    X("{name}", RL_{name.upper()}_OFFSET, RL_{name.upper()}_SIZE) \\' for name in NAMES
+    )
+    lines.append("")
+    for key in ("fram_spi", "fram_sck", "fram_mosi", "fram_miso", "fram_cs", "vsys_adc"):
+        lines.append(f"#define RL_PIN_{key.upper()} {pins[key]}")
+    lines.append(f"#define RL_FRAM_SIZE {board['nvm']['fram']['size']}")
+    lines.append(f"#define RL_FRAM_HZ {board['nvm']['fram']['hz']}")
+    lines.extend(["#endif", ""])
+    return "\n".join(lines)
+
+
+def linker(board: dict[str, Any]) -> str:
+    """The linker's part: the image, which begins the flash, must end below the next region."""
+    size = board["region"][0]["size"]
+    return (
+        f"/* Generated from boards/{board['name']}/board.toml. */\n"
+        f"ASSERT(__flash_binary_end - __flash_binary_start <= {size:#x},\n"
+        f'    "relume: the firmware does not fit its region of {size:#x} bytes (board.toml)")\n'
+    )
+
+
+def write(target: Path, text: str) -> None:
+    """Writes a file if its text differs, so that nothing is rebuilt for nothing."""
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        target.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Reads the board, writes both files."""
+    if len(sys.argv) != 3:
+        sys.exit("usage: regions.py board.toml DIRECTORY")
+    source, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    try:
+        board = tomllib.loads(source.read_text(encoding="utf-8"))
+        check_regions(source, board)
+        texts = {"relume_regions.h": header(board), "relume_regions.ld": linker(board)}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        sys.exit(f"{source}: {error}")
+    except KeyError as error:
+        sys.exit(f"{source}: no key {error}")
+    for name, text in texts.items():
+        write(folder / name, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Compiles the engine's shipped sources for one Cortex-M core into an ELF that `relume.bench.machine` loads."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from relume.bench.machine import CODE
+from relume.errors import RelumeError
+
+CC = "arm-none-eabi-gcc"
+_FLAGS = {
+    "m0plus": ["-mcpu=cortex-m0plus", "-DRL_CORE_M0PLUS=1"],
+    "m4": ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-DRL_CORE_M4=1"],
+}
+# What the firmware builds use, too: firmware/ and native_modules/relume/micropython.cmake.
+_COMMON = ["-mthumb", "-O2", "-std=c99", "-ffreestanding", "-nostdlib", "-fno-jump-tables",
+           "-fno-tree-loop-distribute-patterns"]
+_NOT_ENGINE = ("bind_", "nvm_", "store", "session", "frame", "slots", "port")
+
+
+def sources(root: Path) -> list[Path]:
+    """The engine's C and assembly files: checker, engine, all kernels."""
+    folder = root / "native_modules" / "relume"
+    own = [p for p in folder.glob("*.c") if not p.name.startswith(_NOT_ENGINE)]
+    kernels = [p for p in (folder / "kernels").rglob("*") if p.suffix in (".c", ".S")]
+    if not own or not kernels:
+        raise RelumeError(f"bench: no engine sources in {folder}; run it in a checkout of relume")
+    return sorted(own + kernels)
+
+
+def build(root: Path, core: str) -> Path:
+    """The ELF for `core`, built when a source has changed. Needs arm-none-eabi-gcc."""
+    if shutil.which(CC) is None:
+        raise RelumeError(f"bench: {CC} is not installed (apt install gcc-arm-none-eabi)")
+    files = sources(root)
+    headers = sorted((root / "native_modules" / "relume").rglob("*.h"))
+    digest = hashlib.sha256(repr((_COMMON, _FLAGS[core])).encode())
+    for path in [*files, *headers]:
+        digest.update(path.name.encode() + path.read_bytes())
+    elf = root / "build" / "bench" / f"{core}-{digest.hexdigest()[:16]}.elf"
+    if not elf.exists():
+        _compile(root, core, files, elf)
+    return elf
+
+
+def _compile(root: Path, core: str, files: list[Path], elf: Path) -> None:
+    elf.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=elf.parent, suffix=".elf") as out:
+        command = [CC, *_COMMON, *_FLAGS[core], "-I", str(root / "native_modules" / "relume"),
+                   f"-Wl,-Ttext={CODE:#x}", "-Wl,-e,0", *map(str, files), "-lgcc", "-lc", "-lgcc",
+                   "-o", out.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if "error" in line]
+            raise RelumeError(f"bench: {CC} failed: {(lines or ['no message'])[0]}")
+        shutil.copyfile(out.name, elf)

@@ -1,0 +1,213 @@
+"""Plan -> bytes of a .rlm blob (SPEC 2). The same plan gives the same bytes."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from relume.blob import format as fmt
+from relume.board.profile import NVM_KINDS
+from relume.model.graph import Op
+from relume.plan.types import Plan
+
+UINT32_MAX = 0xFFFFFFFF
+
+
+def pack(plan: Plan) -> bytes:
+    """The whole blob. Constants lie in the order of the ops: weights, bias, mult, shift."""
+    layout = _Layout(plan)
+    meta = bytearray(layout.meta_size)
+    data = _constants(plan, layout)
+    data_crc = zlib.crc32(data)
+    _put(meta, 0, fmt.HEADER.build(_header(plan, layout, data_crc)))
+    _put(meta, layout.off_tensors, b"".join(_tensors(plan, layout)))
+    _put(meta, layout.off_ops, b"".join(_ops(plan, layout)))
+    _put(meta, layout.off_tiles, _tiles(plan))
+    _put(meta, layout.off_segments, b"".join(_segments(plan)))
+    _put(meta, layout.off_strings, layout.strings)
+    meta[fmt.META_CRC_AT : fmt.META_CRC_AT + 4] = zlib.crc32(meta).to_bytes(4, "little")
+    return bytes(meta) + data
+
+
+def packed_size(plan: Plan) -> int:
+    """len(pack(plan)) without packing."""
+    return _Layout(plan).total_size
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """Blob offsets of one op's constants; 0 = absent."""
+
+    weights: int = 0
+    bias: int = 0
+    multipliers: int = 0
+    shifts: int = 0
+
+
+class _Layout:
+    """Where everything lies."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.names: dict[str, int] = {}
+        self.strings = b""
+        graph = plan.graph
+        every = [graph.name, plan.board]
+        every += [tensor.name for tensor in graph.tensors] + [op.name for op in graph.ops]
+        for name in every:
+            if name not in self.names:
+                self.names[name] = len(self.strings)
+                self.strings += name.encode() + b"\0"
+        self.off_tensors = fmt.HEADER_SIZE
+        self.off_ops = self.off_tensors + fmt.TENSOR_SIZE * len(graph.tensors)
+        self.off_tiles = self.off_ops + fmt.OP_SIZE * len(graph.ops)
+        self.off_segments = self.off_tiles + fmt.TILE_SIZE * len(plan.tiles)
+        self.off_strings = self.off_segments + fmt.SEGMENT_SIZE * len(plan.segments)
+        self.meta_size = _align(self.off_strings + len(self.strings), 16)
+        self.end = self.meta_size
+        self.arrays = [self._place(op) for op in graph.ops]
+        self.total_size = _align(self.end, 16)
+
+    def _place(self, op: Op) -> _Arrays:
+        places = []
+        for array in (op.weights, op.bias, op.multipliers, op.shifts):
+            places.append(self.end if array is not None else 0)
+            self.end = _align(self.end + (array.nbytes if array is not None else 0), 4)
+        return _Arrays(*places)
+
+
+def _align(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def _put(image: bytearray, at: int, data: bytes) -> None:
+    image[at : at + len(data)] = data
+
+
+def _constants(plan: Plan, layout: _Layout) -> bytes:
+    image = bytearray(layout.total_size - layout.meta_size)
+    for op, at in zip(plan.graph.ops, layout.arrays, strict=True):
+        for place, array, kind in (
+            (at.weights, op.weights, "i1"),
+            (at.bias, op.bias, "<i4"),
+            (at.multipliers, op.multipliers, "<i4"),
+            (at.shifts, op.shifts, "i1"),
+        ):
+            if array is not None:
+                _put(image, place - layout.meta_size, array.astype(kind).tobytes())
+    return bytes(image)
+
+
+def _header(plan: Plan, layout: _Layout, data_crc: int) -> dict[str, object]:
+    graph, budget = plan.graph, plan.budget
+    return {
+        "major": fmt.MAJOR,
+        "minor": fmt.MINOR,
+        "header_size": fmt.HEADER_SIZE,
+        "total_size": layout.total_size,
+        "meta_size": layout.meta_size,
+        "meta_crc": 0,
+        "data_crc": data_crc,
+        "core": fmt.CORE_PORTABLE,
+        "nvm_kind": NVM_KINDS[plan.nvm],
+        "flags": 0,
+        "arena_size": plan.arena_size,
+        "scratch_size": plan.scratch_size,
+        "nvm_size": plan.nvm_size,
+        "n_tensors": len(graph.tensors),
+        "n_ops": len(graph.ops),
+        "n_tiles": len(plan.tiles),
+        "n_segments": len(plan.segments),
+        "off_tensors": layout.off_tensors,
+        "off_ops": layout.off_ops,
+        "off_tiles": layout.off_tiles,
+        "off_segments": layout.off_segments,
+        "off_strings": layout.off_strings,
+        "strings_size": len(layout.strings),
+        "input": graph.input,
+        "output": graph.output,
+        "name": layout.names[graph.name],
+        "board": layout.names[plan.board],
+        "cap_nf": min(UINT32_MAX, round(budget.cap_f * 1e9)),
+        "von_mv": round(budget.von_v * 1e3),
+        "voff_mv": round(budget.voff_v * 1e3),
+        "charge_uj": int(plan.charge_uj),
+        "boot_uj": math.ceil(plan.boot_uj),
+        "worst_uj": math.ceil(plan.worst_uj),
+        "reserved": bytes(20),
+    }
+
+
+def _tensors(plan: Plan, layout: _Layout) -> Iterable[bytes]:
+    for number, tensor in enumerate(plan.graph.tensors):
+        h, w, c = tensor.shape
+        yield fmt.TENSOR.build(
+            {
+                "arena_off": plan.arena_off[number],
+                "nvm_off": plan.nvm_off[number],
+                "size": tensor.size,
+                "h": h,
+                "w": w,
+                "c": c,
+                "dtype": fmt.DTYPE_INT8,
+                "zero_point": tensor.zero_point,
+                "scale": tensor.scale,
+                "name": layout.names[tensor.name],
+            }
+        )
+
+
+def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
+    graph = plan.graph
+    for op, at in zip(graph.ops, layout.arrays, strict=True):
+        window = op.window
+        yield fmt.OP.build(
+            {
+                "kind": int(op.kind),
+                "kernel": 0,
+                "in0": op.inputs[0],
+                "in1": op.inputs[1] if len(op.inputs) > 1 else fmt.NO_TENSOR,
+                "out": op.output,
+                "units": graph.units(op),
+                "unit_bytes": graph.unit_bytes(op),
+                "kh": window.kh,
+                "kw": window.kw,
+                "sh": window.sh,
+                "sw": window.sw,
+                "pad_top": window.pad_top,
+                "pad_left": window.pad_left,
+                "dil_h": window.dil_h,
+                "dil_w": window.dil_w,
+                "depth_mult": op.depth_mult,
+                "act_min": op.act_min,
+                "act_max": op.act_max,
+                "off_w": at.weights,
+                "w_size": op.weight_bytes,
+                "off_bias": at.bias,
+                "off_mult": at.multipliers,
+                "off_shift": at.shifts,
+                "p": list(op.p) + [0] * (fmt.OP_P_WORDS - len(op.p)),
+                "name": layout.names[op.name],
+            }
+        )
+
+
+def _tiles(plan: Plan) -> bytes:
+    rows = [(tile.op, tile.first, tile.count) for tile in plan.tiles]
+    return np.array(rows, dtype="<u4").tobytes()
+
+
+def _segments(plan: Plan) -> Iterable[bytes]:
+    for segment in plan.segments:
+        yield fmt.SEGMENT.build(
+            {
+                "end_tile": segment.end,
+                "worst_cycles": min(UINT32_MAX, segment.worst_cycles),
+                "typical_cycles": min(UINT32_MAX, segment.typical_cycles),
+                "worst_uj": min(UINT32_MAX, math.ceil(segment.worst_uj)),
+                "commit_bytes": segment.commit_bytes,
+            }
+        )

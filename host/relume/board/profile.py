@@ -1,0 +1,299 @@
+"""Board profiles: boards/NAME/board.toml as checked dataclasses."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from relume.errors import BoardError
+
+NVM_KINDS = {"fram": 1, "flash": 2, "file": 3}
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the flash: offset and size in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Boot:
+    """Power-on to the first line of user code, milliseconds."""
+
+    sourced_ms: float
+    emulated_ms: float
+
+    @property
+    def ms(self) -> float:
+        """The larger of both: what plan and supply count with."""
+        return max(self.sourced_ms, self.emulated_ms)
+
+
+@dataclass(frozen=True)
+class Xip:
+    """Execute-in-place cache: bytes a line, cycles a miss, bytes in all."""
+
+    line_bytes: int
+    miss_cycles: int
+    cache_bytes: int
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Power of the board, milliwatt."""
+
+    active_mw: float
+    sleep_mw: float
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Turn-on, turn-off and highest voltage."""
+
+    von_v: float
+    voff_v: float
+    vmax_v: float
+
+
+@dataclass(frozen=True)
+class FramNvm:
+    """SPI FRAM. size: bytes; hz: SPI clock; command_bytes: per write access."""
+
+    kind: int
+    size: int
+    hz: int
+    command_bytes: int
+    chip_nj_per_byte: float
+
+
+@dataclass(frozen=True)
+class FlashNvm:
+    """Raw flash region. Times per 256-byte page and 4096-byte sector, worst and typical."""
+
+    kind: int
+    size: int
+    program_ms: float
+    program_typical_ms: float
+    erase_ms: float
+    erase_typical_ms: float
+    program_mw: float
+
+
+@dataclass(frozen=True)
+class StoreCycles:
+    """Core cycles of the scheduler's own work, worst case.
+
+    crc_per_byte: CRC-32 of a live byte; step: one segment's fixed part; resume: one restore's.
+    """
+
+    crc_per_byte: float = 24.0
+    step: float = 100_000.0
+    resume: float = 100_000.0
+
+
+@dataclass(frozen=True)
+class BoardProfile:
+    """One board, from boards/NAME/board.toml. cycles: kind -> (per MAC, per output, per tile)."""
+
+    name: str
+    title: str
+    mcu: str
+    core: str
+    hz: int
+    flash_bytes: int
+    sram_bytes: int
+    heap_bytes: int
+    regions: Mapping[str, Region]
+    boot: Boot
+    xip: Xip
+    energy: Energy
+    supply: Supply
+    pins: Mapping[str, int]
+    fram: FramNvm | None
+    flash: FlashNvm | None
+    cycles: Mapping[str, tuple[float, float, float]]
+    store: StoreCycles
+
+    def nvm_size(self, nvm: str) -> int:
+        """Bytes of an NVM kind (fram, flash, file). Errors: BoardError."""
+        if nvm not in NVM_KINDS:
+            raise BoardError(f"{self.name}: unknown NVM {nvm}: one of {', '.join(NVM_KINDS)}")
+        part = self.flash if nvm == "flash" else self.fram
+        if part is None:
+            raise BoardError(f"{self.name}: this board has no {nvm}")
+        return part.size
+
+
+def board_names() -> list[str]:
+    """Folders under boards/ that hold a board.toml, sorted."""
+    root = resources.files("relume_boards")
+    return sorted(entry.name for entry in root.iterdir() if (entry / "board.toml").is_file())
+
+
+@cache
+def load_board(name: str) -> BoardProfile:
+    """Reads a board's profile. Errors: BoardError naming the known boards, or file and key."""
+    known = board_names()
+    if name not in known:
+        raise BoardError(f"unknown board {name}: one of {', '.join(known)}")
+    text = (resources.files("relume_boards") / name / "board.toml").read_text("utf-8")
+    return parse_board(text, f"boards/{name}/board.toml")
+
+
+def parse_board(text: str, file: str) -> BoardProfile:
+    """A profile from TOML text; `file` names it in errors. Errors: BoardError."""
+    try:
+        table = _Table(file, "", tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BoardError(f"{file}: {error}") from error
+    memory, clock = table.sub("memory"), table.sub("clock")
+    nvm = table.sub("nvm")
+    profile = BoardProfile(
+        table.text("name"),
+        table.text("title"),
+        table.text("mcu"),
+        table.text("core"),
+        clock.whole("hz"),
+        memory.whole("flash_bytes"),
+        memory.whole("sram_bytes"),
+        memory.whole("heap_bytes"),
+        _regions(table, memory.whole("flash_bytes")),
+        _boot(table.sub("boot")),
+        _xip(table.sub("xip")),
+        Energy(table.sub("energy").real("active_mw"), table.sub("energy").real("sleep_mw")),
+        _supply(table.sub("supply")),
+        {key: table.sub("pins").whole(key) for key in table.sub("pins").data},
+        _fram(nvm.sub("fram")) if "fram" in nvm.data else None,
+        _flash(nvm.sub("flash")) if "flash" in nvm.data else None,
+        _cycles(table.sub("cycles").sub("portable")),
+        _store(table.sub("cycles")),
+    )
+    return profile
+
+
+class _Table:
+    """A TOML table that names file and key in every error."""
+
+    def __init__(self, file: str, path: str, data: Mapping[str, Any]) -> None:
+        self.file, self.path, self.data = file, path, data
+
+    def fail(self, key: str, text: str) -> BoardError:
+        return BoardError(f"{self.file}: {self.path}{key}: {text}")
+
+    def value(self, key: str) -> Any:
+        if key not in self.data:
+            raise self.fail(key, "missing")
+        return self.data[key]
+
+    def sub(self, key: str) -> _Table:
+        value = self.value(key)
+        if not isinstance(value, dict):
+            raise self.fail(key, "not a table")
+        return _Table(self.file, f"{self.path}{key}.", value)
+
+    def text(self, key: str) -> str:
+        value = self.value(key)
+        if not isinstance(value, str) or not value:
+            raise self.fail(key, "not a text")
+        return value
+
+    def whole(self, key: str) -> int:
+        value = self.value(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise self.fail(key, "not a whole number")
+        return value
+
+    def real(self, key: str) -> float:
+        value = self.value(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+            raise self.fail(key, "not a number of at least 0")
+        return float(value)
+
+    def positive(self, key: str) -> int:
+        if self.whole(key) == 0:
+            raise self.fail(key, "is 0")
+        return self.whole(key)
+
+
+def _regions(table: _Table, flash_bytes: int) -> dict[str, Region]:
+    rows = table.value("region")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise table.fail("region", "not a list of tables")
+    regions: dict[str, Region] = {}
+    end = 0
+    for row in rows:
+        one = _Table(table.file, "region.", row)
+        region = Region(one.text("name"), one.whole("offset"), one.positive("size"))
+        if region.offset < end or region.offset + region.size > flash_bytes:
+            raise one.fail(region.name, "overlaps its neighbour or leaves the flash")
+        if region.offset % 4096 or region.size % 4096:
+            raise one.fail(region.name, "not on 4096-byte sectors")
+        end = region.offset + region.size
+        regions[region.name] = region
+    missing = {"firmware", "blobs", "store"} - set(regions)
+    if missing:
+        raise table.fail("region", f"no region named {', '.join(sorted(missing))}")
+    return regions
+
+
+def _boot(table: _Table) -> Boot:
+    return Boot(table.real("sourced_ms"), table.real("emulated_ms"))
+
+
+def _xip(table: _Table) -> Xip:
+    return Xip(
+        table.positive("line_bytes"), table.whole("miss_cycles"), table.whole("cache_bytes")
+    )
+
+
+def _supply(table: _Table) -> Supply:
+    supply = Supply(table.real("von_v"), table.real("voff_v"), table.real("vmax_v"))
+    if not supply.voff_v < supply.von_v <= supply.vmax_v:
+        raise table.fail("von_v", "must lie above voff_v and not above vmax_v")
+    return supply
+
+
+def _fram(table: _Table) -> FramNvm:
+    return FramNvm(
+        table.whole("kind"),
+        table.whole("size"),
+        table.positive("hz"),
+        table.whole("command_bytes"),
+        table.real("chip_nj_per_byte"),
+    )
+
+
+def _flash(table: _Table) -> FlashNvm:
+    return FlashNvm(
+        table.whole("kind"),
+        table.whole("size"),
+        table.real("program_ms"),
+        table.real("program_typical_ms"),
+        table.real("erase_ms"),
+        table.real("erase_typical_ms"),
+        table.real("program_mw"),
+    )
+
+
+def _cycles(table: _Table) -> dict[str, tuple[float, float, float]]:
+    cycles: dict[str, tuple[float, float, float]] = {}
+    for kind, row in table.data.items():
+        numbers = isinstance(row, list) and len(row) == 3
+        if not numbers or not all(isinstance(x, (int, float)) and x >= 0 for x in row):
+            raise table.fail(kind, "not three numbers")
+        cycles[kind] = (float(row[0]), float(row[1]), float(row[2]))
+    return cycles
+
+
+def _store(table: _Table) -> StoreCycles:
+    if "store" not in table.data:
+        return StoreCycles()
+    store = table.sub("store")
+    return StoreCycles(store.real("crc_per_byte"), store.real("step"), store.real("resume"))

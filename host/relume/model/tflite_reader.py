@@ -1,0 +1,127 @@
+"""TFLite file -> Graph, with every refusal in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from relume.errors import ModelError
+from relume.model.aliases import build_graph
+from relume.model.graph import Graph, Op, Tensor
+from relume.model.lower import Unsupported, activation_tensor, lower
+from relume.model.tflite_file import RawModel, RawOp, load
+
+MAX_OPS = 4096
+
+
+@dataclass(frozen=True)
+class SurveyedOp:
+    """One op of a file and whether it can be run. reason: None = yes."""
+
+    number: int
+    kind: str
+    layer: str
+    shape: tuple[int, ...]
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All ops of a file. problems: what is wrong with the model as a whole."""
+
+    name: str
+    ops: tuple[SurveyedOp, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def supported(self) -> bool:
+        """Can the model be read by read_tflite?"""
+        return not self.problems and all(op.reason is None for op in self.ops)
+
+
+def read_tflite(source: Path | bytes) -> Graph:
+    """Reads a fully int8-quantised TFLite model.
+
+    Raises ModelError, naming file, op number, layer, op kind and reason, at the first op that
+    cannot be run.
+    """
+    raw = load(source)
+    problems = _model_problems(raw)
+    if problems:
+        raise ModelError(f"{raw.file}: {problems[0]}")
+    tensors: dict[int, Tensor] = {}
+    ops: list[Op] = []
+    fresh = len(raw.tensors)
+    for op in raw.ops:
+        try:
+            lowered, extra = lower(raw, op, fresh)
+        except Unsupported as reason:
+            raise _refusal(raw, op, reason) from reason
+        ops += lowered
+        tensors |= extra
+        fresh += len(extra)
+    for index in {raw.inputs[0], raw.outputs[0]} | _activations(ops, tensors):
+        tensors[index] = activation_tensor(raw.tensors[index])
+    _check_order(raw, ops)
+    return build_graph(raw.name, tensors, ops, raw.inputs[0], raw.outputs[0])
+
+
+def survey(source: Path | bytes) -> Survey:
+    """Every op of a file with its verdict. Raises ModelError only if the file cannot be parsed."""
+    raw = load(source)
+    ops = []
+    for op in raw.ops:
+        shape = raw.tensors[op.outputs[0]].shape if op.outputs else ()
+        try:
+            lower(raw, op, len(raw.tensors))
+            reason = None
+        except Unsupported as unsupported:
+            reason = str(unsupported)
+        ops.append(SurveyedOp(op.number, op.kind, raw.layer(op), shape, reason))
+    return Survey(raw.name, tuple(ops), tuple(_model_problems(raw)))
+
+
+def _refusal(raw: RawModel, op: RawOp, reason: Unsupported) -> ModelError:
+    return ModelError(f"{raw.file}: op {op.number}, layer {raw.layer(op)}, {op.kind}: {reason}")
+
+
+def _activations(ops: list[Op], known: dict[int, Tensor]) -> set[int]:
+    return {i for op in ops for i in (*op.inputs, op.output) if i not in known}
+
+
+def _model_problems(raw: RawModel) -> list[str]:
+    problems = []
+    if raw.subgraphs != 1:
+        problems.append(f"{raw.subgraphs} subgraphs (control flow), only one can be run")
+    for what, ends in (("input", raw.inputs), ("output", raw.outputs)):
+        if len(ends) != 1:
+            problems.append(f"{len(ends)} model {what}s, only one can be run")
+            continue
+        try:
+            activation_tensor(raw.tensors[ends[0]])
+        except Unsupported as reason:
+            problems.append(f"model {what} {raw.tensors[ends[0]].name}: {reason}")
+    if not raw.ops:
+        problems.append("no ops")
+    if len(raw.ops) > MAX_OPS - 1:
+        problems.append(f"{len(raw.ops)} ops, at most {MAX_OPS - 1} can be run")
+    if (
+        raw.ops
+        and len(raw.outputs) == 1
+        and not any(raw.outputs[0] in op.outputs for op in raw.ops)
+    ):
+        problems.append("no op writes the model's output")
+    return problems
+
+
+def _check_order(raw: RawModel, ops: list[Op]) -> None:
+    """Every tensor is written once, before it is read, and the input never."""
+    written = {raw.inputs[0]}
+    for op in ops:
+        where = f"{raw.file}: op {op.number}, layer {op.name}"
+        for index in op.inputs:
+            if index not in written:
+                raise ModelError(f"{where}: reads tensor {index} before any op wrote it")
+        if op.output in written:
+            raise ModelError(f"{where}: writes tensor {op.output} a second time")
+        written.add(op.output)

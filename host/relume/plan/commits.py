@@ -1,0 +1,80 @@
+"""Where to commit: a shortest path over the tile boundaries.
+
+A segment from boundary p to t costs its commit plus what a power cut inside it makes the board do
+again: with probability (segment energy / charge energy) half of its tiles and one restore of the
+bytes live at p. A segment is allowed only if boot + restore + tiles + commit fit one charge. The
+dirty bytes at t depend on nothing but p and t (SPEC 3), so the path is exact under this cost.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relume.plan.costs import CostModel
+from relume.plan.tiles import FloatArray, TiledGraph
+from relume.plan.types import Segment
+
+
+def segment_ends(costs: CostModel, tiled: TiledGraph, charge_uj: float) -> list[int]:
+    """End boundaries of the cheapest segments, rising; the last is n_tiles.
+
+    Every single tile must fit a charge (tile_graph has made sure).
+    """
+    n_tiles = len(tiled.tiles)
+    prefix = np.concatenate(([0.0], np.cumsum(tiled.tile_uj)))
+    best = np.full(n_tiles + 1, np.inf)
+    best[0] = 0.0
+    previous = np.zeros(n_tiles + 1, dtype=np.int64)
+    usable = charge_uj - costs.boot_uj
+    start = 0
+    for end in range(1, n_tiles + 1):
+        while start < end - 1 and prefix[end] - prefix[start] > usable:
+            start += 1
+        total = _edges(costs, tiled, prefix, usable, start, end) + best[start:end]
+        pick = int(np.argmin(total))
+        best[end] = total[pick]
+        previous[end] = start + pick
+    if not np.isfinite(best[n_tiles]):
+        raise AssertionError("a tile that fits a charge alone was refused")
+    ends = [n_tiles]
+    while previous[ends[-1]] > 0:
+        ends.append(int(previous[ends[-1]]))
+    return ends[::-1]
+
+
+def _edges(
+    costs: CostModel, tiled: TiledGraph, prefix: FloatArray, usable: float, start: int, end: int
+) -> FloatArray:
+    """Cost of the segments from each boundary in [start, end) to end; inf if too big."""
+    dirty, ranges = tiled.live.dirty_totals(start, end)
+    live = np.full(end - start, float(tiled.live.live_bytes[end]))
+    commit = costs.commit_uj(dirty.astype(np.float64), ranges.astype(np.float64), live)
+    work = prefix[end] - prefix[start:end]
+    restore = tiled.restore_uj[start:end]
+    need = restore + work + commit
+    cut = np.minimum(1.0, (work + commit) / usable)
+    cost: FloatArray = commit + cut * (0.5 * work + restore)
+    cost[need > usable] = np.inf
+    return cost
+
+
+def make_segments(costs: CostModel, tiled: TiledGraph, ends: list[int]) -> tuple[Segment, ...]:
+    """Segments between consecutive ends with their figures."""
+    segments = []
+    start = 0
+    for end in ends:
+        tiles = tiled.tiles[start:end]
+        worst = sum(costs.ops[tile.op].worst(tile.count) for tile in tiles)
+        typical = sum(costs.ops[tile.op].typical(tile.count) for tile in tiles)
+        dirty = tiled.live.dirty(start, end)
+        written = sum(stop - first for _, first, stop in dirty)
+        commit = costs.commit_uj(
+            float(written), float(len(dirty)), float(tiled.live.live_bytes[end])
+        )
+        energy = float(tiled.restore_uj[start] + tiled.tile_uj[start:end].sum() + commit)
+        restore = float(tiled.restore_uj[start])
+        segments.append(
+            Segment(start, end, round(worst), round(typical), energy, written, restore)
+        )
+        start = end
+    return tuple(segments)

@@ -1,0 +1,172 @@
+"""What is live and what is dirty at every tile boundary: SPEC 3, for a whole plan at once.
+
+Boundary t lies before tile t; boundary n_tiles is the end. The board computes the same online
+(native_modules/relume/session.c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from relume.model.graph import WINDOW_KINDS, Graph, Kind, Op
+from relume.plan.types import Tile
+
+IntArray = npt.NDArray[np.int64]
+Range = tuple[int, int, int]  # tensor, first byte, end
+
+
+def need(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
+    """First byte of input `tensor` that units [unit, ...) of op read (SPEC 3), clamped."""
+    in_h, in_w, in_c = graph.tensors[tensor].shape
+    out_w, out_c = graph.tensors[op.output].shape[1:]
+    size = in_h * in_w * in_c
+    if op.kind in WINDOW_KINDS:
+        first = (unit // out_w * op.window.sh - op.window.pad_top) * (in_w * in_c)
+    elif op.kind in (Kind.ADD, Kind.RESHAPE):
+        first = unit
+    elif op.kind is Kind.SOFTMAX:
+        first = unit * in_c
+    elif op.kind is Kind.PAD:
+        first = (unit // out_w - op.p[0]) * (in_w * in_c)
+    elif op.kind is Kind.FULLY_CONNECTED:
+        first = unit // out_c * (op.weight_bytes // out_c)
+    else:
+        first = np.zeros_like(unit)
+    return np.clip(first, 0, size)
+
+
+@dataclass(frozen=True, eq=False)
+class Life:
+    """One tensor between boundaries first and last, both included; nothing is live outside.
+
+    finished, lo: bytes at each of these boundaries.
+    """
+
+    first: int
+    last: int
+    finished: IntArray
+    lo: IntArray
+
+    def finished_at(self, start: int, stop: int) -> IntArray:
+        """Finished bytes at boundaries [start, stop)."""
+        index = np.clip(np.arange(start, stop) - self.first, 0, len(self.finished) - 1)
+        values = self.finished[index]
+        values[: max(0, self.first - start)] = 0
+        return values
+
+
+class LiveMap:
+    """Finished and needed bytes of every tensor at every boundary of a tile sequence."""
+
+    def __init__(self, graph: Graph, tiles: Sequence[Tile]) -> None:
+        self.graph = graph
+        self.n_tiles = len(tiles)
+        self._places: list[list[int]] = [[] for _ in graph.ops]
+        self._ends: list[list[int]] = [[] for _ in graph.ops]
+        for place, tile in enumerate(tiles):
+            self._places[tile.op].append(place)
+            self._ends[tile.op].append(tile.first + tile.count)
+        producers = {op.output: number for number, op in enumerate(graph.ops)}
+        readers: list[list[int]] = [[] for _ in graph.tensors]
+        for number, op in enumerate(graph.ops):
+            for tensor in set(op.inputs):
+                readers[tensor].append(number)
+        self.lives = tuple(
+            self._life(tensor, producers.get(tensor), readers[tensor])
+            for tensor in range(len(graph.tensors))
+        )
+        self._by_boundary = self._index()
+        self.live_bytes, self.live_ranges = self._totals()
+
+    def first_place(self, op: int) -> int:
+        """Number of op's first tile."""
+        return self._places[op][0]
+
+    def last_place(self, op: int) -> int:
+        """Number of op's last tile."""
+        return self._places[op][-1]
+
+    def _done(self, op: int, first: int, last: int) -> IntArray:
+        """Units of op finished at boundaries first..last."""
+        ends = np.array([0, *self._ends[op]], dtype=np.int64)
+        done: IntArray = ends[
+            np.searchsorted(self._places[op], np.arange(first, last + 1), side="left")
+        ]
+        return done
+
+    def _life(self, tensor: int, producer: int | None, readers: list[int]) -> Life:
+        graph, size = self.graph, self.graph.tensors[tensor].size
+        is_output = tensor == graph.output
+        first = 0 if producer is None else self._places[producer][0]
+        uses = [self._places[reader][-1] + 1 for reader in readers]
+        last = self.n_tiles if is_output else max(uses, default=first)
+        length = last - first + 1
+        if producer is None:
+            finished = np.full(length, size, dtype=np.int64)
+        else:
+            unit = graph.unit_bytes(graph.ops[producer])
+            finished = self._done(producer, first, last) * unit
+        lo = np.zeros(length, dtype=np.int64) if is_output else np.full(length, size)
+        for reader in readers:
+            op = graph.ops[reader]
+            done = self._done(reader, first, last)
+            first_byte = need(graph, op, tensor, done)
+            first_byte[done == graph.units(op)] = size
+            lo = np.minimum(lo, first_byte)
+        return Life(first, last, finished, lo)
+
+    def _index(self) -> list[list[int]]:
+        """Tensors that may be live, by boundary."""
+        index: list[list[int]] = [[] for _ in range(self.n_tiles + 1)]
+        for tensor, life in enumerate(self.lives):
+            span = np.flatnonzero(life.finished > life.lo)
+            for offset in span:
+                index[life.first + int(offset)].append(tensor)
+        return index
+
+    def _totals(self) -> tuple[IntArray, IntArray]:
+        total = np.zeros(self.n_tiles + 1, dtype=np.int64)
+        ranges = np.zeros(self.n_tiles + 1, dtype=np.int64)
+        for life in self.lives:
+            extent = np.maximum(life.finished - life.lo, 0)
+            total[life.first : life.last + 1] += extent
+            ranges[life.first : life.last + 1] += extent > 0
+        return total, ranges
+
+    def live(self, boundary: int) -> list[Range]:
+        """Live bytes [lo, finished) at a boundary, in order of tensor number."""
+        ranges = []
+        for tensor in self._by_boundary[boundary]:
+            life = self.lives[tensor]
+            at = boundary - life.first
+            ranges.append((tensor, int(life.lo[at]), int(life.finished[at])))
+        return ranges
+
+    def dirty(self, previous: int | None, boundary: int) -> list[Range]:
+        """What a commit at `boundary` writes after a commit at `previous` (None: the first)."""
+        ranges = []
+        for tensor, lo, finished in self.live(boundary):
+            clean = 0
+            if previous is not None:
+                clean = int(self.lives[tensor].finished_at(previous, previous + 1)[0])
+            if finished > max(lo, clean):
+                ranges.append((tensor, max(lo, clean), finished))
+        return ranges
+
+    def dirty_totals(self, start: int, boundary: int) -> tuple[IntArray, IntArray]:
+        """(bytes, ranges) that a commit writes, by previous commit in [start, boundary)."""
+        total = np.zeros(boundary - start, dtype=np.int64)
+        ranges = np.zeros(boundary - start, dtype=np.int64)
+        for tensor, lo, finished in self.live(boundary):
+            life = self.lives[tensor]
+            if life.finished_at(start, start + 1)[0] >= finished:
+                continue  # finished before the window: clean whatever the previous commit was
+            clean = np.maximum(life.finished_at(start, boundary), lo)
+            extent = np.maximum(finished - clean, 0)
+            total += extent
+            ranges += extent > 0
+        return total, ranges

@@ -1,0 +1,245 @@
+"""Graph + board + power budget -> Plan, or a PlanError that says what would suffice."""
+
+from __future__ import annotations
+
+import math
+
+from relume.board.profile import BoardProfile
+from relume.errors import PlanError
+from relume.model.graph import Graph
+from relume.plan.arena import peak_op, place_arena
+from relume.plan.commits import make_segments, segment_ends
+from relume.plan.costs import CostModel
+from relume.plan.homes import RESERVED, place_homes
+from relume.plan.tiles import Infeasible, TiledGraph, tile_graph
+from relume.plan.types import Plan, Segment, Tile
+from relume.power.capacitor import (
+    Budget,
+    capacitance_for,
+    e6_after,
+    e6_at_least,
+    format_capacitance,
+)
+
+__all__ = ["Budget", "Plan", "Segment", "Tile", "make_plan", "smallest_capacitor"]
+
+MAX_COUNT = 4096
+MAX_SEARCH_F = 1.0
+SLOT_HEADER = 256  # SPEC 5
+MAX_CHARGE_UJ = float(0xFFFFFFFF)
+
+
+def make_plan(graph: Graph, board: BoardProfile, budget: Budget, nvm: str = "fram") -> Plan:
+    """Plans a graph for one board, power budget and NVM kind (fram, flash, file).
+
+    Raises PlanError when a layer does not fit one charge (naming the smallest capacitor that
+    does), the SRAM, the NVM or the flash; BoardError when the board lacks the NVM.
+    """
+    plan, problems = build_plan(graph, board, budget, nvm)
+    if problems:
+        raise PlanError(problems[0])
+    return plan
+
+
+def build_plan(
+    graph: Graph, board: BoardProfile, budget: Budget, nvm: str = "fram"
+) -> tuple[Plan, list[str]]:
+    """A plan that fits the power budget, and where it does not fit the board's memories.
+
+    Raises PlanError when no tiles fit the power budget.
+    """
+    check_supply(board, budget.von_v)
+    if len(graph.tensors) > MAX_COUNT or len(graph.ops) > MAX_COUNT:
+        raise PlanError(f"{graph.name}: {len(graph.ops)} ops, at most {MAX_COUNT} can be planned")
+    costs = CostModel(graph, board, nvm)
+    try:
+        tiled = tile_graph(graph, costs, budget.charge_uj)
+    except Infeasible as reason:
+        raise _refusal(graph, costs, budget, reason) from reason
+    plan = _finish(graph, board, budget, costs, tiled)
+    problems = [*_nvm_problems(plan, board, tiled), *_sram_problems(plan, board, tiled)]
+    return plan, problems + _flash_problems(plan, board)
+
+
+def check_supply(board: BoardProfile, von_v: float) -> None:
+    """Refuses a turn-on voltage that the board does not survive."""
+    if von_v > board.supply.vmax_v:
+        raise PlanError(
+            f"turn-on voltage {von_v:g} V: {board.name} takes at most {board.supply.vmax_v:g} V"
+        )
+
+
+def smallest_capacitor(
+    graph: Graph,
+    board: BoardProfile,
+    von_v: float,
+    voff_v: float,
+    nvm: str = "fram",
+    series: str = "E6",
+) -> float:
+    """Farad of the smallest E6 capacitor (series "exact": any) with which a plan exists.
+
+    Boot, restore, tile and commit each proven to fit one charge. Raises PlanError when none does,
+    and where the model does not fit the board's memories.
+    """
+    cap_f = sufficient_capacitor(graph, board, von_v, voff_v, nvm, series)
+    make_plan(graph, board, Budget(cap_f, von_v, voff_v), nvm)
+    return cap_f
+
+
+def sufficient_capacitor(
+    graph: Graph,
+    board: BoardProfile,
+    von_v: float,
+    voff_v: float,
+    nvm: str = "fram",
+    series: str = "E6",
+) -> float:
+    """smallest_capacitor for the energy alone: the memories are not looked at."""
+    if series not in ("E6", "exact"):
+        raise PlanError(f"unknown series {series}: E6 or exact")
+    check_supply(board, von_v)
+    costs = CostModel(graph, board, nvm)
+    exact = _sufficient(costs, Budget(1e-6, von_v, voff_v), costs.boot_uj)
+    return exact if series == "exact" else _sufficient_e6(costs, exact, von_v, voff_v)
+
+
+def _sufficient(costs: CostModel, budget: Budget, need_uj: float) -> float:
+    """Farad for which tiles exist, found by raising the charge to what each refusal names."""
+    while True:
+        cap_f = capacitance_for(need_uj, budget.von_v, budget.voff_v) * (1 + 1e-9)
+        if cap_f > MAX_SEARCH_F:
+            raise PlanError(f"{costs.graph.name}: no capacitor up to 1 F feeds one charge of it")
+        try:
+            tile_graph(costs.graph, costs, need_uj)
+            return cap_f
+        except Infeasible as reason:
+            need_uj = max(reason.need_uj, need_uj) * (1 + 1e-9)
+
+
+def _sufficient_e6(costs: CostModel, exact_f: float, von_v: float, voff_v: float) -> float:
+    cap_f = e6_at_least(exact_f)
+    while cap_f <= MAX_SEARCH_F:
+        try:
+            tile_graph(costs.graph, costs, Budget(cap_f, von_v, voff_v).charge_uj)
+            return cap_f
+        except Infeasible:
+            cap_f = e6_after(cap_f)
+    raise PlanError(f"{costs.graph.name}: no capacitor up to 1 F feeds one charge of it")
+
+
+def _refusal(graph: Graph, costs: CostModel, budget: Budget, reason: Infeasible) -> PlanError:
+    """Names the layer, its need and the capacitor that suffices for the whole model."""
+    if reason.op is None:
+        what = reason.what
+    else:
+        op = graph.ops[reason.op]
+        what = f"op {op.number}, layer {op.name}, {op.kind.name}: {reason.what}"
+    exact = _sufficient(costs, budget, max(reason.need_uj, costs.boot_uj))
+    e6 = _sufficient_e6(costs, exact, budget.von_v, budget.voff_v)
+    return PlanError(
+        f"{graph.name}: {what} needs {reason.need_uj / 1e3:.2f} mJ, {costs.boot_uj / 1e3:.2f} mJ "
+        f"of it to boot; one charge of {format_capacitance(budget.cap_f)} is "
+        f"{budget.charge_uj / 1e3:.2f} mJ: use at least {math.ceil(exact * 1e6)} uF "
+        f"(E6: {format_capacitance(e6)})"
+    )
+
+
+def _finish(
+    graph: Graph, board: BoardProfile, budget: Budget, costs: CostModel, tiled: TiledGraph
+) -> Plan:
+    ends = segment_ends(costs, tiled, budget.charge_uj)
+    segments = make_segments(costs, tiled, ends)
+    arena_off, arena_size = place_arena(graph, tiled.live)
+    nvm_off, nvm_size = _homes(graph, board, costs.nvm, tiled, ends)
+    input_bytes = float(graph.tensors[graph.input].size)
+    input_uj = float(costs.commit_uj(input_bytes, 1.0, input_bytes))
+    return Plan(
+        graph,
+        board.name,
+        costs.nvm,
+        budget,
+        tiled.tiles,
+        segments,
+        arena_off,
+        arena_size,
+        scratch_bytes(graph),
+        nvm_off,
+        nvm_size,
+        costs.boot_uj,
+        min(budget.charge_uj, MAX_CHARGE_UJ),
+        max(input_uj, *(segment.worst_uj for segment in segments)),
+    )
+
+
+def scratch_bytes(graph: Graph) -> int:
+    """SRAM that the portable kernels use during a tile: none."""
+    return 0
+
+
+def work_bytes(graph: Graph) -> int:
+    """SRAM of the scheduler beside arena and scratch (upper bound of rl_session_work)."""
+    return 16 * len(graph.tensors) + 16 * len(graph.ops) + 64
+
+
+def _homes(
+    graph: Graph, board: BoardProfile, nvm: str, tiled: TiledGraph, ends: list[int]
+) -> tuple[tuple[int, ...], int]:
+    """Homes on FRAM and file. Flash has none: nvm_size is the most that a commit carries."""
+    if nvm == "flash":
+        largest = int(tiled.live.live_bytes.max())
+        return (0,) * len(graph.tensors), max(largest, *(t.size for t in graph.tensors))
+    return place_homes(graph, tiled.live, ends, board.nvm_size(nvm) - RESERVED)
+
+
+def _nvm_problems(plan: Plan, board: BoardProfile, tiled: TiledGraph) -> list[str]:
+    graph, capacity = plan.graph, board.nvm_size(plan.nvm)
+    if plan.nvm == "flash":
+        largest = int(tiled.live.live_bytes.max())
+        size = ring_bytes(largest)
+        if size > capacity:
+            return [
+                f"{graph.name}: its largest commit of {largest} bytes needs {size} bytes of "
+                f"store flash, {board.name} has {capacity}: use FRAM or a smaller model"
+            ]
+    elif plan.nvm_size > capacity - RESERVED:
+        return [
+            f"{graph.name}: its tensors need {plan.nvm_size} bytes of {plan.nvm}, "
+            f"{board.name} has {capacity - RESERVED} for them: use a smaller model"
+        ]
+    return []
+
+
+def ring_bytes(largest: int) -> int:
+    """Flash for commits of `largest` bytes: the newest, the next, one sector being erased."""
+    pages = -(-largest // 255) + 1
+    return 4096 * (2 * (-(-pages // 15) + 1) + 1)
+
+
+def sram_bytes(plan: Plan) -> int:
+    """SRAM of an inference: arena, scratch and the scheduler's work memory."""
+    return plan.arena_size + plan.scratch_size + work_bytes(plan.graph)
+
+
+def _sram_problems(plan: Plan, board: BoardProfile, tiled: TiledGraph) -> list[str]:
+    graph, total = plan.graph, sram_bytes(plan)
+    if total <= board.heap_bytes:
+        return []
+    number, held = peak_op(graph, tiled.live)
+    op = graph.ops[number]
+    return [
+        f"{graph.name}: needs {total} bytes of SRAM, {board.name} has {board.heap_bytes} free: "
+        f"the peak is op {op.number}, layer {op.name}, {op.kind.name}, with {held} bytes"
+    ]
+
+
+def _flash_problems(plan: Plan, board: BoardProfile) -> list[str]:
+    from relume.blob.pack import packed_size
+
+    size, room = packed_size(plan), board.regions["blobs"].size - SLOT_HEADER
+    if size <= room:
+        return []
+    return [
+        f"{plan.graph.name}: the blob of {size} bytes does not fit {board.name}'s {room} bytes "
+        "of model flash: use a smaller model"
+    ]

@@ -1,0 +1,156 @@
+"""Cuts every op into tiles that are small against one charge.
+
+The largest tiles are taken whose worst case stays below the target, whole rows of the output where
+a row fits, and no more than MAX_TILES_PER_OP an op. When a tile with its restore and commit does
+not fit a charge its op is cut finer, down to one unit, before the plan is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from relume.model.graph import PIXEL_KINDS, Graph
+from relume.plan.costs import CostModel
+from relume.plan.live import LiveMap
+from relume.plan.types import Tile
+
+MAX_TILES = 65536
+MAX_TILES_PER_OP = 64
+TILES_PER_CHARGE = 8
+FloatArray = npt.NDArray[np.float64]
+
+
+class Infeasible(Exception):
+    """A charge of `need_uj` is needed for `what`; op is its number or None."""
+
+    def __init__(self, need_uj: float, what: str, op: int | None = None) -> None:
+        super().__init__(what)
+        self.need_uj = need_uj
+        self.what = what
+        self.op = op
+
+
+@dataclass(frozen=True, eq=False)
+class TiledGraph:
+    """Tiles with everything that planning the commits needs. Energies in microjoule.
+
+    tile_uj [n]: each tile. restore_uj [n + 1]: fixed part and live bytes at each boundary.
+    """
+
+    tiles: tuple[Tile, ...]
+    live: LiveMap
+    tile_uj: FloatArray
+    restore_uj: FloatArray
+
+
+def row_units(graph: Graph, number: int) -> int:
+    """Units of one output row; 1 where rows mean nothing."""
+    op = graph.ops[number]
+    return graph.tensors[op.output].shape[1] if op.kind in PIXEL_KINDS else 1
+
+
+def first_count(graph: Graph, costs: CostModel, number: int, target_cycles: float) -> int:
+    """Units of a tile of op `number` that costs at most target_cycles if possible."""
+    units, row = graph.units(graph.ops[number]), row_units(graph, number)
+    cycles = costs.ops[number]
+    room = max(0.0, target_cycles - cycles.fixed)
+    count = units if cycles.unit <= 0 else int(min(units, room // cycles.unit))
+    count = max(count, -(-units // MAX_TILES_PER_OP), 1)
+    if count >= row:
+        count -= count % row
+    return _even(units, count, row)
+
+
+def _even(units: int, count: int, row: int) -> int:
+    """A count not above `count` that cuts `units` into pieces of nearly the same size."""
+    step = row if count >= row else 1
+    pieces = -(-units // count)
+    even = -(-units // (pieces * step)) * step
+    return min(count, max(1, even))
+
+
+def cut(graph: Graph, counts: Sequence[int]) -> tuple[Tile, ...]:
+    """Tiles of all ops in order, counts[op] units each."""
+    tiles = []
+    for number, op in enumerate(graph.ops):
+        units = graph.units(op)
+        for first in range(0, units, counts[number]):
+            tiles.append(Tile(number, first, min(counts[number], units - first)))
+    return tuple(tiles)
+
+
+def meta_bytes_bound(graph: Graph, n_tiles: int) -> int:
+    """Upper bound of the blob's metadata, for the cost of checking it at boot."""
+    return 256 + 100 * len(graph.tensors) + 180 * len(graph.ops) + 36 * n_tiles
+
+
+def tile_graph(graph: Graph, costs: CostModel, charge_uj: float) -> TiledGraph:
+    """Tiles of which each, with boot, restore and commit, fits a charge. Raises Infeasible."""
+    usable = charge_uj - costs.boot_uj - costs.resume_uj(meta_bytes_bound(graph, len(graph.ops)))
+    target = max(0.0, usable) / costs.uj_per_cycle / TILES_PER_CHARGE
+    counts = [first_count(graph, costs, n, target) for n in range(len(graph.ops))]
+    while True:
+        tiled = _assemble(graph, costs, counts)
+        too_big = _too_big(graph, costs, tiled, charge_uj)
+        if not too_big:
+            return tiled
+        for number in too_big:
+            counts[number] = max(1, counts[number] // 2)
+        n_tiles = sum(-(-graph.units(op) // counts[n]) for n, op in enumerate(graph.ops))
+        if n_tiles > MAX_TILES:
+            number = too_big[0]
+            raise Infeasible(charge_uj * 1.25, "its tiles (more than 65536 in all)", number)
+
+
+def _assemble(graph: Graph, costs: CostModel, counts: Sequence[int]) -> TiledGraph:
+    tiles = cut(graph, counts)
+    live = LiveMap(graph, tiles)
+    cycles = np.array([costs.ops[tile.op].worst(tile.count) for tile in tiles])
+    resume = costs.resume_uj(meta_bytes_bound(graph, len(tiles)))
+    restore = resume + costs.restore_uj(
+        live.live_bytes.astype(np.float64), live.live_ranges.astype(np.float64)
+    )
+    return TiledGraph(tiles, live, cycles * costs.uj_per_cycle, restore)
+
+
+def _too_big(graph: Graph, costs: CostModel, tiled: TiledGraph, charge_uj: float) -> list[int]:
+    """Ops with a tile that does not fit a charge; Infeasible if finer tiles would not help."""
+    live = tiled.live.live_bytes.astype(np.float64)
+    fixed_check(costs, tiled, charge_uj)
+    unit_bytes = np.array([graph.unit_bytes(op) for op in graph.ops], dtype=np.float64)
+    op_of = np.array([tile.op for tile in tiled.tiles])
+    count = np.array([tile.count for tile in tiled.tiles], dtype=np.float64)
+    one = np.ones(len(op_of))
+    start = costs.boot_uj + tiled.restore_uj[:-1]
+    written = unit_bytes[op_of]
+    need = start + tiled.tile_uj + costs.commit_uj(written * count, one, live[1:])
+    over = need > charge_uj
+    if not over.any():
+        return []
+    unit_cycles = np.array([op.worst(1) for op in costs.ops])[op_of]
+    floor = start + unit_cycles * costs.uj_per_cycle
+    floor = floor + costs.commit_uj(written, one, np.minimum(live[:-1], live[1:]))
+    floor = np.where(count > 1, np.minimum(floor, need), need)
+    worst = int(np.argmax(floor))
+    if floor[worst] > charge_uj:
+        raise Infeasible(float(floor[worst]), "its smallest tile", int(op_of[worst]))
+    return sorted({int(number) for number in op_of[over]})
+
+
+def fixed_check(costs: CostModel, tiled: TiledGraph, charge_uj: float) -> None:
+    """The input's commit and, on flash, one sector erase must each fit a charge of their own."""
+    start = costs.boot_uj + float(tiled.restore_uj[0])
+    size = float(tiled.live.live_bytes[0])
+    if start > charge_uj:
+        raise Infeasible(start, "one boot")
+    need = start + costs.commit_uj(size, 1.0, size)
+    if need > charge_uj:
+        raise Infeasible(need, "the commit of the input")
+    need = costs.boot_uj + float(tiled.restore_uj.max()) + costs.erase_uj()
+    if need > charge_uj:
+        what = "erasing one flash sector" if costs.erase_uj() else "restoring the live bytes"
+        raise Infeasible(need, what)

@@ -1,0 +1,87 @@
+"""The plan: what runs when, where every byte lives, what each segment costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from relume.model.graph import Graph
+from relume.power.capacitor import Budget
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Units [first, first + count) of op number `op`."""
+
+    op: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Tiles [start, end), then a commit. Energies in microjoule, at worst.
+
+    worst_uj: restore + tiles + commit (the boot comes on top), restore_uj its first part.
+    commit_bytes: data that the commit writes when every commit before it was made.
+    """
+
+    start: int
+    end: int
+    worst_cycles: int
+    typical_cycles: int
+    worst_uj: float
+    commit_bytes: int
+    restore_uj: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A graph planned for one board, one NVM and one power budget. Offsets and sizes in bytes.
+
+    arena_off, nvm_off: per tensor. boot_uj, charge_uj: one boot, one charge. worst_uj: the largest
+    Segment.worst_uj, or the input's commit if that is larger. tensor_of: TFLite tensor number ->
+    blob tensor number.
+    """
+
+    graph: Graph
+    board: str
+    nvm: str
+    budget: Budget
+    tiles: tuple[Tile, ...]
+    segments: tuple[Segment, ...]
+    arena_off: tuple[int, ...]
+    arena_size: int
+    scratch_size: int
+    nvm_off: tuple[int, ...]
+    nvm_size: int
+    boot_uj: float
+    charge_uj: float
+    worst_uj: float
+
+    @property
+    def tensor_of(self) -> Mapping[int, int]:
+        """TFLite tensor number -> blob tensor number."""
+        return self.graph.tensor_of
+
+    @property
+    def worst_cycles(self) -> int:
+        """Cycles of all segments, at worst."""
+        return sum(segment.worst_cycles for segment in self.segments)
+
+    def forecast(self) -> tuple[int, float]:
+        """(charges, microjoule) of one inference at worst, nothing harvested while it runs.
+
+        Each charge boots, restores and runs the segments that still fit; a cut falls only
+        between segments here, so real runs may need one segment more per charge.
+        """
+        charges, total, left = 0, 0.0, 0.0
+        for segment in self.segments:
+            need = segment.worst_uj - segment.restore_uj
+            if need > left:
+                charges += 1
+                left = self.charge_uj - self.boot_uj - segment.restore_uj
+                total += self.boot_uj + segment.restore_uj
+            left -= need
+            total += need
+        return charges, total

@@ -1,0 +1,99 @@
+/* relume: frames (SPEC 6) as Decoder and encode() of module _relume. */
+#include "bind.h"
+
+#include "frame.h"
+
+#define VERSION 1u
+
+typedef struct {
+    mp_obj_base_t    base;
+    rl_frame_decoder decoder;
+    bool             escape; /* 0D 03 came outside a frame */
+} bind_decoder;
+
+static mp_obj_t decoder_make_new(const mp_obj_type_t *type, size_t n_args,
+                                 size_t n_kw, const mp_obj_t *args) {
+    (void)args;
+    mp_arg_check_num(n_args, n_kw, 0, 0, false);
+    bind_decoder *self = mp_obj_malloc(bind_decoder, type);
+    rl_frame_reset(&self->decoder);
+    self->escape = false;
+    return MP_OBJ_FROM_PTR(self);
+}
+
+/* The (type, seq, body) of the frame that is ready. */
+static mp_obj_t frame_tuple(const rl_frame_decoder *decoder) {
+    const uint8_t *payload = decoder->payload;
+    uint32_t body = decoder->fill - 8u;
+    mp_obj_t items[3] = {
+        MP_OBJ_NEW_SMALL_INT(payload[0]),
+        MP_OBJ_NEW_SMALL_INT(payload[2] | payload[3] << 8),
+        mp_obj_new_bytes(payload + 4, body)
+    };
+    return mp_obj_new_tuple(3, items);
+}
+
+/* feed(data) -> [(type, seq, body)]. Frames of another protocol version are
+ * dropped. Bytes after an escape are not looked at. */
+static mp_obj_t decoder_feed(mp_obj_t self_in, mp_obj_t data) {
+    bind_decoder *self = MP_OBJ_TO_PTR(self_in);
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(data, &info, MP_BUFFER_READ);
+    const uint8_t *byte = info.buf;
+    mp_obj_t list = mp_obj_new_list(0, NULL);
+    for (size_t i = 0; i < info.len && !self->escape; i++) {
+        rl_frame_event event = rl_frame_feed(&self->decoder, byte[i]);
+        if (event == RL_FRAME_ESCAPE) {
+            self->escape = true;
+        } else if (event == RL_FRAME_READY && self->decoder.fill >= 8u
+                   && self->decoder.payload[1] == VERSION) {
+            mp_obj_list_append(list, frame_tuple(&self->decoder));
+        }
+    }
+    return list;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(decoder_feed_obj, decoder_feed);
+
+static mp_obj_t decoder_reset(mp_obj_t self_in) {
+    bind_decoder *self = MP_OBJ_TO_PTR(self_in);
+    rl_frame_reset(&self->decoder);
+    self->escape = false;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(decoder_reset_obj, decoder_reset);
+
+static void decoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
+    bind_decoder *self = MP_OBJ_TO_PTR(self_in);
+    if (dest[0] == MP_OBJ_NULL && attr == MP_QSTR_escape) {
+        dest[0] = mp_obj_new_bool(self->escape);
+    } else {
+        dest[1] = MP_OBJ_SENTINEL; /* go on in locals_dict */
+    }
+}
+
+static const mp_rom_map_elem_t decoder_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_feed), MP_ROM_PTR(&decoder_feed_obj) },
+    { MP_ROM_QSTR(MP_QSTR_reset), MP_ROM_PTR(&decoder_reset_obj) },
+};
+static MP_DEFINE_CONST_DICT(decoder_locals, decoder_locals_table);
+
+MP_DEFINE_CONST_OBJ_TYPE(
+    rl_bind_decoder_type, MP_QSTR_Decoder, MP_TYPE_FLAG_NONE,
+    make_new, decoder_make_new,
+    attr, decoder_attr,
+    locals_dict, &decoder_locals);
+
+/* encode(type, seq, body) -> the frame's bytes on the wire. */
+static mp_obj_t relume_encode(mp_obj_t type, mp_obj_t seq, mp_obj_t body) {
+    uint8_t wire[RL_FRAME_WIRE];
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(body, &info, MP_BUFFER_READ);
+    size_t n = rl_frame_encode((uint8_t)mp_obj_get_int(type),
+                               (uint16_t)mp_obj_get_int(seq), info.buf,
+                               info.len, wire);
+    if (n == 0) {
+        rl_bind_raise(RL_E_SIZE);
+    }
+    return mp_obj_new_bytes(wire, n);
+}
+MP_DEFINE_CONST_FUN_OBJ_3(rl_bind_encode_obj, relume_encode);

@@ -1,0 +1,310 @@
+/* relume: the blob checker (SPEC 2, SECURITY B1 to B3).
+ *
+ * Every function proves one thing and names the field that is wrong. Sums
+ * and products of 32-bit fields are made in 64 bits or bounded by what has
+ * been proven before, which the comment beside them says. Sizes: tensors and
+ * scratch are below 2^24 bytes, so that kernels may count in 32 bits. */
+#include "blob.h"
+
+#include "blob_check.h"
+#include "crc32.h"
+
+#define MAX_TENSORS 4096u
+#define MAX_TILES 65536u
+
+static int all_zero(const uint8_t *bytes, uint32_t n)
+{
+    while (n--) {
+        if (*bytes++) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* ------------------------------------------------------------------ header */
+
+static rl_status check_version(rl_blob_state *c)
+{
+    const rl_header *h = c->blob.header;
+
+    REFUSE_UNLESS(h->magic[0] == 'R' && h->magic[1] == 'L'
+                  && h->magic[2] == 'U' && h->magic[3] == 'M',
+                  RL_E_MAGIC, h->magic, "magic is not RLUM");
+    REFUSE_UNLESS(h->major == RL_BLOB_MAJOR, RL_E_VERSION, h->major,
+                  "major version");
+    REFUSE_UNLESS(h->minor <= RL_BLOB_MINOR, RL_E_VERSION, h->minor,
+                  "minor version");
+    REFUSE_UNLESS(h->header_size == sizeof(rl_header), RL_E_BOUNDS,
+                  h->header_size, "header_size is not 128");
+    return RL_OK;
+}
+
+static rl_status check_sizes(rl_blob_state *c, size_t size)
+{
+    const rl_header *h = c->blob.header;
+
+    REFUSE_UNLESS(h->total_size <= size, RL_E_TRUNCATED, h->total_size,
+                  "total_size is more than there is");
+    REFUSE_UNLESS(h->total_size % 16 == 0, RL_E_BOUNDS, h->total_size,
+                  "total_size is not a multiple of 16");
+    REFUSE_UNLESS(h->meta_size % 16 == 0, RL_E_BOUNDS, h->meta_size,
+                  "meta_size is not a multiple of 16");
+    REFUSE_UNLESS(within(h->meta_size, 0, sizeof(rl_header), h->total_size),
+                  RL_E_BOUNDS, h->meta_size, "meta_size");
+    return RL_OK;
+}
+
+static rl_status check_crc(rl_blob_state *c, int with_data)
+{
+    static const uint8_t zero[4] = { 0, 0, 0, 0 };
+    const rl_header *h = c->blob.header;
+    const uint8_t *base = c->blob.base;
+    uint32_t at = offset_of(c, &h->meta_crc);
+    uint32_t crc = rl_crc32(0, base, at);
+
+    crc = rl_crc32(crc, zero, 4);
+    crc = rl_crc32(crc, base + at + 4, h->meta_size - at - 4u);
+    REFUSE_UNLESS(crc == h->meta_crc, RL_E_CRC, h->meta_crc,
+                  "metadata checksum");
+    if (with_data) {
+        crc = rl_crc32(0, base + h->meta_size, h->total_size - h->meta_size);
+        REFUSE_UNLESS(crc == h->data_crc, RL_E_CRC, h->data_crc,
+                      "constants checksum");
+    }
+    return RL_OK;
+}
+
+static rl_status check_limits(rl_blob_state *c)
+{
+    const rl_header *h = c->blob.header;
+
+    REFUSE_UNLESS(h->core == 0, RL_E_KIND, h->core,
+                  "weights laid out for another core");
+    REFUSE_UNLESS(h->nvm_kind >= 1 && h->nvm_kind <= 3, RL_E_BOUNDS,
+                  h->nvm_kind, "nvm_kind");
+    REFUSE_UNLESS(h->flags == 0, RL_E_VERSION, h->flags, "flags");
+    REFUSE_UNLESS(h->arena_size <= RL_MAX_ARENA && h->arena_size % 16 == 0,
+                  RL_E_BOUNDS, h->arena_size, "arena_size");
+    REFUSE_UNLESS(h->scratch_size <= RL_MAX_ARENA && h->scratch_size % 16 == 0,
+                  RL_E_BOUNDS, h->scratch_size, "scratch_size");
+    REFUSE_UNLESS(h->n_tensors >= 1 && h->n_tensors <= MAX_TENSORS,
+                  RL_E_BOUNDS, h->n_tensors, "n_tensors");
+    REFUSE_UNLESS(h->n_ops >= 1 && h->n_ops <= RL_MAX_OPS, RL_E_BOUNDS,
+                  h->n_ops, "n_ops");
+    REFUSE_UNLESS(h->n_tiles >= 1 && h->n_tiles <= MAX_TILES, RL_E_BOUNDS,
+                  h->n_tiles, "n_tiles");
+    REFUSE_UNLESS(h->n_segments >= 1 && h->n_segments <= h->n_tiles,
+                  RL_E_BOUNDS, h->n_segments, "n_segments");
+    REFUSE_UNLESS(all_zero(h->reserved, sizeof(h->reserved)), RL_E_VERSION,
+                  h->reserved, "reserved bytes of the header");
+    return RL_OK;
+}
+
+/* One section: aligned, behind the one before, inside the metadata. The
+ * product is below 2^32: counts and entry sizes are bounded. */
+static rl_status check_section(rl_blob_state *c, const uint32_t *offset,
+                               uint32_t count, size_t entry, uint32_t *low)
+{
+    uint32_t size = count * (uint32_t)entry;
+
+    REFUSE_UNLESS(*offset % 4 == 0, RL_E_BOUNDS, *offset,
+                  "section is not aligned");
+    REFUSE_UNLESS(within(*offset, size, *low, c->blob.header->meta_size),
+                  RL_E_BOUNDS, *offset, "section outside the metadata");
+    *low = *offset + size;
+    return RL_OK;
+}
+
+static rl_status check_sections(rl_blob_state *c)
+{
+    const rl_header *h = c->blob.header;
+    const uint8_t *base = c->blob.base;
+    uint32_t low = sizeof(rl_header);
+
+    CHECK(check_section(c, &h->off_tensors, h->n_tensors, sizeof(rl_tensor),
+                        &low));
+    CHECK(check_section(c, &h->off_ops, h->n_ops, sizeof(rl_op), &low));
+    CHECK(check_section(c, &h->off_tiles, h->n_tiles, sizeof(rl_tile),
+                        &low));
+    CHECK(check_section(c, &h->off_segments, h->n_segments,
+                        sizeof(rl_segment), &low));
+    REFUSE_UNLESS(h->strings_size >= 1, RL_E_BOUNDS, h->strings_size,
+                  "strings_size");
+    CHECK(check_section(c, &h->off_strings, h->strings_size, 1, &low));
+    REFUSE_UNLESS(base[low - 1u] == 0, RL_E_BOUNDS, h->strings_size,
+                  "strings do not end with 0");
+    c->blob.tensors = (const rl_tensor *)(const void *)(base + h->off_tensors);
+    c->blob.ops = (const rl_op *)(const void *)(base + h->off_ops);
+    c->blob.tiles = (const rl_tile *)(const void *)(base + h->off_tiles);
+    c->blob.segments =
+        (const rl_segment *)(const void *)(base + h->off_segments);
+    return RL_OK;
+}
+
+static rl_status check_string(rl_blob_state *c, const uint32_t *string)
+{
+    REFUSE_UNLESS(*string < c->blob.header->strings_size, RL_E_BOUNDS,
+                  *string, "string outside the strings");
+    return RL_OK;
+}
+
+static rl_status check_header(rl_blob_state *c)
+{
+    const rl_header *h = c->blob.header;
+
+    CHECK(check_limits(c));
+    CHECK(check_sections(c));
+    CHECK(check_string(c, &h->name));
+    CHECK(check_string(c, &h->board));
+    REFUSE_UNLESS(h->input < h->n_tensors, RL_E_BOUNDS, h->input, "input");
+    REFUSE_UNLESS(h->output < h->n_tensors, RL_E_BOUNDS, h->output,
+                  "output");
+    return RL_OK;
+}
+
+/* ----------------------------------------------------------------- tensors */
+
+static rl_status check_tensor(rl_blob_state *c, const rl_tensor *t)
+{
+    const rl_header *h = c->blob.header;
+
+    REFUSE_UNLESS(t->dtype == 1 && t->reserved == 0, RL_E_KIND, t->dtype,
+                  "tensor is not int8");
+    REFUSE_UNLESS(t->size >= 1 && t->size < RL_MAX_ARENA, RL_E_SHAPE, t->size,
+                  "tensor size");
+    REFUSE_UNLESS((uint64_t)((uint32_t)t->h * t->w) * t->c == t->size,
+                  RL_E_SHAPE, t->size, "tensor size is not h * w * c");
+    REFUSE_UNLESS(t->arena_off % 4 == 0, RL_E_BOUNDS, t->arena_off,
+                  "tensor is not aligned");
+    REFUSE_UNLESS(within(t->arena_off, t->size, 0, h->arena_size),
+                  RL_E_BOUNDS, t->arena_off, "tensor outside the arena");
+    REFUSE_UNLESS(within(t->nvm_off, t->size, 0, h->nvm_size), RL_E_BOUNDS,
+                  t->nvm_off, "tensor outside the home area");
+    REFUSE_UNLESS(is_int8(t->zero_point), RL_E_SHAPE, t->zero_point,
+                  "zero point");
+    return check_string(c, &t->name);
+}
+
+static rl_status check_tensors(rl_blob_state *c)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->blob.header->n_tensors; i++) {
+        CHECK(check_tensor(c, &c->blob.tensors[i]));
+    }
+    return RL_OK;
+}
+
+/* --------------------------------------------------------------------- ops */
+
+static uint32_t unit_bytes(const rl_op *op, const rl_tensor *out)
+{
+    switch (op->kind) {
+    case RL_FULLY_CONNECTED:
+    case RL_ADD:
+    case RL_MEAN:
+    case RL_RESHAPE:
+        return 1;
+    default:
+        return out->c;
+    }
+}
+
+static int overlap(const rl_tensor *a, const rl_tensor *b)
+{
+    return a->arena_off < b->arena_off + b->size
+        && b->arena_off < a->arena_off + a->size;
+}
+
+static rl_status check_tensors_of(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *tensors = c->blob.tensors;
+    uint32_t n = c->blob.header->n_tensors;
+
+    REFUSE_UNLESS(op->in0 < n, RL_E_BOUNDS, op->in0, "in0");
+    REFUSE_UNLESS(op->out < n, RL_E_BOUNDS, op->out, "out");
+    REFUSE_UNLESS(op->in1 < n || op->in1 == RL_NONE, RL_E_BOUNDS, op->in1,
+                  "in1");
+    REFUSE_UNLESS((op->in1 != RL_NONE) == (op->kind == RL_ADD), RL_E_SHAPE,
+                  op->in1, "in1 belongs to ADD");
+    REFUSE_UNLESS(!overlap(&tensors[op->in0], &tensors[op->out]),
+                  RL_E_BOUNDS, op->out, "output overlaps in0");
+    REFUSE_UNLESS(op->in1 == RL_NONE
+                  || !overlap(&tensors[op->in1], &tensors[op->out]),
+                  RL_E_BOUNDS, op->out, "output overlaps in1");
+    return RL_OK;
+}
+
+static rl_status check_op(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *out;
+
+    REFUSE_UNLESS(op->kernel == 0, RL_E_KIND, op->kernel, "kernel");
+    REFUSE_UNLESS(op->reserved0 == 0 && op->reserved1 == 0
+                  && op->reserved2 == 0
+                  && all_zero(op->reserved3, sizeof(op->reserved3)),
+                  RL_E_VERSION, op->reserved0, "reserved bytes of an op");
+    CHECK(check_tensors_of(c, op));
+    out = &c->blob.tensors[op->out];
+    REFUSE_UNLESS(op->unit_bytes == unit_bytes(op, out), RL_E_SHAPE,
+                  op->unit_bytes, "unit_bytes");
+    REFUSE_UNLESS((uint64_t)op->units * op->unit_bytes == out->size,
+                  RL_E_SHAPE, op->units, "units");
+    REFUSE_UNLESS(op->act_min <= op->act_max && is_int8(op->act_min)
+                  && is_int8(op->act_max), RL_E_SHAPE, op->act_min,
+                  "output clamp");
+    REFUSE_UNLESS(op->kind == RL_DEPTHWISE_CONV_2D || op->depth_mult == 0,
+                  RL_E_SHAPE, op->depth_mult, "depth_mult");
+    CHECK(check_string(c, &op->name));
+    return rl_blob_check_kind(c, op);
+}
+
+static rl_status check_ops(rl_blob_state *c)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->blob.header->n_ops; i++) {
+        CHECK(check_op(c, &c->blob.ops[i]));
+    }
+    return RL_OK;
+}
+
+/* -------------------------------------------------------------------- door */
+
+static rl_status check_all(rl_blob_state *c, size_t size, int with_data)
+{
+    if (((uintptr_t)c->blob.base & 3u) != 0) {
+        return refuse(c, RL_E_ARG, 0, "image is not aligned");
+    }
+    if (size < sizeof(rl_header)) {
+        return refuse(c, RL_E_TRUNCATED, (uint32_t)size,
+                      "shorter than a header");
+    }
+    CHECK(check_version(c));
+    CHECK(check_sizes(c, size));
+    CHECK(check_crc(c, with_data));
+    CHECK(check_header(c));
+    CHECK(check_tensors(c));
+    CHECK(check_ops(c));
+    return rl_blob_check_plan(c);
+}
+
+rl_status rl_blob_check(const uint8_t *image, size_t size, int with_data,
+                        rl_blob *blob, rl_blob_fault *fault)
+{
+    rl_blob_state c;
+    rl_status status;
+
+    fault->offset = 0;
+    fault->what = "";
+    c.fault = fault;
+    c.channels = 0;
+    c.blob.base = image;
+    c.blob.header = (const rl_header *)(const void *)image;
+    status = check_all(&c, size, with_data);
+    if (status == RL_OK) {
+        *blob = c.blob;
+    }
+    return status;
+}

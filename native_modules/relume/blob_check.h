@@ -1,0 +1,73 @@
+/* relume: what the parts of the blob checker share. Not for others. */
+#ifndef RELUME_BLOB_CHECK_H
+#define RELUME_BLOB_CHECK_H
+
+#include "blob.h"
+
+#define RL_MAX_OPS 4096u
+#define RL_MAX_ARENA (1u << 24) /* kernels count bytes in 32 bits */
+
+typedef struct {
+    rl_blob        blob;
+    rl_blob_fault *fault;
+    uint32_t       channels; /* entries of multiplier arrays read so far */
+} rl_blob_state;
+
+/* Proves an op's shapes, parameters and constants, by its kind. in0, out and
+ * in1 (ADD only) are known to be tensors. */
+RL_CHECKED rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op);
+
+/* Proves that each tensor has one writer, that tiles cover the ops in an
+ * order in which inputs come first, and that segments cover the tiles. Each
+ * op, and the number of ops and tiles, is proven already. */
+RL_CHECKED rl_status rl_blob_check_plan(rl_blob_state *c);
+
+/* ------------------------------------------------------------------ faults */
+
+static inline rl_status refuse(rl_blob_state *c, rl_status status,
+                               uint32_t offset, const char *what)
+{
+    c->fault->offset = offset;
+    c->fault->what = what;
+    return status;
+}
+
+static inline uint32_t offset_of(const rl_blob_state *c, const void *field)
+{
+    return (uint32_t)((const uint8_t *)field - c->blob.base);
+}
+
+#define REFUSE_UNLESS(condition, status, field, what)                       \
+    do {                                                                    \
+        if (!(condition)) {                                                 \
+            return refuse(c, status, offset_of(c, &(field)), what);         \
+        }                                                                   \
+    } while (0)
+
+#define CHECK(call)                                                         \
+    do {                                                                    \
+        rl_status status_ = call;                                           \
+        if (status_ != RL_OK) {                                             \
+            return status_;                                                 \
+        }                                                                   \
+    } while (0)
+
+/* ----------------------------------------------------------------- numbers */
+
+static inline int within(uint64_t offset, uint64_t size, uint64_t low,
+                         uint64_t high)
+{
+    return offset >= low && offset + size <= high;
+}
+
+static inline int is_int8(int32_t x)
+{
+    return x >= -128 && x <= 127;
+}
+
+static inline int is_multiplier(int32_t multiplier, int32_t shift)
+{
+    return multiplier >= 0 && shift >= -31 && shift <= 30;
+}
+
+#endif

@@ -1,0 +1,231 @@
+/* relume: the blob checker, part two: ops by kind (SPEC 2.3, 2.4). */
+#include "blob_check.h"
+
+#define MAX_SOFTMAX 4095u /* Q12.19 sum of exponentials */
+
+/* --------------------------------------------------------------- constants */
+
+static rl_status check_array(rl_blob_state *c, const uint32_t *offset,
+                             uint64_t size)
+{
+    const rl_header *h = c->blob.header;
+
+    REFUSE_UNLESS(*offset % 4 == 0, RL_E_BOUNDS, *offset,
+                  "constants are not aligned");
+    REFUSE_UNLESS(within(*offset, size, h->meta_size, h->total_size),
+                  RL_E_BOUNDS, *offset, "constants outside the blob");
+    return RL_OK;
+}
+
+/* Multipliers and exponents, one per channel. Ops may share arrays; the
+ * number of entries read for all ops together is bounded by the constants'
+ * size, which keeps the time linear. */
+static rl_status check_multipliers(rl_blob_state *c, const rl_op *op)
+{
+    const rl_header *h = c->blob.header;
+    uint32_t n = c->blob.tensors[op->out].c;
+    const int32_t *mult;
+    const int8_t *shift;
+    uint32_t i;
+
+    CHECK(check_array(c, &op->off_mult, 4u * (uint64_t)n));
+    CHECK(check_array(c, &op->off_shift, n));
+    c->channels += n; /* below 4096 * 65536 */
+    REFUSE_UNLESS(c->channels <= h->total_size - h->meta_size, RL_E_BOUNDS,
+                  op->off_mult, "more multipliers than constants");
+    mult = (const int32_t *)(const void *)(c->blob.base + op->off_mult);
+    shift = (const int8_t *)(c->blob.base + op->off_shift);
+    for (i = 0; i < n; i++) {
+        REFUSE_UNLESS(is_multiplier(mult[i], shift[i]), RL_E_BOUNDS,
+                      mult[i], "multiplier or exponent");
+    }
+    return RL_OK;
+}
+
+static rl_status check_weights(rl_blob_state *c, const rl_op *op, uint64_t size)
+{
+    REFUSE_UNLESS(op->w_size == size, RL_E_SHAPE, op->w_size,
+                  "w_size does not fit the shapes");
+    CHECK(check_array(c, &op->off_w, size));
+    if (op->off_bias) {
+        CHECK(check_array(c, &op->off_bias,
+                          4u * (uint64_t)c->blob.tensors[op->out].c));
+    }
+    return check_multipliers(c, op);
+}
+
+/* ------------------------------------------------------------- ops by kind */
+
+/* Windows of one axis: none lies wholly outside the input, unless a dilated
+ * filter straddles it. All terms are below 2^16, the reach below 2^32. */
+static int window_fits(uint32_t in, uint32_t out, uint32_t taps,
+                       uint32_t step, uint32_t before, uint32_t dilation)
+{
+    return taps >= 1 && step >= 1 && dilation >= 1
+        && before <= (taps - 1u) * dilation
+        && (out - 1u) * step < in + before;
+}
+
+static rl_status check_window(rl_blob_state *c, const rl_op *op, uint32_t dil_h,
+                              uint32_t dil_w)
+{
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *out = &c->blob.tensors[op->out];
+
+    REFUSE_UNLESS(window_fits(in->h, out->h, op->kh, op->sh, op->pad_top,
+                              dil_h), RL_E_SHAPE, op->kh,
+                  "windows do not fit the height");
+    REFUSE_UNLESS(window_fits(in->w, out->w, op->kw, op->sw, op->pad_left,
+                              dil_w), RL_E_SHAPE, op->kw,
+                  "windows do not fit the width");
+    /* Positions of taps fit int32: reach below 2^31. */
+    REFUSE_UNLESS((uint64_t)(op->kh - 1u) * dil_h < (1u << 30)
+                  && (uint64_t)(op->kw - 1u) * dil_w < (1u << 30),
+                  RL_E_SHAPE, op->dil_h, "dilation");
+    return RL_OK;
+}
+
+static rl_status check_conv(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+    uint64_t k = (uint64_t)((uint32_t)op->kh * op->kw) * in->c;
+
+    CHECK(check_window(c, op, op->dil_h, op->dil_w));
+    REFUSE_UNLESS(k * 4u <= c->blob.header->scratch_size, RL_E_BOUNDS,
+                  op->kh, "window does not fit the scratch memory");
+    return check_weights(c, op, k * c->blob.tensors[op->out].c);
+}
+
+static rl_status check_depthwise(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *out = &c->blob.tensors[op->out];
+
+    CHECK(check_window(c, op, op->dil_h, op->dil_w));
+    REFUSE_UNLESS((uint32_t)in->c * op->depth_mult == out->c, RL_E_SHAPE,
+                  op->depth_mult, "channels are not in.c * depth_mult");
+    return check_weights(c, op, (uint64_t)((uint32_t)op->kh * op->kw)
+                                * out->c);
+}
+
+static rl_status check_dense(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *out = &c->blob.tensors[op->out];
+    uint32_t rows = (uint32_t)out->h * out->w;
+
+    REFUSE_UNLESS(in->size % rows == 0, RL_E_SHAPE, op->in0,
+                  "input does not split into the output's rows");
+    return check_weights(c, op, (uint64_t)(in->size / rows) * out->c);
+}
+
+static rl_status check_pool(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *out = &c->blob.tensors[op->out];
+
+    REFUSE_UNLESS(in->c == out->c, RL_E_SHAPE, op->in0,
+                  "channels differ between input and output");
+    return check_window(c, op, 1, 1);
+}
+
+static rl_status check_add(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *tensors = c->blob.tensors;
+
+    REFUSE_UNLESS(op->in1 < c->blob.header->n_tensors, RL_E_BOUNDS, op->in1,
+                  "in1");
+    REFUSE_UNLESS(tensors[op->in0].size == tensors[op->out].size
+                  && tensors[op->in1].size == tensors[op->out].size,
+                  RL_E_SHAPE, op->in0, "sizes of ADD differ");
+    REFUSE_UNLESS(op->p[0] >= 0 && op->p[0] <= 22, RL_E_BOUNDS, op->p[0],
+                  "left shift");
+    REFUSE_UNLESS(is_multiplier(op->p[1], op->p[2]), RL_E_BOUNDS, op->p[1],
+                  "multiplier or exponent of in0");
+    REFUSE_UNLESS(is_multiplier(op->p[3], op->p[4]), RL_E_BOUNDS, op->p[3],
+                  "multiplier or exponent of in1");
+    REFUSE_UNLESS(is_multiplier(op->p[5], op->p[6]), RL_E_BOUNDS, op->p[5],
+                  "multiplier or exponent of the output");
+    return RL_OK;
+}
+
+/* The scaled difference stays in Q5.26: diff_min * 2^shift >= -31. */
+static rl_status check_softmax(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *out = &c->blob.tensors[op->out];
+
+    REFUSE_UNLESS(in->size == out->size && in->c == out->c, RL_E_SHAPE,
+                  op->in0, "shapes of SOFTMAX differ");
+    REFUSE_UNLESS(out->c <= MAX_SOFTMAX, RL_E_SHAPE, op->in0,
+                  "SOFTMAX over more than 4095 elements");
+    REFUSE_UNLESS(op->p[0] >= 0 && op->p[1] >= 0 && op->p[1] <= 30,
+                  RL_E_BOUNDS, op->p[0], "multiplier or left shift");
+    REFUSE_UNLESS(op->p[2] <= 0 && op->p[2] >= -(31 << 26)
+                  && -(int64_t)op->p[2] * (1 << op->p[1]) <= 31 << 26,
+                  RL_E_BOUNDS, op->p[2], "diff_min");
+    return RL_OK;
+}
+
+static int pad_fits(int32_t before, uint32_t in, uint32_t out)
+{
+    return before >= 0 && before <= 0xFFFF && (uint32_t)before + in <= out;
+}
+
+static rl_status check_pad(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *out = &c->blob.tensors[op->out];
+
+    REFUSE_UNLESS(pad_fits(op->p[0], in->h, out->h), RL_E_SHAPE, op->p[0],
+                  "padding at the top");
+    REFUSE_UNLESS(pad_fits(op->p[1], in->w, out->w), RL_E_SHAPE, op->p[1],
+                  "padding at the left");
+    REFUSE_UNLESS(pad_fits(op->p[2], in->c, out->c), RL_E_SHAPE, op->p[2],
+                  "padding in front of the channels");
+    REFUSE_UNLESS(is_int8(op->p[3]), RL_E_BOUNDS, op->p[3], "pad value");
+    return RL_OK;
+}
+
+static rl_status check_mean(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *out = &c->blob.tensors[op->out];
+    uint32_t over;
+
+    REFUSE_UNLESS(op->p[0] >= 1 && op->p[0] <= 3, RL_E_BOUNDS, op->p[0],
+                  "axes");
+    over = (op->p[0] & 1 ? in->h : 1u) * (op->p[0] & 2 ? in->w : 1u);
+    REFUSE_UNLESS(out->size == in->size / over, RL_E_SHAPE, op->in0,
+                  "output does not fit the mean");
+    REFUSE_UNLESS(op->p[3] >= 0 && (uint32_t)op->p[3] == over, RL_E_SHAPE,
+                  op->p[3], "count");
+    REFUSE_UNLESS(is_multiplier(op->p[1], op->p[2]), RL_E_BOUNDS, op->p[1],
+                  "multiplier or exponent");
+    return RL_OK;
+}
+
+static rl_status check_reshape(rl_blob_state *c, const rl_op *op)
+{
+    REFUSE_UNLESS(c->blob.tensors[op->in0].size
+                  == c->blob.tensors[op->out].size, RL_E_SHAPE, op->in0,
+                  "sizes of RESHAPE differ");
+    return RL_OK;
+}
+
+rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op)
+{
+    switch (op->kind) {
+    case RL_CONV_2D: return check_conv(c, op);
+    case RL_DEPTHWISE_CONV_2D: return check_depthwise(c, op);
+    case RL_FULLY_CONNECTED: return check_dense(c, op);
+    case RL_AVERAGE_POOL_2D: return check_pool(c, op);
+    case RL_MAX_POOL_2D: return check_pool(c, op);
+    case RL_ADD: return check_add(c, op);
+    case RL_SOFTMAX: return check_softmax(c, op);
+    case RL_PAD: return check_pad(c, op);
+    case RL_MEAN: return check_mean(c, op);
+    case RL_RESHAPE: return check_reshape(c, op);
+    default: return refuse(c, RL_E_KIND, offset_of(c, op), "op kind");
+    }
+}

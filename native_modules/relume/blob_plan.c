@@ -1,0 +1,166 @@
+/* relume: the blob checker, part three: who writes what, and tiles and
+ * segments in an order that works (SPEC 2.5, 2.6). */
+#include "blob_check.h"
+
+#define OPS_A_PASS 64u /* ops whose tiles one pass over the tiles counts */
+#define NO_OP 0xFFFFFFFFu
+
+/* ------------------------------------------------------------------- graph */
+
+/* The op that writes a tensor, NO_OP if none does. */
+static uint32_t producer(const rl_blob_state *c, uint32_t tensor)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->blob.header->n_ops; i++) {
+        if (c->blob.ops[i].out == tensor) {
+            return i;
+        }
+    }
+    return NO_OP;
+}
+
+static int is_given(const rl_blob_state *c, uint32_t tensor)
+{
+    return tensor == RL_NONE || tensor == c->blob.header->input
+        || producer(c, tensor) != NO_OP;
+}
+
+static rl_status check_graph(rl_blob_state *c)
+{
+    const rl_header *h = c->blob.header;
+    uint32_t i;
+
+    for (i = 0; i < h->n_ops; i++) {
+        const rl_op *op = &c->blob.ops[i];
+
+        REFUSE_UNLESS(producer(c, op->out) == i, RL_E_PLAN, op->out,
+                      "tensor is written by two ops");
+        REFUSE_UNLESS(op->out != h->input, RL_E_PLAN, op->out,
+                      "op writes the input");
+        REFUSE_UNLESS(is_given(c, op->in0), RL_E_PLAN, op->in0,
+                      "in0 is written by no op");
+        REFUSE_UNLESS(is_given(c, op->in1), RL_E_PLAN, op->in1,
+                      "in1 is written by no op");
+    }
+    REFUSE_UNLESS(producer(c, h->output) != NO_OP, RL_E_PLAN, h->output,
+                  "output is written by no op");
+    return RL_OK;
+}
+
+/* -------------------------------------------------------- tiles, segments */
+
+static rl_status check_tile(rl_blob_state *c, const rl_tile *tile)
+{
+    REFUSE_UNLESS(tile->op < c->blob.header->n_ops, RL_E_BOUNDS, tile->op,
+                  "tile's op");
+    REFUSE_UNLESS(tile->reserved == 0, RL_E_VERSION, tile->reserved,
+                  "reserved bytes of a tile");
+    REFUSE_UNLESS(tile->count >= 1
+                  && (uint64_t)tile->first + tile->count
+                     <= c->blob.ops[tile->op].units,
+                  RL_E_BOUNDS, tile->first, "tile leaves its op");
+    return RL_OK;
+}
+
+/* Tiles of ops [from, from + OPS_A_PASS) follow each other without gap and
+ * reach each op's end. */
+static rl_status check_cover(rl_blob_state *c, uint32_t from)
+{
+    const rl_header *h = c->blob.header;
+    uint32_t done[OPS_A_PASS] = { 0 };
+    uint32_t i;
+
+    for (i = 0; i < h->n_tiles; i++) {
+        const rl_tile *tile = &c->blob.tiles[i];
+        uint32_t slot = (uint32_t)tile->op - from;
+
+        if (slot < OPS_A_PASS) {
+            REFUSE_UNLESS(tile->first == done[slot], RL_E_PLAN, tile->first,
+                          "tile does not follow the one before");
+            done[slot] += tile->count;
+        }
+    }
+    for (i = 0; i < OPS_A_PASS && from + i < h->n_ops; i++) {
+        const rl_op *op = &c->blob.ops[from + i];
+
+        REFUSE_UNLESS(done[i] == op->units, RL_E_PLAN, op->units,
+                      "tiles do not cover the op");
+    }
+    return RL_OK;
+}
+
+static int is_done(const rl_blob_state *c, const uint8_t *done, uint32_t tensor)
+{
+    uint32_t op;
+
+    if (tensor == RL_NONE || tensor == c->blob.header->input) {
+        return 1;
+    }
+    op = producer(c, tensor);
+    return done[op >> 3] >> (op & 7u) & 1;
+}
+
+/* Before an op's first tile its inputs are whole. Tiles of an op are known
+ * to be in order, so the one that ends at `units` is its last. */
+static rl_status check_order(rl_blob_state *c)
+{
+    uint8_t done[RL_MAX_OPS / 8] = { 0 };
+    uint32_t i;
+
+    for (i = 0; i < c->blob.header->n_tiles; i++) {
+        const rl_tile *tile = &c->blob.tiles[i];
+        const rl_op *op = &c->blob.ops[tile->op];
+
+        REFUSE_UNLESS(tile->first != 0
+                      || (is_done(c, done, op->in0)
+                          && is_done(c, done, op->in1)),
+                      RL_E_PLAN, tile->op, "tile runs before its inputs");
+        if (tile->first + tile->count == op->units) {
+            done[tile->op >> 3] |= (uint8_t)(1u << (tile->op & 7u));
+        }
+    }
+    return RL_OK;
+}
+
+static rl_status check_tiles(rl_blob_state *c)
+{
+    const rl_header *h = c->blob.header;
+    uint32_t i;
+
+    for (i = 0; i < h->n_tiles; i++) {
+        CHECK(check_tile(c, &c->blob.tiles[i]));
+    }
+    for (i = 0; i < h->n_ops; i += OPS_A_PASS) {
+        CHECK(check_cover(c, i));
+    }
+    return check_order(c);
+}
+
+static rl_status check_segments(rl_blob_state *c)
+{
+    const rl_header *h = c->blob.header;
+    uint32_t end = 0;
+    uint32_t i;
+
+    for (i = 0; i < h->n_segments; i++) {
+        const rl_segment *segment = &c->blob.segments[i];
+
+        REFUSE_UNLESS(segment->end_tile > end
+                      && segment->end_tile <= h->n_tiles, RL_E_PLAN,
+                      segment->end_tile, "segments do not rise");
+        REFUSE_UNLESS(segment->reserved == 0, RL_E_VERSION,
+                      segment->reserved, "reserved bytes of a segment");
+        end = segment->end_tile;
+    }
+    REFUSE_UNLESS(end == h->n_tiles, RL_E_PLAN, h->n_segments,
+                  "segments do not cover the tiles");
+    return RL_OK;
+}
+
+rl_status rl_blob_check_plan(rl_blob_state *c)
+{
+    CHECK(check_graph(c));
+    CHECK(check_tiles(c));
+    return check_segments(c);
+}

@@ -1,0 +1,102 @@
+/* relume: one tile of a checked blob: pointers are put together here, the
+ * kernels do the rest. SPEC 2, 3. */
+#include "engine.h"
+
+#include "kernels/kernels.h"
+
+uint32_t rl_engine_scratch(const rl_blob *blob, const rl_op *op)
+{
+    uint32_t taps = (uint32_t)op->kh * op->kw;
+
+    if (op->kind != RL_CONV_2D) {
+        return 0;
+    }
+    return taps * blob->tensors[op->in0].c * (uint32_t)sizeof(int32_t);
+}
+
+static const void *constant(const rl_blob *blob, uint32_t offset)
+{
+    return offset ? blob->base + offset : NULL;
+}
+
+static void prepare(const rl_blob *blob, uint8_t *arena, const rl_tile *tile,
+                    rl_call *call)
+{
+    const rl_op *op = &blob->ops[tile->op];
+
+    call->op = op;
+    call->in0 = &blob->tensors[op->in0];
+    call->in1 = op->in1 == RL_NONE ? NULL : &blob->tensors[op->in1];
+    call->out = &blob->tensors[op->out];
+    call->a = (const int8_t *)arena + call->in0->arena_off;
+    call->b = call->in1 ? (const int8_t *)arena + call->in1->arena_off : NULL;
+    call->y = (int8_t *)arena + call->out->arena_off;
+    call->w = constant(blob, op->off_w);
+    call->bias = constant(blob, op->off_bias);
+    call->mult = constant(blob, op->off_mult);
+    call->shift = constant(blob, op->off_shift);
+    call->scratch = (int32_t *)(void *)(arena + blob->header->arena_size);
+    call->first = tile->first;
+    call->count = tile->count;
+}
+
+void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile)
+{
+    rl_call call;
+
+    prepare(blob, arena, &blob->tiles[tile], &call);
+    switch (call.op->kind) {
+    case RL_CONV_2D: rl_conv_tile(&call); break;
+    case RL_DEPTHWISE_CONV_2D: rl_depthwise_tile(&call); break;
+    case RL_FULLY_CONNECTED: rl_dense_tile(&call); break;
+    case RL_AVERAGE_POOL_2D: rl_pool_average_tile(&call); break;
+    case RL_MAX_POOL_2D: rl_pool_max_tile(&call); break;
+    case RL_ADD: rl_add_tile(&call); break;
+    case RL_SOFTMAX: rl_softmax_tile(&call); break;
+    case RL_PAD: rl_copy_pad_tile(&call); break;
+    case RL_MEAN: rl_mean_tile(&call); break;
+    default: rl_copy_reshape_tile(&call); break;
+    }
+}
+
+/* First byte of rows [row * step - before, ...) of a tensor, clamped. The
+ * product fits: the checker bounds the last row's start by in.h + before. */
+static uint32_t row_start(const rl_tensor *in, uint32_t row, uint32_t step,
+                          uint32_t before)
+{
+    uint32_t start = row * step;
+
+    if (start <= before) {
+        return 0;
+    }
+    start -= before;
+    return start >= in->h ? in->size : start * in->w * in->c;
+}
+
+uint32_t rl_engine_need(const rl_blob *blob, const rl_op *op, int which,
+                        uint32_t unit)
+{
+    const rl_tensor *in = &blob->tensors[which ? op->in1 : op->in0];
+    const rl_tensor *out = &blob->tensors[op->out];
+
+    if (unit >= op->units) {
+        return in->size;
+    }
+    switch (op->kind) {
+    case RL_CONV_2D:
+    case RL_DEPTHWISE_CONV_2D:
+    case RL_AVERAGE_POOL_2D:
+    case RL_MAX_POOL_2D:
+        return row_start(in, unit / out->w, op->sh, op->pad_top);
+    case RL_PAD:
+        return row_start(in, unit / out->w, 1, (uint32_t)op->p[0]);
+    case RL_FULLY_CONNECTED:
+        return unit / out->c * (in->size / ((uint32_t)out->h * out->w));
+    case RL_SOFTMAX:
+        return unit * out->c;
+    case RL_MEAN:
+        return 0;
+    default:
+        return unit;
+    }
+}

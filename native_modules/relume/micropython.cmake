@@ -1,0 +1,38 @@
+# relume as a user C module of a cmake port of MicroPython (rp2):
+#   -DUSER_C_MODULES=/path/to/native_modules/relume/micropython.cmake
+
+set(RELUME_DIR ${CMAKE_CURRENT_LIST_DIR})
+set(RELUME_PORT_DIR ${RELUME_DIR}/../../firmware/ports/rp2)
+
+file(GLOB RELUME_CORE CONFIGURE_DEPENDS
+    ${RELUME_DIR}/*.c ${RELUME_DIR}/kernels/portable/*.c)
+list(FILTER RELUME_CORE EXCLUDE REGEX "/(bind_|nvm_file)[^/]*$")
+file(GLOB RELUME_BIND CONFIGURE_DEPENDS ${RELUME_DIR}/bind_*.c)
+list(FILTER RELUME_BIND EXCLUDE REGEX "/bind_natmod[^/]*$")
+
+add_library(usermod_relume INTERFACE)
+
+target_sources(usermod_relume INTERFACE
+    ${RELUME_CORE}
+    ${RELUME_BIND}
+    ${RELUME_PORT_DIR}/port_rp2.c
+    ${RELUME_PORT_DIR}/console_rp2.c
+)
+
+target_include_directories(usermod_relume INTERFACE
+    ${RELUME_DIR}
+    ${RELUME_PORT_DIR}
+)
+
+# Speed where the cycles go; kernels run from SRAM, where nothing stalls.
+set_source_files_properties(${RELUME_CORE} PROPERTIES
+    COMPILE_OPTIONS "-O2"
+    COMPILE_DEFINITIONS
+        "RL_HOT=__attribute__((section(\".time_critical.relume\")))"
+)
+
+# The image must end below the region of the blobs.
+target_link_options(usermod_relume INTERFACE
+    ${CMAKE_BINARY_DIR}/relume_regions.ld)
+
+target_link_libraries(usermod INTERFACE usermod_relume)

@@ -1,0 +1,496 @@
+/* relume: the scheduler. What is live and dirty: SPEC 3; commits: SPEC 4.
+ *
+ * Invariants. S2: a commit's record follows all its data. S3: `loaded` is set
+ * only while the arena holds every live byte of `tile`. S4: a step computes
+ * only after the store has room for the commit that ends it. */
+#include "session.h"
+
+#include "bytes.h"
+#include "crc32.h"
+
+/* ---------------------------------------------------------------- work -- */
+
+typedef struct {
+    uint32_t *done;  /* [n_ops] units finished */
+    uint32_t *clean; /* [n_tensors] prefix that commits have carried */
+    uint32_t *end;   /* [n_tensors] finished prefix, by survey() */
+    uint32_t *lo;    /* [n_tensors] first byte still needed, by survey() */
+} work;
+
+uint32_t rl_session_work(const rl_blob *blob)
+{
+    const rl_header *h = blob->header;
+    return 4u * ((uint32_t)h->n_ops + 3u * (uint32_t)h->n_tensors);
+}
+
+static work work_of(const rl_session *s)
+{
+    uint32_t tensors = s->blob->header->n_tensors;
+    work w;
+    w.done = s->work;
+    w.clean = w.done + s->blob->header->n_ops;
+    w.end = w.clean + tensors;
+    w.lo = w.end + tensors;
+    return w;
+}
+
+static void restart(rl_session *s)
+{
+    rl_bytes_fill(s->work, 0, rl_session_work(s->blob));
+    s->tile = 0;
+}
+
+/* Units of tiles [from, to) become finished, or unfinished again. */
+static void finish(rl_session *s, uint32_t from, uint32_t to)
+{
+    work w = work_of(s);
+    for (uint32_t t = from; t < to; t++) {
+        w.done[s->blob->tiles[t].op] += s->blob->tiles[t].count;
+    }
+}
+
+static void unfinish(rl_session *s, uint32_t from, uint32_t to)
+{
+    work w = work_of(s);
+    for (uint32_t t = from; t < to; t++) {
+        w.done[s->blob->tiles[t].op] -= s->blob->tiles[t].count;
+    }
+}
+
+/* ---------------------------------------------------------------- live -- */
+
+static void need(const rl_session *s, const work *w, const rl_op *op,
+                 int which, uint32_t done)
+{
+    uint32_t tensor = which == 0 ? op->in0 : op->in1;
+    if (tensor == RL_NONE) {
+        return;
+    }
+    uint32_t at = rl_engine_need(s->blob, op, which, done);
+    if (at < w->lo[tensor]) {
+        w->lo[tensor] = at;
+    }
+}
+
+static uint32_t live(const work *w, uint32_t tensor)
+{
+    return w->end[tensor] > w->lo[tensor]
+         ? w->end[tensor] - w->lo[tensor] : 0;
+}
+
+/* Fills end[] and lo[] from done[]; returns the live bytes. */
+static uint32_t survey(rl_session *s)
+{
+    const rl_header *h = s->blob->header;
+    work w = work_of(s);
+    uint32_t total = 0;
+    for (uint32_t t = 0; t < h->n_tensors; t++) {
+        w.end[t] = 0;
+        w.lo[t] = s->blob->tensors[t].size;
+    }
+    w.end[h->input] = s->blob->tensors[h->input].size;
+    w.lo[h->output] = 0; /* the host reads it */
+    for (uint32_t o = 0; o < h->n_ops; o++) {
+        const rl_op *op = &s->blob->ops[o];
+        w.end[op->out] = w.done[o] * op->unit_bytes;
+        if (w.done[o] < op->units) {
+            need(s, &w, op, 0, w.done[o]);
+            need(s, &w, op, 1, w.done[o]);
+        }
+    }
+    for (uint32_t t = 0; t < h->n_tensors; t++) {
+        total += live(&w, t);
+    }
+    return total;
+}
+
+/* -------------------------------------------------------------- cycles -- */
+
+static uint64_t now(const rl_session *s)
+{
+    return s->cycles == NULL ? 0 : s->cycles(s->cycles_ctx);
+}
+
+/* -------------------------------------------------------------- commit -- */
+
+static uint8_t *home_of(const rl_session *s, const work *w, uint32_t tensor)
+{
+    return s->arena + s->blob->tensors[tensor].arena_off + w->lo[tensor];
+}
+
+/* Carries the live bytes; clean marks say what is at home already. */
+static rl_status carry(rl_session *s, rl_record *record)
+{
+    work w = work_of(s);
+    for (uint32_t t = 0; t < s->blob->header->n_tensors; t++) {
+        uint32_t n = live(&w, t);
+        if (n == 0) {
+            continue;
+        }
+        uint32_t clean = w.clean[t] > w.lo[t] ? w.clean[t] - w.lo[t] : 0;
+        const uint8_t *data = home_of(s, &w, t);
+        record->live_crc = rl_crc32(record->live_crc, data, n);
+        rl_status status = rl_store_put(
+            s->store, s->blob->tensors[t].nvm_off + w.lo[t], data, n, clean);
+        if (status != RL_OK) {
+            return status;
+        }
+    }
+    return RL_OK;
+}
+
+/* What the next record says about the running inference. */
+static rl_record successor(const rl_session *s, uint8_t state)
+{
+    rl_record record = s->store->newest;
+    record.model = s->blob->header->meta_crc;
+    record.tile = s->tile;
+    record.state = state;
+    record.live_crc = 0;
+    record.live_bytes = 0;
+    record.brownouts += s->store->attempts;
+    return record;
+}
+
+/* Data first, record last (S2). After a failure the arena may be whole, but
+ * what the NVM holds is unknown: the session must be opened again. */
+static rl_status commit(rl_session *s, rl_record *record)
+{
+    work w = work_of(s);
+    record->live_bytes = survey(s);
+    s->loaded = 0;
+    rl_status status = rl_store_begin(s->store, record->live_bytes);
+    if (status == RL_OK) {
+        status = carry(s, record);
+    }
+    if (status != RL_OK) {
+        return status;
+    }
+    uint64_t at = now(s);
+    record->cycles += s->carry + (at - s->since);
+    record->commits++;
+    record->nvm_bytes += rl_store_cost(s->store);
+    status = rl_store_end(s->store, record);
+    if (status != RL_OK) {
+        return status;
+    }
+    s->carry = now(s) - at;
+    s->state = record->state;
+    s->loaded = 1;
+    rl_bytes_copy(w.clean, w.end, 4u * s->blob->header->n_tensors);
+    return RL_OK;
+}
+
+/* A record without data: nothing is kept. */
+static rl_status commit_empty(rl_session *s, rl_record *record)
+{
+    rl_status status = rl_store_room(s->store, 0);
+    if (status == RL_OK) {
+        status = rl_store_begin(s->store, 0);
+    }
+    if (status == RL_OK) {
+        status = rl_store_end(s->store, record);
+    }
+    if (status == RL_OK) {
+        s->state = record->state;
+        s->loaded = 0;
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------ segments -- */
+
+/* End of the segment that holds the tile. */
+static uint32_t segment_end(const rl_session *s, uint32_t tile)
+{
+    const rl_segment *segments = s->blob->segments;
+    uint32_t low = 0, high = s->blob->header->n_segments - 1u;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2u;
+        if (segments[middle].end_tile > tile) {
+            high = middle;
+        } else {
+            low = middle + 1u;
+        }
+    }
+    return segments[low].end_tile;
+}
+
+/* Tiles between commits on the n-th attempt at `tiles` tiles. */
+static uint32_t part_of(uint32_t tiles, uint32_t attempts)
+{
+    uint32_t halvings = attempts > 1 ? attempts - 1u : 0;
+    return halvings > 31 ? 1u : ((tiles - 1u) >> halvings) + 1u;
+}
+
+/* Have enough attempts with a commit after every tile failed before this? */
+static int is_stuck(const rl_session *s)
+{
+    uint32_t tile = s->store->newest.tile, alone = 0;
+    uint32_t tiles = segment_end(s, tile) - tile;
+    while (part_of(tiles, alone) > 1) {
+        alone++;
+    }
+    return s->store->attempts >= alone + RL_STUCK_ATTEMPTS;
+}
+
+/* ---------------------------------------------------------------- open -- */
+
+static rl_status fits(const rl_session *s)
+{
+    const rl_header *h = s->blob->header;
+    uint32_t most = s->blob->tensors[h->input].size;
+    int flash = s->store->nvm->kind == RL_NVM_FLASH;
+    if ((h->nvm_kind == RL_NVM_FLASH) != flash) {
+        return RL_E_NVM_KIND;
+    }
+    for (uint32_t i = 0; i < h->n_segments; i++) {
+        uint32_t bytes = s->blob->segments[i].commit_bytes;
+        most = bytes > most ? bytes : most;
+    }
+    return rl_store_fits(s->store, h->nvm_size, most);
+}
+
+/* Reads the live bytes back and holds them against the record. */
+static rl_status load(rl_session *s)
+{
+    const rl_record *record = &s->store->newest;
+    work w = work_of(s);
+    uint32_t crc = 0, order = 0;
+    finish(s, 0, record->tile);
+    if (survey(s) != record->live_bytes) {
+        return RL_E_DAMAGED;
+    }
+    for (uint32_t t = 0; t < s->blob->header->n_tensors; t++) {
+        uint32_t n = live(&w, t);
+        if (n == 0) {
+            continue;
+        }
+        uint8_t *data = home_of(s, &w, t);
+        rl_status status = rl_store_get(
+            s->store, s->blob->tensors[t].nvm_off + w.lo[t], order, data, n);
+        if (status != RL_OK) {
+            return status;
+        }
+        crc = rl_crc32(crc, data, n);
+        order += n;
+    }
+    if (crc != record->live_crc) {
+        return RL_E_DAMAGED;
+    }
+    rl_bytes_copy(w.clean, w.end, 4u * s->blob->header->n_tensors);
+    s->tile = record->tile;
+    s->loaded = 1;
+    return RL_OK;
+}
+
+static rl_status resume(rl_session *s)
+{
+    const rl_record *record = &s->store->newest;
+    if (record->tile >= s->blob->header->n_tiles) {
+        return RL_E_DAMAGED;
+    }
+    rl_status status = rl_store_attempt(s->store);
+    if (status != RL_OK) {
+        return status;
+    }
+    if (is_stuck(s)) {
+        s->stuck = 1; /* no restore: even that may be too much for a charge */
+        return RL_OK;
+    }
+    s->part = part_of(segment_end(s, record->tile) - record->tile,
+                      s->store->attempts);
+    return load(s);
+}
+
+rl_status rl_session_open(rl_session *s)
+{
+    const rl_record *record = &s->store->newest;
+    restart(s);
+    s->part = 0;
+    s->loaded = 0;
+    s->stuck = 0;
+    s->carry = 0;
+    s->state = record->magic == 0 ? RL_STATE_EMPTY : record->state;
+    rl_status status = fits(s);
+    if (status != RL_OK) {
+        return status;
+    }
+    int running = s->state == RL_STATE_RUNNING;
+    int done = s->state == RL_STATE_DONE;
+    if (s->state != RL_STATE_EMPTY
+        && record->model != s->blob->header->meta_crc) {
+        if (running || done) {
+            return RL_E_MODEL;
+        }
+        s->state = RL_STATE_IDLE;
+    }
+    if (running) {
+        return resume(s);
+    }
+    if (done) {
+        return record->tile == s->blob->header->n_tiles ? load(s)
+                                                        : RL_E_DAMAGED;
+    }
+    return RL_OK;
+}
+
+/* --------------------------------------------------------------- begin -- */
+
+static rl_status commit_input(rl_session *s, uint32_t id,
+                              const uint8_t *input)
+{
+    const rl_header *h = s->blob->header;
+    const rl_tensor *tensor = &s->blob->tensors[h->input];
+    restart(s);
+    rl_status status = rl_store_room(s->store, survey(s));
+    if (status != RL_OK) {
+        return status;
+    }
+    rl_bytes_copy(s->arena + tensor->arena_off, input, tensor->size);
+    s->part = 0;
+    s->carry = 0;
+    s->since = now(s);
+    rl_record record = successor(s, RL_STATE_RUNNING);
+    record.inference = id;
+    record.cycles = 0;
+    record.commits = 0;
+    record.nvm_bytes = 0;
+    record.brownouts = 0;
+    return commit(s, &record);
+}
+
+rl_status rl_session_begin(rl_session *s, uint32_t id, const uint8_t *input,
+                           uint32_t size)
+{
+    if (size != s->blob->tensors[s->blob->header->input].size) {
+        return RL_E_SIZE;
+    }
+    if (s->state == RL_STATE_STUCK) {
+        return RL_E_STUCK;
+    }
+    if (s->state == RL_STATE_RUNNING || s->state == RL_STATE_DONE) {
+        if (!s->loaded && !s->stuck) {
+            return RL_E_STATE; /* open failed */
+        }
+        if (s->store->newest.inference == id) {
+            return RL_OK;
+        }
+        if (s->state == RL_STATE_RUNNING) {
+            return RL_E_STATE;
+        }
+    }
+    return commit_input(s, id, input);
+}
+
+/* ---------------------------------------------------------------- step -- */
+
+static uint32_t next_commit(rl_session *s)
+{
+    uint32_t end = segment_end(s, s->tile);
+    if (s->part == 0 || s->part >= end - s->tile) {
+        s->part = 0; /* the next segment is whole again */
+        return end;
+    }
+    return s->tile + s->part;
+}
+
+/* S4. Cheap where the store always has room. */
+static rl_status make_room(rl_session *s, uint32_t end)
+{
+    if (s->store->nvm->kind != RL_NVM_FLASH) {
+        return RL_OK;
+    }
+    finish(s, s->tile, end);
+    uint32_t bytes = survey(s);
+    unfinish(s, s->tile, end);
+    return rl_store_room(s->store, bytes);
+}
+
+static rl_status give_up(rl_session *s)
+{
+    rl_record record = successor(s, RL_STATE_STUCK);
+    record.tile = s->store->newest.tile;
+    rl_status status = commit_empty(s, &record);
+    return status == RL_OK ? RL_E_STUCK : status;
+}
+
+static rl_status run(rl_session *s)
+{
+    uint32_t part = s->part, end = next_commit(s);
+    s->since = now(s);
+    rl_status status = make_room(s, end);
+    if (status != RL_OK) {
+        s->part = part;
+        return status;
+    }
+    for (; s->tile < end; s->tile++) {
+        rl_engine_tile(s->blob, s->arena, s->tile);
+        finish(s, s->tile, s->tile + 1u);
+    }
+    int last = end == s->blob->header->n_tiles;
+    rl_record record = successor(s, last ? RL_STATE_DONE : RL_STATE_RUNNING);
+    status = commit(s, &record);
+    if (status != RL_OK) {
+        return status;
+    }
+    return last ? RL_DONE : RL_MORE;
+}
+
+rl_status rl_session_step(rl_session *s)
+{
+    switch (s->state) {
+    case RL_STATE_DONE:
+        return s->loaded ? RL_DONE : RL_E_STATE;
+    case RL_STATE_STUCK:
+        return RL_E_STUCK;
+    case RL_STATE_RUNNING:
+        break;
+    default:
+        return RL_E_STATE;
+    }
+    if (s->loaded) {
+        return run(s);
+    }
+    return s->stuck ? give_up(s) : RL_E_STATE;
+}
+
+/* -------------------------------------------------------------- output -- */
+
+rl_status rl_session_output(rl_session *s, const uint8_t **data,
+                            uint32_t *size)
+{
+    const rl_tensor *tensor = &s->blob->tensors[s->blob->header->output];
+    if (s->state != RL_STATE_DONE || !s->loaded) {
+        return RL_E_STATE;
+    }
+    *data = s->arena + tensor->arena_off;
+    *size = tensor->size;
+    return RL_OK;
+}
+
+rl_status rl_session_take(rl_session *s, uint32_t id)
+{
+    const rl_record *newest = &s->store->newest;
+    int ours = newest->model == s->blob->header->meta_crc
+            && newest->inference == id;
+    if (!ours || (s->state != RL_STATE_DONE && s->state != RL_STATE_IDLE)) {
+        return RL_E_STATE;
+    }
+    if (s->state == RL_STATE_IDLE) {
+        return RL_OK;
+    }
+    rl_record record = successor(s, RL_STATE_IDLE);
+    record.tile = newest->tile;
+    return commit_empty(s, &record);
+}
+
+rl_status rl_session_clear(rl_session *s)
+{
+    if (s->state == RL_STATE_EMPTY || s->state == RL_STATE_IDLE) {
+        return RL_OK;
+    }
+    rl_record record = successor(s, RL_STATE_IDLE);
+    record.tile = 0;
+    return commit_empty(s, &record);
+}

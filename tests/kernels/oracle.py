@@ -1,0 +1,92 @@
+"""TFLite's reference kernels as the oracle, and blobs made by the host package from a net."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from relume.blob.pack import pack
+from relume.board.profile import load_board
+from relume.model.graph import Graph
+from relume.model.tflite_reader import read_tflite
+from relume.plan.planner import Budget, make_plan
+from relume.plan.types import Segment, Tile
+
+Bytes = npt.NDArray[np.int8]
+
+
+def reference(model: bytes, data: bytes) -> dict[int, bytes]:
+    """TFLite tensor number -> bytes, for every int8 tensor that an op of the net writes."""
+    interpreter = Interpreter(
+        model_content=model,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    details = interpreter.get_input_details()[0]
+    interpreter.set_tensor(
+        details["index"], np.frombuffer(data, dtype=np.int8).reshape(details["shape"])
+    )
+    interpreter.invoke()
+    written = {int(i) for op in interpreter._get_ops_details() for i in op["outputs"]}
+    return {i: interpreter.get_tensor(i).tobytes() for i in written}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A net as a graph and as a blob."""
+
+    graph: Graph
+    blob: bytes
+
+    @property
+    def input_size(self) -> int:
+        """Bytes of the input tensor."""
+        return self.graph.tensors[self.graph.input].size
+
+    def mismatches(self, tensors: Mapping[int, bytes], wanted: Mapping[int, bytes]) -> list[str]:
+        """Tensors that differ from the oracle's; fails when one of the net's is missing."""
+        bad = []
+        for number, want in wanted.items():
+            mine = tensors[self.graph.tensor_of[number]]
+            if mine != want:
+                a, b = np.frombuffer(mine, np.int8), np.frombuffer(want, np.int8)
+                writer = next(
+                    op for op in self.graph.ops if op.output == self.graph.tensor_of[number]
+                )
+                bad.append(f"{writer.kind.name} {writer.name}: {np.count_nonzero(a != b)} bytes")
+        return bad
+
+
+def packed(model: bytes, seed: int | None = None) -> Packed:
+    """The blob that the planner makes with a large capacitor; seed: with tiles cut at random."""
+    graph = read_tflite(model)
+    plan = make_plan(graph, load_board("RPI_PICO"), Budget(1.0, 5.0, 1.8))
+    if seed is not None:
+        tiles = random_tiles(graph, seed)
+        whole = Segment(0, len(tiles), 1, 1, 1.0, 0)
+        plan = replace(plan, tiles=tiles, segments=(whole,))
+    return Packed(graph, pack(plan))
+
+
+def random_tiles(graph: Graph, seed: int) -> tuple[Tile, ...]:
+    """Every op cut into tiles of random sizes, at most about 12 an op."""
+    random = np.random.default_rng(seed)
+    tiles = []
+    for number, op in enumerate(graph.ops):
+        units, first = graph.units(op), 0
+        largest = max(1, units // int(random.integers(1, 7)))
+        while first < units:
+            count = min(int(random.integers(1, largest + 1)), units - first)
+            tiles.append(Tile(number, first, count))
+            first += count
+    return tuple(tiles)
+
+
+def random_input(size: int, seed: int) -> bytes:
+    """Bytes that cover the whole range of int8."""
+    return np.random.default_rng(seed).integers(-128, 128, size, dtype=np.int8).tobytes()

@@ -1,0 +1,224 @@
+"""The C engine on the host: the library through ctypes, and the program that runs blobs."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import struct
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NATIVE = ROOT / "native_modules" / "relume"
+BUILD = ROOT / "build" / "host"
+NOISE = 0x5A
+
+STATUS = {
+    0: "RL_OK", -1: "RL_E_TRUNCATED", -2: "RL_E_MAGIC", -3: "RL_E_VERSION", -4: "RL_E_CRC",
+    -5: "RL_E_BOUNDS", -6: "RL_E_SHAPE", -7: "RL_E_PLAN", -8: "RL_E_KIND", -18: "RL_E_ARG",
+}  # fmt: skip
+
+
+@functools.cache
+def build() -> Path:
+    """Brings build/host up to date; skips when there is no compiler."""
+    try:
+        done = subprocess.run(
+            ["make", "-s", "-C", str(NATIVE)], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        pytest.skip("make is not installed")
+    assert done.returncode == 0, done.stderr
+    return BUILD
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """librelume.so."""
+    return ctypes.CDLL(str(build() / "librelume.so"))
+
+
+class _Blob(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_void_p)
+        for name in ("base", "header", "tensors", "ops", "tiles", "segments")
+    )
+
+
+class _Fault(ctypes.Structure):
+    _fields_ = (("offset", ctypes.c_uint32), ("what", ctypes.c_char_p))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Where and why a blob was refused."""
+
+    offset: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header's numbers that a test needs."""
+
+    meta_size: int
+    arena_size: int
+    scratch_size: int
+    n_tensors: int
+    n_ops: int
+    n_tiles: int
+    off_tensors: int
+    off_ops: int
+    off_tiles: int
+    input: int
+    output: int
+
+    @classmethod
+    def of(cls, blob: bytes) -> Header:
+        (meta,) = struct.unpack_from("<I", blob, 12)
+        arena, scratch, _, tensors, ops, tiles, _, *offsets = struct.unpack_from(
+            "<IIIHHIIIII", blob, 28
+        )
+        ends = struct.unpack_from("<HH", blob, 76)
+        return cls(meta, arena, scratch, tensors, ops, tiles, *offsets[:3], *ends)
+
+    def tensor(self, blob: bytes, number: int) -> tuple[int, int]:
+        """(offset in the arena, size) of a tensor."""
+        offset, _, size = struct.unpack_from("<III", blob, self.off_tensors + 32 * number)
+        return offset, size
+
+    def op(self, blob: bytes, number: int) -> tuple[int, int, int]:
+        """(output tensor, units, unit_bytes) of an op."""
+        at = self.off_ops + 112 * number
+        (out,) = struct.unpack_from("<H", blob, at + 8)
+        units, unit_bytes = struct.unpack_from("<II", blob, at + 12)
+        return out, units, unit_bytes
+
+    def tile(self, blob: bytes, number: int) -> tuple[int, int, int]:
+        """(op, first, count) of a tile."""
+        op, _, first, count = struct.unpack_from("<HHII", blob, self.off_tiles + 12 * number)
+        return op, first, count
+
+
+class Checked:
+    """A blob that the C checker has accepted, ready to run."""
+
+    def __init__(self, blob: bytes, memory: ctypes.Array[ctypes.c_char], view: _Blob) -> None:
+        self.blob = blob
+        self.header = Header.of(blob)
+        self._memory = memory
+        self._view = view
+
+    def run(self, data: bytes, *, watch: bool = False, noise: int = NOISE) -> dict[int, bytes]:
+        """Runs all tiles; tensor -> its bytes, taken when its op was done.
+
+        data: the input tensor's bytes. watch: after each tile, fail unless it changed nothing
+        but its own output bytes. The arena is full of noise at the start.
+        """
+        header = self.header
+        size = header.arena_size + header.scratch_size
+        arena = (ctypes.c_uint8 * (size + 16))(*([noise] * (size + 16)))
+        offset, length = header.tensor(self.blob, header.input)
+        assert len(data) == length
+        ctypes.memmove(ctypes.addressof(arena) + offset, data, length)
+        tensors = {header.input: data}
+        for tile in range(header.n_tiles):
+            op, first, count = header.tile(self.blob, tile)
+            out, units, unit_bytes = header.op(self.blob, op)
+            start, length = header.tensor(self.blob, out)
+            before = bytes(arena) if watch else b""
+            library().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
+            if watch:
+                own = slice(start + first * unit_bytes, start + (first + count) * unit_bytes)
+                self._watch(before, bytes(arena), own, tile)
+            if first + count == units:
+                tensors[out] = bytes(arena)[start : start + length]
+        return tensors
+
+    def _watch(self, before: bytes, after: bytes, own: slice, tile: int) -> None:
+        """Scratch may change, nothing else but the tile's own bytes."""
+        arena, end = self.header.arena_size, self.header.arena_size + self.header.scratch_size
+        for part in (slice(0, own.start), slice(own.stop, arena), slice(end, end + 16)):
+            assert before[part] == after[part], f"tile {tile} wrote outside its own bytes"
+
+    def need(self, op: int, which: int, unit: int) -> int:
+        """rl_engine_need() of an op."""
+        assert self._view.ops is not None
+        need = library().rl_engine_need
+        need.restype = ctypes.c_uint32
+        at = ctypes.c_void_p(self._view.ops + 112 * op)
+        return int(need(ctypes.byref(self._view), at, which, ctypes.c_uint32(unit)))
+
+
+def check(blob: bytes, *, with_data: bool = True) -> tuple[str, Fault, Checked | None]:
+    """rl_blob_check(): (status name, fault, the blob if it was accepted)."""
+    memory = ctypes.create_string_buffer(blob, len(blob) + 8)
+    assert ctypes.addressof(memory) % 4 == 0
+    view, fault = _Blob(), _Fault()
+    status = library().rl_blob_check(
+        memory, ctypes.c_size_t(len(blob)), int(with_data), ctypes.byref(view), ctypes.byref(fault)
+    )
+    what = (fault.what or b"").decode()
+    name = STATUS[status]
+    return name, Fault(fault.offset, what), Checked(blob, memory, view) if status == 0 else None
+
+
+def accepted(blob: bytes) -> Checked:
+    """The checked blob; fails with the fault if it is refused."""
+    status, fault, checked = check(blob)
+    assert checked is not None, f"{status} at {fault.offset}: {fault.what}"
+    return checked
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What run_blob said of one case."""
+
+    status: str
+    offset: int
+    data: bytes
+
+
+def runners(*, sanitized: bool = True) -> list[Path]:
+    """The programs that are there: with sanitizers, and 32-bit if the compiler can."""
+    names = ["run_blob_asan" if sanitized else "run_blob", "run_blob32"]
+    return [path for path in (build() / name for name in names) if path.is_file()]
+
+
+def run_program(program: Path, cases: Iterable[tuple[bytes, bytes]]) -> list[Outcome]:
+    """Runs (blob, input) cases in one process; a sanitizer's report fails the test."""
+    feed = b"".join(
+        struct.pack("<II", len(blob), len(data)) + blob + data for blob, data in cases
+    )
+    done = subprocess.run([str(program)], input=feed, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
+    return list(_outcomes(done.stdout))
+
+
+def _outcomes(output: bytes) -> Iterator[Outcome]:
+    at = 0
+    while at < len(output):
+        status, offset, size = struct.unpack_from("<iII", output, at)
+        at += 12
+        yield Outcome(STATUS[status], offset, output[at : at + size])
+        at += size
+
+
+def finished(checked: Checked, tensors: dict[int, bytes]) -> bytes:
+    """All ops' outputs in the order in which the ops finish, as run_blob prints them."""
+    parts: Sequence[int] = _finish_order(checked)
+    return b"".join(tensors[number] for number in parts)
+
+
+def _finish_order(checked: Checked) -> list[int]:
+    order = []
+    for tile in range(checked.header.n_tiles):
+        op, first, count = checked.header.tile(checked.blob, tile)
+        out, units, _ = checked.header.op(checked.blob, op)
+        if first + count == units:
+            order.append(out)
+    return order
