@@ -113,11 +113,13 @@ class Checked:
         self._memory = memory
         self._view = view
 
-    def run(self, data: bytes, *, watch: bool = False, noise: int = NOISE) -> dict[int, bytes]:
+    def run(
+        self, data: bytes, *, watch: bool = False, noise: int = NOISE, repeat: int = 1
+    ) -> dict[int, bytes]:
         """Runs all tiles; tensor -> its bytes, taken when its op was done.
 
         data: the input tensor's bytes. watch: after each tile, fail unless it changed nothing
-        but its own output bytes. The arena is full of noise at the start.
+        but its own output bytes. repeat: runs of each tile. The arena is full of noise at first.
         """
         header = self.header
         size = header.arena_size + header.scratch_size
@@ -131,7 +133,8 @@ class Checked:
             out, units, unit_bytes = header.op(self.blob, op)
             start, length = header.tensor(self.blob, out)
             before = bytes(arena) if watch else b""
-            library().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
+            for _ in range(repeat):
+                library().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
             if watch:
                 own = slice(start + first * unit_bytes, start + (first + count) * unit_bytes)
                 self._watch(before, bytes(arena), own, tile)

@@ -19,6 +19,7 @@ from rp2040py.rp2040 import RP2040
 from relume_boards.virtual.bus import SpiDevice
 from relume_boards.virtual.flash import NorFlash, Times
 from relume_boards.virtual.parts import FlashSsi, TimedSpi, TimedUart, whole_cycles
+from relume_boards.virtual.xip import Probe
 
 CYCLE_NS = 8.0
 """One core cycle: rp2040py's execution loop runs at 125 MHz."""
@@ -182,14 +183,17 @@ class Chip:
         self.core.cycles += cycles
         self._clock.tick(cycles * CYCLE_NS)
 
-    def step(self) -> int:
-        """One instruction, as `run` would do it. Returns its cycles."""
-        cycles = int(self.core.execute_instruction())
-        self._clock.tick(cycles * CYCLE_NS)
-        for pio in self._mcu.pio:
-            if not pio.stopped:
-                pio.advance(cycles)
-        return cycles
+    def probe(self) -> Probe:
+        """What the XIP tracer steps the core with. A window leaves the PIO blocks standing."""
+        core = self.core
+        return Probe(
+            flash=self.flash.cast("B").cast("H"),
+            sram=self.sram.cast("B").cast("H"),
+            registers=memoryview(core.registers),
+            execute=core.execute_instruction,
+            tick=self._clock.tick,
+            asleep=lambda: bool(core.waiting),
+        )
 
     # --- wiring -----------------------------------------------------------------------------
 

@@ -36,7 +36,6 @@ from relume_boards.virtual.xip import XIP_MODEL, XipSampler
 GRID_S = 200e-6
 _SLEEP_STEP_S = 5e-3
 _SHORTEST_S = 1e-6
-_XIP_EVERY_CYCLES = 125_000
 _CHARGE_SAMPLES = 24
 USB_VOLTS = 5.0
 
@@ -114,7 +113,6 @@ class VirtualPico:
         self._rx_armed = False
         self._flash_ns = 0.0
         self._fram_bytes = self._fram_moved
-        self._since_trace = 0
         self._totals = {
             "cycles": 0.0, "active_s": 0.0, "sleep_s": 0.0, "off_s": 0.0, "stall_cycles": 0.0,
             "flash_s": 0.0, "fram_bytes": 0.0, "drawn_j": 0.0, "flash_programs": 0.0,
@@ -243,9 +241,8 @@ class VirtualPico:
     def _execute(self, chip: Chip, seconds: float) -> float:
         """Run the core and return the joules drawn."""
         start_ns, start_cycles = chip.nanos, chip.cycles
-        if self._xip and self._since_trace >= _XIP_EVERY_CYCLES and not chip.sleeping:
-            self._since_trace = 0
-            self._trace(chip)
+        if self._xip and not chip.sleeping and self._sampler.due(start_cycles):
+            self._sampler.sample(self._probe)
         chip.run(seconds * 1e9)
         if self._xip:
             extra = self._sampler.stall(chip.cycles - start_cycles)
@@ -261,7 +258,6 @@ class VirtualPico:
         flash_s = (flash_ns - self._flash_ns) * 1e-9
         fram_bytes = moved - self._fram_bytes
         self._flash_ns, self._fram_bytes = flash_ns, moved
-        self._since_trace += cycles
         active_s = min(cycles * CYCLE_NS, ns) * 1e-9
         sleep_s = ns * 1e-9 - active_s
         totals = self._totals
@@ -271,17 +267,6 @@ class VirtualPico:
         totals["flash_s"] += flash_s
         totals["fram_bytes"] += fram_bytes
         return self.load.energy(active_s, sleep_s, flash_s, fram_bytes)
-
-    def _trace(self, chip: Chip) -> None:
-        flash, sram = chip.flash, chip.sram
-
-        def fetch(pc: int) -> int:
-            if pc >= SRAM_BASE:
-                return int.from_bytes(sram[pc - SRAM_BASE : pc - SRAM_BASE + 2], "little")
-            offset = pc - XIP_BASE
-            return int.from_bytes(flash[offset : offset + 2], "little") if offset >= 0 else 0
-
-        self._sampler.trace(chip.step, chip.core.registers, fetch, lambda: not chip.sleeping)
 
     # --- power ------------------------------------------------------------------------------
 
@@ -298,9 +283,10 @@ class VirtualPico:
         chip.set_supply(self.volts, self.plugged)
         xip = self.board.xip
         self._sampler = XipSampler(xip.cache_bytes, xip.line_bytes, xip.miss_cycles)
+        self._probe = chip.probe()
         self._rx_alarm = chip.alarm(self._on_rx)
         self._rx_armed = False
-        self._flash_ns, self._fram_bytes, self._since_trace = 0.0, self._fram_moved, 0
+        self._flash_ns, self._fram_bytes = 0.0, self._fram_moved
         self._start_s, self._hold_left_s = self._now_s, self._hold_s
         self.chip = chip
         self._change(True, cause)

@@ -66,7 +66,10 @@ class BoardEvent:
 
 @dataclass
 class Run:
-    """What happened: all times in seconds since the emulation's start, energies in joule."""
+    """What happened: all times in seconds since the emulation's start, energies in joule.
+
+    `results`: what the host makes of an inference's output (its id as text -> a short text); the
+    host fills it in."""
 
     board: str = ""
     models: dict[str, str] = field(default_factory=dict)
@@ -77,6 +80,7 @@ class Run:
     power: list[PowerChange] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     events: list[BoardEvent] = field(default_factory=list)
+    results: dict[str, str] = field(default_factory=dict)
     totals: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

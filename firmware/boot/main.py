@@ -7,4 +7,7 @@ try:
 except KeyboardInterrupt:
     pass
 except Exception as error:
-    print("relume: boot failed:", repr(error))
+    import sys
+
+    print("relume: boot failed, here is the REPL")
+    sys.print_exception(error)

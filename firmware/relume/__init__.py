@@ -117,7 +117,8 @@ class Session:
 
     def take(self):
         """Says that the output is safe elsewhere: done -> idle."""
-        self.core.take(self.core.inference)
+        while self.core.take(self.core.inference) == _relume.ERASED:
+            pass
 
     def clear(self):
         """Gives up whatever is there, an inference of another model too."""

@@ -30,10 +30,3 @@ def open_nvm(kind):
     except _relume.BoardError:
         raise OSError("no FRAM answers: check its wiring, or plan the model for flash")
 
-
-def nvm_size(kind):
-    """Bytes of the NVM that a model of this kind would use, 0 if it does not answer."""
-    try:
-        return open_nvm(kind).size
-    except OSError:
-        return 0

@@ -23,6 +23,7 @@ def run():
     if server.resume():
         finish(server)
     if server.console.open and not _user_main():
+        print("relume", link.VERSION, "serves its link. Ctrl-C: REPL")
         link.serve(server)
 
 

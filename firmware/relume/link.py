@@ -14,7 +14,7 @@ from time import sleep_ms, ticks_diff, ticks_ms
 import _relume
 import micropython
 
-from . import DONE, EMPTY, RUNNING, STATES, STUCK, VERSION, _deployed
+from . import DONE, EMPTY, RUNNING, STUCK, VERSION, _deployed
 
 PROTOCOL = 1
 REPLY = 0x80
@@ -37,6 +37,9 @@ E_MODEL = -16
 QUIET_MS = 3000
 IDLE_MS = 50
 CHUNK = 240
+CTRL_C = b"\x03"
+STATUS_FORMAT = "<BBHIIIIQIII"
+STATUS_SIZE = struct.calcsize(STATUS_FORMAT)
 
 
 class Refused(Exception):
@@ -73,7 +76,7 @@ class Console:
 
     def __init__(self):
         self.decoder = _relume.Decoder()
-        self.buffer = bytearray(64)
+        self.buffer = bytearray(256)
         self.view = memoryview(self.buffer)
         self.poll = select.poll()
         self.poll.register(sys.stdin, select.POLLIN)
@@ -104,6 +107,8 @@ class Console:
         if n < 0:
             self.open = False
             return []
+        if not self.quiet and n and CTRL_C in self.buffer[:n]:
+            raise KeyboardInterrupt
         frames = self.decoder.feed(self.view[:n]) if n else []
         if frames:
             self.heard = ticks_ms()
@@ -123,9 +128,8 @@ class Server:
 
     def __init__(self, console=None):
         self.console = console or Console()
-        self.core = None
-        self.blob = None
-        self.info = None
+        self.core = self.nvm = None
+        self.blob = self.info = None
         self.trouble = None
         self.input = None
         self.input_id = 0
@@ -164,26 +168,24 @@ class Server:
             self.trouble = error
 
     def mount(self):
-        """The opened core session; one of a foreign record is kept, for clear()."""
+        """The core session. If it does not open it is kept all the same, for clear()."""
         from .board import open_nvm
 
         try:
-            nvm = open_nvm(self.info["nvm_kind"])
+            self.nvm = open_nvm(self.info["nvm_kind"])
         except OSError as error:
             raise Refused(NO_NVM, str(error))
         gc.collect()
-        core = _relume.Session(self.blob, nvm)
+        core = _relume.Session(self.blob, self.nvm)
         try:
             core.open()
         except _relume.BoardError as error:
-            if error.code != E_MODEL:
-                raise
             self.trouble = error
         return core
 
     def detach(self):
         """Forgets session and model: their flash may be erased next."""
-        self.core = self.blob = self.info = self.trouble = self.input = None
+        self.core = self.nvm = self.blob = self.info = self.trouble = self.input = None
         gc.collect()
 
     def session(self):
@@ -254,12 +256,6 @@ class Server:
         self.last = None
         self.attach()
         info = self.info
-        kind = info["nvm_kind"] if info else 0
-        size = 0
-        if info and not (isinstance(self.trouble, Refused) and self.trouble.status == NO_NVM):
-            from .board import nvm_size
-
-            size = nvm_size(kind)
         name = ""
         for slot in _relume.slots():
             if slot[5]:
@@ -269,8 +265,8 @@ class Server:
             PROTOCOL,
             _relume.BLOB_MAJOR,
             _relume.BLOB_MINOR,
-            kind,
-            size,
+            info["nvm_kind"] if info else 0,
+            self.nvm.size if self.nvm else 0,
             _relume.regions()["blobs"][1],
             gc.mem_free() if hasattr(gc, "mem_free") else 0,
             info["meta_crc"] if info else 0,
@@ -279,12 +275,14 @@ class Server:
     def status(self, body):
         self.attach()
         core = self.core
-        if core is None:
-            return bytes(44)
+        if self.blob is None:
+            return bytes(STATUS_SIZE)
+        if core is None or getattr(self.trouble, "code", E_MODEL) != E_MODEL:
+            raise self.trouble
         tiles = core.tiles
         return struct.pack(
-            "<BBHIIIIQIII",
-            self.state(),
+            STATUS_FORMAT,
+            core.state,
             min(255, core.tile * 256 // tiles),
             0,
             core.model,
@@ -392,7 +390,7 @@ class Server:
         """Does a request once and replies; a repeated one is only answered."""
         if type & REPLY or type in (EVENT, MESSAGE):
             return
-        if self.last is not None and self.last[:2] == (type, seq):
+        if type != HELLO and self.last is not None and self.last[:2] == (type, seq):
             self.console.send(type | REPLY, seq, self.last[2])
             return
         command = self.commands.get(type)
@@ -429,7 +427,3 @@ def serve(server=None):
         (server or Server()).loop()
     except KeyboardInterrupt:
         pass
-
-
-def describe(state):
-    return STATES[state]

@@ -32,6 +32,7 @@ static mp_obj_t session_make_new(const mp_obj_type_t *type, size_t n_args,
     self->nvm_obj = args[ARG_nvm].u_obj;
     self->mounted = false;
     self->open = false;
+    self->store = (rl_store) { 0 };
     rl_bind_blob(self->blob_obj, 0, &self->blob);
     uint32_t room = rl_bind_nvm(self->nvm_obj)->size;
     mp_int_t base = args[ARG_base].u_int, size = args[ARG_size].u_int;
@@ -156,23 +157,34 @@ static mp_obj_t record_field(const bind_session *self, qstr attr) {
         case MP_QSTR_nvm_bytes:
             return rl_bind_uint(record->nvm_bytes);
         case MP_QSTR_brownouts:
-            return rl_bind_uint(record->brownouts);
+            return rl_bind_uint(record->brownouts + self->store.attempts);
         default:
             return MP_OBJ_NULL;
     }
+}
+
+/* Of a session that did not open: what the record says. */
+static mp_obj_t state_of(const bind_session *self) {
+    unsigned state = RL_STATE_EMPTY;
+    if (self->open) {
+        state = self->session.state;
+    } else if (self->mounted && self->store.newest.magic != 0) {
+        state = self->store.newest.state;
+    }
+    return MP_OBJ_NEW_SMALL_INT(state);
 }
 
 static mp_obj_t model_field(const bind_session *self, qstr attr) {
     const rl_header *header = self->blob.header;
     switch (attr) {
         case MP_QSTR_state:
-            return MP_OBJ_NEW_SMALL_INT(self->open ? self->session.state : 0);
+            return state_of(self);
         case MP_QSTR_tile:
             return rl_bind_uint(self->session.tile);
         case MP_QSTR_tiles:
             return rl_bind_uint(header->n_tiles);
         case MP_QSTR_attempts:
-            return rl_bind_uint(self->mounted ? self->store.attempts : 0);
+            return rl_bind_uint(self->store.attempts);
         case MP_QSTR_input_size:
             return rl_bind_uint(self->blob.tensors[header->input].size);
         case MP_QSTR_output_size:

@@ -236,19 +236,15 @@ static int is_stuck(const rl_session *s)
 
 /* ---------------------------------------------------------------- open -- */
 
+/* Flash has no home area: nvm_size is the most that a commit carries. */
 static rl_status fits(const rl_session *s)
 {
     const rl_header *h = s->blob->header;
-    uint32_t most = s->blob->tensors[h->input].size;
     int flash = s->store->nvm->kind == RL_NVM_FLASH;
     if ((h->nvm_kind == RL_NVM_FLASH) != flash) {
         return RL_E_NVM_KIND;
     }
-    for (uint32_t i = 0; i < h->n_segments; i++) {
-        uint32_t bytes = s->blob->segments[i].commit_bytes;
-        most = bytes > most ? bytes : most;
-    }
-    return rl_store_fits(s->store, h->nvm_size, most);
+    return rl_store_fits(s->store, h->nvm_size);
 }
 
 /* Reads the live bytes back and holds them against the record. */

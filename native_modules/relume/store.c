@@ -98,10 +98,10 @@ rl_status rl_store_open(rl_store *store, rl_nvm *nvm, uint32_t base,
     return status;
 }
 
-rl_status rl_store_fits(const rl_store *store, uint32_t home, uint32_t live)
+rl_status rl_store_fits(const rl_store *store, uint32_t need)
 {
-    return is_flash(store) ? rl_store_flash_fits(store, live)
-                           : rl_store_bytes_fits(store, home);
+    return is_flash(store) ? rl_store_flash_fits(store, need)
+                           : rl_store_bytes_fits(store, need);
 }
 
 rl_status rl_store_attempt(rl_store *store)

@@ -53,10 +53,10 @@ typedef struct {
 RL_CHECKED rl_status rl_store_open(rl_store *store, rl_nvm *nvm,
                                    uint32_t base, uint32_t size);
 
-/* RL_OK when every plan with `home` bytes of home area and commits of up to
- * `live` bytes fits, wherever the ring stands; else RL_E_NVM_SIZE. */
-RL_CHECKED rl_status rl_store_fits(const rl_store *store, uint32_t home,
-                                   uint32_t live);
+/* RL_OK when a plan of nvm_size `need` fits: a home area of that size on FRAM
+ * and file; on flash commits of up to so many live bytes, wherever the ring
+ * stands. Else RL_E_NVM_SIZE. */
+RL_CHECKED rl_status rl_store_fits(const rl_store *store, uint32_t need);
 
 /* Counts one more boot that found the newest record running. */
 RL_CHECKED rl_status rl_store_attempt(rl_store *store);

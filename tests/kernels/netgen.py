@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema  # type: ignore[import-untyped]
 
 from tests.kernels.netbuilder import ACTIVATIONS, NetBuilder, Node, Window, window_options
 
@@ -58,12 +58,13 @@ class NetGenerator:
     def _window(self, shape: tuple[int, ...], dilated: bool) -> tuple[Window, int, int] | None:
         """A window that fits (h, w), with the size of its output."""
         for _ in range(8):
-            size = tuple(int(x) for x in self.random.integers(1, 5, 2))
-            stride = tuple(int(x) for x in self.random.choice([1, 1, 2, 3], 2))
+            kh, kw = (int(x) for x in self.random.integers(1, 5, 2))
+            sh, sw = (int(x) for x in self.random.choice([1, 1, 2, 3], 2))
             dilation = (1, 1)
-            if dilated and stride == (1, 1) and self.random.random() < 0.2:
+            if dilated and (sh, sw) == (1, 1) and self.random.random() < 0.2:
                 dilation = (int(self._pick(1, 2, 3)), int(self._pick(1, 2)))
-            window = Window(size, stride, str(self._pick("SAME", "VALID")), dilation)  # type: ignore[arg-type]
+            padding = str(self._pick("SAME", "VALID"))
+            window = Window((kh, kw), (sh, sw), padding, dilation)
             h, w = window.out(shape[1], shape[2])
             if h > 0 and w > 0:
                 return window, h, w
@@ -74,13 +75,13 @@ class NetGenerator:
             self._conv, self._conv, self._pointwise, self._depthwise, self._depthwise,
             self._pool, self._pad, self._add, self._add,
         ]  # fmt: skip
-        return kinds[int(self.random.integers(len(kinds)))](node)  # type: ignore[no-any-return]
+        return kinds[int(self.random.integers(len(kinds)))](node)
 
     def _tail(self, node: Node) -> Node:
         kinds = [self._dense, self._dense, self._softmax, self._reshape]
         if len(node.shape) == 4:
             kinds += [self._mean, self._mean]
-        return kinds[int(self.random.integers(len(kinds)))](node)  # type: ignore[no-any-return]
+        return kinds[int(self.random.integers(len(kinds)))](node)
 
     # ------------------------------------------------------------- weighted
 
@@ -104,15 +105,11 @@ class NetGenerator:
         scale = spread / 128 * float(np.exp(self.random.uniform(-1, 1.5)))
         out = self.net.activation(shape, scale, self._quantization()[1])
         inputs = [node.number, weights]
-        if self.random.random() < 0.85:
+        if kind != "FULLY_CONNECTED" or self.random.random() < 0.8:
             bias = self.random.normal(0, 2000, shape[-1]).astype(np.int32)
             bias_scales = (np.broadcast_to(scales, shape[-1]) * node.scale).tolist()
             inputs.append(self.net.constant(bias, bias_scales if len(scales) > 1 else
                                             bias_scales[:1]))  # fmt: skip
-        elif kind == "DEPTHWISE_CONV_2D":
-            inputs.append(self.net.constant(np.zeros(shape[-1], np.int32), [1.0]))
-        else:
-            inputs.append(-1)
         return self.net.op(kind, inputs, out, options)
 
     def _conv(self, node: Node) -> Node:

@@ -1,4 +1,4 @@
-"""TFLite's reference kernels as the oracle, and blobs made by the host package from a net."""
+"""Blobs made by the host package from a net, and their comparison with the oracle."""
 
 from __future__ import annotations
 
@@ -6,34 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
 from relume.blob.pack import pack
 from relume.board.profile import load_board
 from relume.model.graph import Graph
+from relume.model.reference import run_reference
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import Budget, make_plan
-from relume.plan.types import Segment, Tile
+from relume.plan.types import Tile
 
-Bytes = npt.NDArray[np.int8]
-
-
-def reference(model: bytes, data: bytes) -> dict[int, bytes]:
-    """TFLite tensor number -> bytes, for every int8 tensor that an op of the net writes."""
-    interpreter = Interpreter(
-        model_content=model,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        experimental_preserve_all_tensors=True,
-    )
-    interpreter.allocate_tensors()
-    details = interpreter.get_input_details()[0]
-    interpreter.set_tensor(
-        details["index"], np.frombuffer(data, dtype=np.int8).reshape(details["shape"])
-    )
-    interpreter.invoke()
-    written = {int(i) for op in interpreter._get_ops_details() for i in op["outputs"]}
-    return {i: interpreter.get_tensor(i).tobytes() for i in written}
+__all__ = ["Packed", "packed", "random_input", "random_tiles", "run_reference"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +49,7 @@ def packed(model: bytes, seed: int | None = None) -> Packed:
     plan = make_plan(graph, load_board("RPI_PICO"), Budget(1.0, 5.0, 1.8))
     if seed is not None:
         tiles = random_tiles(graph, seed)
-        whole = Segment(0, len(tiles), 1, 1, 1.0, 0)
+        whole = replace(plan.segments[0], start=0, end=len(tiles))
         plan = replace(plan, tiles=tiles, segments=(whole,))
     return Packed(graph, pack(plan))
 

@@ -14,7 +14,7 @@ uint64_t fault_hash(uint64_t a, uint64_t b)
     return x ^ x >> 31;
 }
 
-void fault_make(fault *device, uint8_t kind, uint32_t size, uint8_t fill)
+void fault_make(fault *device, uint8_t kind, uint32_t size, uint32_t fill)
 {
     memset(device, 0, sizeof *device);
     device->kind = kind;
@@ -24,7 +24,9 @@ void fault_make(fault *device, uint8_t kind, uint32_t size, uint8_t fill)
     if (device->bytes == NULL || device->weak == NULL) {
         abort();
     }
-    memset(device->bytes, fill, size);
+    for (uint32_t i = 0; i < size; i++) {
+        device->bytes[i] = (uint8_t)(fill < 256u ? fill : fault_hash(fill, i));
+    }
 }
 
 void fault_free(fault *device)

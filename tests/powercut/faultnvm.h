@@ -36,8 +36,8 @@ struct fault {
     rl_fram  fram;
 };
 
-/* Memory of the device; bytes start as `fill`. */
-void fault_make(fault *device, uint8_t kind, uint32_t size, uint8_t fill);
+/* Memory of the device; bytes start as `fill`, 256 and more: as noise. */
+void fault_make(fault *device, uint8_t kind, uint32_t size, uint32_t fill);
 void fault_free(fault *device);
 
 /* Power on: to an rl_nvm. The result is the driver's. */

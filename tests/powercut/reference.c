@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crc32.h"
 #include "engine.h"
 #include "faultnvm.h"
+#include "store.h"
 
 reference ref;
 
@@ -64,6 +66,33 @@ static void copy_out(uint32_t input, const uint8_t *arena, uint32_t tile)
            (size_t)t->count * op->unit_bytes);
 }
 
+/* A record that would be the newest of all, if the page that it lies in
+ * could pass for a record page: the first of a store that is empty. */
+static void forge(uint8_t *data, uint32_t size)
+{
+    rl_record record = {
+        .magic = RL_RECORD_MAGIC, .seq = 5000,
+        .model = ref.blob.header->meta_crc, .inference = 100,
+        .tile = ref.blob.header->n_tiles, .state = RL_STATE_IDLE,
+        .nvm_kind = RL_NVM_FLASH, .home = RL_FLASH_PAGE,
+    };
+    record.crc = rl_crc32(0, &record, sizeof record - 4u);
+    if (size >= sizeof record) {
+        memset(data, 0xFF, size);
+        memcpy(data, &record, sizeof record);
+    }
+}
+
+static void make_input(uint8_t *data, uint32_t size, uint64_t seed)
+{
+    for (uint32_t i = 0; i < size; i++) {
+        data[i] = (uint8_t)fault_hash(seed, i);
+    }
+    if (ref.forge) {
+        forge(data, size);
+    }
+}
+
 static void run_uncut(uint32_t input, uint64_t seed)
 {
     const rl_header *h = ref.blob.header;
@@ -74,9 +103,7 @@ static void run_uncut(uint32_t input, uint64_t seed)
     for (uint32_t t = 0; t < h->n_tensors; t++) {
         ref.tensors[input][t] = allot(ref.blob.tensors[t].size);
     }
-    for (uint32_t i = 0; i < in->size; i++) {
-        ref.tensors[input][h->input][i] = (uint8_t)fault_hash(seed, i);
-    }
+    make_input(ref.tensors[input][h->input], in->size, seed);
     memcpy(arena + in->arena_off, ref.tensors[input][h->input], in->size);
     for (uint32_t tile = 0; tile < h->n_tiles; tile++) {
         rl_engine_tile(&ref.blob, arena, tile);

@@ -14,6 +14,7 @@ typedef struct {
     uint8_t **tensors[REFERENCE_INPUTS]; /* [n_tensors][size] finished */
     uint32_t *finished; /* [n_tiles + 1][n_tensors] bytes before each tile */
     int       real;     /* run the engine each time instead */
+    int       forge;    /* inputs look like records of the store */
     uint32_t  input;    /* which inference runs now */
     uint64_t  clock;    /* core cycles */
     uint64_t  tiles;    /* computed in all */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -145,8 +146,31 @@ uint32_t rl_port_millivolts(void) {
     return 0;
 }
 
+static struct termios terminal_before;
+
+static void terminal_restore(void) {
+    tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+}
+
+/* A terminal carries frames only in raw mode; Ctrl-C is then a byte. */
+static void terminal_raw(void) {
+    static int done;
+    struct termios raw;
+    if (done) {
+        return;
+    }
+    done = 1;
+    if (tcgetattr(STDIN_FILENO, &terminal_before) == 0) {
+        raw = terminal_before;
+        cfmakeraw(&raw);
+        tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+        atexit(terminal_restore);
+    }
+}
+
 int32_t rl_port_console(uint8_t *data, uint32_t n) {
     struct pollfd console = { .fd = STDIN_FILENO, .events = POLLIN };
+    terminal_raw();
     if (poll(&console, 1, 0) <= 0) {
         return 0;
     }

@@ -90,12 +90,16 @@ class FlashNvm:
 class StoreCycles:
     """Core cycles of the scheduler's own work, worst case.
 
-    crc_per_byte: CRC-32 of a live byte; step: one segment's fixed part; resume: one restore's.
+    crc_per_byte: CRC-32 of one byte. survey_op, survey_tensor: finding out what is live, a commit
+    or a restore. step: a segment's fixed part, interpreter and event frame. resume: from the first
+    line of user code to the first tile, without what grows with the model.
     """
 
-    crc_per_byte: float = 24.0
-    step: float = 100_000.0
-    resume: float = 100_000.0
+    crc_per_byte: float
+    survey_op: float
+    survey_tensor: float
+    step: float
+    resume: float
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,7 @@ def parse_board(text: str, file: str) -> BoardProfile:
         _fram(nvm.sub("fram")) if "fram" in nvm.data else None,
         _flash(nvm.sub("flash")) if "flash" in nvm.data else None,
         _cycles(table.sub("cycles").sub("portable")),
-        _store(table.sub("cycles")),
+        _store(table.sub("cycles").sub("store")),
     )
     return profile
 
@@ -293,7 +297,10 @@ def _cycles(table: _Table) -> dict[str, tuple[float, float, float]]:
 
 
 def _store(table: _Table) -> StoreCycles:
-    if "store" not in table.data:
-        return StoreCycles()
-    store = table.sub("store")
-    return StoreCycles(store.real("crc_per_byte"), store.real("step"), store.real("resume"))
+    return StoreCycles(
+        table.real("crc_per_byte"),
+        table.real("survey_op"),
+        table.real("survey_tensor"),
+        table.real("step"),
+        table.real("resume"),
+    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 PROTOCOL = 1
 MAX_BODY = 256
 MAX_PAYLOAD = MAX_BODY + 8
+_MAX_WIRE = MAX_PAYLOAD + MAX_PAYLOAD // 254 + 1
 CTRL_C = 0x03
 
 # What a console that is no stream would act on: Ctrl-B to Ctrl-E and the ends of a line.
@@ -44,6 +45,22 @@ def cobs_encode(payload: bytes) -> bytes:
     return bytes(out)
 
 
+def cobs_decode(wire: bytes) -> bytes | None:
+    """The payload of bytes without zeros; None if a block runs over their end."""
+    out = bytearray()
+    at, full = 0, True
+    while at < len(wire):
+        code = wire[at]
+        if not full:
+            out.append(0)
+        if at + code > len(wire):
+            return None
+        out += wire[at + 1 : at + code]
+        at += code
+        full = code == _BLOCK
+    return bytes(out)
+
+
 def encode(kind: int, seq: int, body: bytes = b"", version: int = PROTOCOL) -> bytes:
     """A frame's bytes on the wire. Errors: ValueError if body is longer than 256 bytes."""
     if len(body) > MAX_BODY:
@@ -52,15 +69,15 @@ def encode(kind: int, seq: int, body: bytes = b"", version: int = PROTOCOL) -> b
     return b"\0" + cobs_encode(head + struct.pack("<I", zlib.crc32(head))) + b"\0"
 
 
-def next_seq(seq: int) -> int:
+def next_seq(seq: int, step: int = 1) -> int:
     """The number after seq; 0 belongs to unasked frames."""
-    return seq % 0xFFFF + 1
+    return (seq + step - 1) % 0xFFFF + 1
 
 
 def encode_quiet(
     kind: int, seq: int, body: bytes = b"", avoid: frozenset[int] = frozenset((CTRL_C,))
 ) -> tuple[int, bytes]:
-    """The first frame from seq on that holds none of the bytes `avoid`.
+    """A frame that holds none of the bytes `avoid`, numbered seq if that will do.
 
     Returns (seq, wire). When the body itself stands in the way, the frame with seq as given.
     """
@@ -71,7 +88,7 @@ def encode_quiet(
     for _ in range(256):
         if avoid.isdisjoint(wire):
             return seq, wire
-        seq = next_seq(seq)
+        seq = next_seq(seq, 257)  # both bytes change: one of them may be the trouble
         wire = encode(kind, seq, body)
     return first, plain
 
@@ -80,75 +97,50 @@ def encode_quiet(
 class Decoder:
     """Takes the wire's bytes in any pieces, gives the good frames.
 
-    `text` holds the last bytes that belonged to no good frame: what the console printed.
+    What lies between two zeros and has a right checksum is a frame: the zero that ends one may
+    also be the one that starts the next. All else is what the console printed.
     """
 
-    text: bytearray = field(default_factory=bytearray)
-    _payload: bytearray = field(default_factory=bytearray)
-    _raw: bytearray = field(default_factory=bytearray)  # of the frame that may be under way
-    _inside: bool = False
-    _dropping: bool = False
-    _code: int = 0  # bytes left in the COBS block
-    _full: bool = True  # the block was 254 bytes: no zero follows
+    _text: bytearray = field(default_factory=bytearray)
+    _raw: bytearray = field(default_factory=bytearray)  # since the last zero
+
+    @property
+    def text(self) -> bytes:
+        """The last bytes that belonged to no good frame."""
+        return bytes(self._text + self._raw)
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that end in data."""
         frames = []
-        for byte in data:
-            if byte == 0:
-                frame = self._finish()
-                if frame is not None:
-                    frames.append(frame)
-            elif not self._inside:
-                self._keep(bytes((byte,)))
+        *ended, rest = data.split(b"\0")
+        for piece in ended:
+            self._raw += piece
+            frame = _parse(bytes(self._raw))
+            if frame is None:
+                self._keep(bytes(self._raw))
             else:
-                self._raw.append(byte)
-                self._take(byte)
+                frames.append(frame)
+            self._raw.clear()
+        self._raw += rest
+        if len(self._raw) > 2 * _TEXT_KEPT:  # no frame is so long
+            self._keep(bytes(self._raw[:-_TEXT_KEPT]))
+            del self._raw[:-_TEXT_KEPT]
         return frames
 
-    def _take(self, byte: int) -> None:
-        if self._dropping:
-            if len(self._raw) > _TEXT_KEPT:
-                self._keep(bytes(self._raw))
-                self._raw.clear()
-            return
-        if self._code > 0:
-            self._code -= 1
-            self._append(byte)
-            return
-        if not self._full:
-            self._append(0)
-        self._code = byte - 1
-        self._full = byte == _BLOCK
-
-    def _append(self, byte: int) -> None:
-        if len(self._payload) == MAX_PAYLOAD:
-            self._dropping = True
-            return
-        self._payload.append(byte)
-
-    def _finish(self) -> Frame | None:
-        """At a zero: the frame, if it is good. One that ends no frame may start the next."""
-        frame = self._check() if self._inside else None
-        if frame is None:
-            self._keep(bytes(self._raw))
-        self._payload.clear()
-        self._raw.clear()
-        self._inside = frame is None
-        self._dropping = False
-        self._code, self._full = 0, True
-        return frame
-
-    def _check(self) -> Frame | None:
-        payload = bytes(self._payload)
-        if self._dropping or self._code or len(payload) < 8:
-            return None
-        if zlib.crc32(payload[:-4]) != int.from_bytes(payload[-4:], "little"):
-            return None
-        kind, version, seq = struct.unpack_from("<BBH", payload)
-        return Frame(kind, seq, payload[4:-4], version)
-
     def _keep(self, data: bytes) -> None:
-        self.text += data
-        if len(self.text) > 2 * _TEXT_KEPT:
-            del self.text[:-_TEXT_KEPT]
+        self._text += data
+        if len(self._text) > 2 * _TEXT_KEPT:
+            del self._text[:-_TEXT_KEPT]
+
+
+def _parse(wire: bytes) -> Frame | None:
+    """A frame from the bytes between two zeros, if they are one."""
+    if not 9 <= len(wire) <= _MAX_WIRE:
+        return None
+    payload = cobs_decode(wire)
+    if payload is None or not 8 <= len(payload) <= MAX_PAYLOAD:
+        return None
+    if zlib.crc32(payload[:-4]) != int.from_bytes(payload[-4:], "little"):
+        return None
+    kind, version, seq = struct.unpack_from("<BBH", payload)
+    return Frame(kind, seq, payload[4:-4], version)

@@ -116,12 +116,15 @@ _SLOT = struct.Struct("<IIB")
 
 def parse_hello(body: bytes) -> Hello:
     """HELLO's reply after its status. Errors: LinkError."""
-    numbers = _unpack(_HELLO, body, "HELLO")
+    protocol, major, minor, nvm, *sizes = _unpack(_HELLO, body, "HELLO")
     texts = body[_HELLO.size :].split(b"\0")
     if len(texts) < 4:
         raise LinkError("the board's HELLO is cut short: another firmware version?")
     board, firmware, name = (text.decode("utf-8", "replace") for text in texts[:3])
-    return Hello(*numbers, board=board, firmware=firmware, model_name=name)
+    nvm_size, blobs_size, free_heap, model = sizes
+    return Hello(
+        protocol, major, minor, nvm, nvm_size, blobs_size, free_heap, model, board, firmware, name
+    )
 
 
 def parse_status(body: bytes) -> Status:

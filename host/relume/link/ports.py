@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -105,16 +106,16 @@ def open_port(text: str) -> Port:
             raise LinkError(f"port {text}: only socket:// and rfc2217:// are known")
         return Port(text)
     try:
-        from relume_boards.virtual import open_emulated  # type: ignore[attr-defined,unused-ignore]
+        virtual = importlib.import_module("relume_boards.virtual")
     except ImportError as error:
-        text = f"emulated boards are not installed ({error}): pip install 'relume[emulate]'"
-        raise BoardError(text) from error
-    return Port(text, open_emulated(text))
+        why = f"emulated boards are not installed ({error}): pip install 'relume[emulate]'"
+        raise BoardError(why) from error
+    return Port(text, virtual.open_emulated(text))
 
 
 def list_ports() -> list[FoundPort]:
     """The serial ports of this machine, sorted by name."""
-    from serial.tools import list_ports as tool
+    from serial.tools import list_ports as tool  # type: ignore[import-untyped]
 
     ports = []
     for port in sorted(tool.comports()):

@@ -16,6 +16,7 @@ from relume.model.graph import Int8Array, Int32Array, Kind, Op, Shape, Tensor, W
 from relume.model.tflite_file import RawModel, RawOp, RawTensor
 
 MAX_AXIS = 0xFFFF
+MAX_SOFTMAX = 4095
 FLOAT_TYPES = frozenset({"FLOAT32", "FLOAT16", "FLOAT64", "BFLOAT16"})
 
 
@@ -269,6 +270,8 @@ def _softmax(site: Site) -> list[Op]:
         raise Unsupported("shapes differ between input and output (damaged file)")
     if out.zero_point != -128 or out.scale != 1.0 / 256.0:
         raise Unsupported("output quantization is not 1/256 with zero point -128")
+    if source.shape[2] > MAX_SOFTMAX:
+        raise Unsupported(f"{source.shape[2]} elements, at most {MAX_SOFTMAX} can be run")
     if not (math.isfinite(beta) and beta * source.scale * (1 << 26) > 1):
         raise Unsupported(f"beta {beta} with input scale {source.scale}")
     return [_simple(site, Kind.SOFTMAX, quantize.softmax_parameters(beta, source.scale))]
@@ -308,7 +311,7 @@ def _mean(site: Site) -> list[Op]:
     if math.prod(natural) != out.size:
         raise Unsupported(f"output {out.shape} instead of {natural} (damaged file)")
     mask = (1 if 1 in axes else 0) | (2 if 2 in axes else 0)
-    p = (mask, *quantize.mean_parameters(source.scale, out.scale), count)
+    p = (mask, *quantize.mean_parameters(source.scale, out.scale, count), count)
     mean = _simple(site, Kind.MEAN, p)
     if natural == out.shape:
         return [mean]
@@ -353,4 +356,7 @@ def lower(raw: RawModel, op: RawOp, fresh: int) -> tuple[list[Op], dict[int, Ten
     if op.kind not in LOWERINGS:
         raise Unsupported("no kernel for this kind of layer")
     site = Site(raw, op, fresh)
-    return LOWERINGS[op.kind](site), site.extra
+    try:
+        return LOWERINGS[op.kind](site), site.extra
+    except ValueError as error:
+        raise Unsupported(f"quantization: {error}") from error

@@ -17,7 +17,6 @@ from relume.model.graph import Int8Array, Int32Array
 Q31_ONE = 1 << 31
 ADD_LEFT_SHIFT = 20
 SOFTMAX_INTEGER_BITS = 5
-INT32_MAX = Q31_ONE - 1
 
 
 def round_half_away(value: float) -> int:
@@ -28,7 +27,10 @@ def round_half_away(value: float) -> int:
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """(Q31 multiplier, exponent) with real = multiplier * 2^(exponent - 31)."""
+    """(Q31 multiplier, exponent) with real = multiplier * 2^(exponent - 31).
+
+    Raises ValueError above 2^30, where TFLite's own arithmetic overflows.
+    """
     if real == 0.0:
         return 0, 0
     fraction, shift = math.frexp(real)
@@ -39,7 +41,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     if shift < -31:
         return 0, 0
     if shift > 30:
-        return INT32_MAX, 30
+        raise ValueError(f"scale ratio {real:g} is above 2^30")
     return fixed, shift
 
 
@@ -105,6 +107,12 @@ def _input_radius(shift: int) -> int:
     return math.floor(top / 2.0**shift)
 
 
-def mean_parameters(in_scale: float, out_scale: float) -> tuple[int, int]:
-    """p[1], p[2] of MEAN: multiplier and exponent of in_scale / out_scale."""
-    return quantize_multiplier(in_scale / out_scale)
+def mean_parameters(in_scale: float, out_scale: float, count: int) -> tuple[int, int]:
+    """p[1], p[2] of MEAN: in_scale / out_scale / count, divided as TFLite's reference kernel does.
+
+    The multiplier of in_scale / out_scale is shifted left by floor(log2(count)), but not by so
+    much that the exponent falls below -31, and then divided by count, rounding down.
+    """
+    multiplier, exponent = quantize_multiplier(in_scale / out_scale)
+    shift = min(count.bit_length() - 1, 32, 31 + exponent)
+    return (multiplier << shift) // count, exponent - shift

@@ -262,12 +262,15 @@ class _Parser:
         if kind not in OPTIONS:
             return {}
         class_name, fields = OPTIONS[kind]
-        options = getattr(self.api, class_name)()
         union = table.BuiltinOptions()
-        if union is None:
-            raise self.fail(f"{kind} without options")
-        options.Init(union.Bytes, union.Pos)
-        values = {name: getattr(options, accessor)() for name, accessor in fields.items()}
+        if union is None:  # TFLite takes zeros; what cannot be zero is refused later
+            values: dict[str, Any] = dict.fromkeys(fields, 0)
+        else:
+            if table.BuiltinOptionsType() != getattr(self.api.BuiltinOptions, class_name):
+                raise self.fail(f"{kind} with options of another kind")
+            options = getattr(self.api, class_name)()
+            options.Init(union.Bytes, union.Pos)
+            values = {name: getattr(options, accessor)() for name, accessor in fields.items()}
         if "activation" in values:
             values["activation"] = self.activations.get(values["activation"], "unknown")
         if "padding" in values:

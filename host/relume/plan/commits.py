@@ -14,6 +14,8 @@ from relume.plan.costs import CostModel
 from relume.plan.tiles import FloatArray, TiledGraph
 from relume.plan.types import Segment
 
+ROUNDING = 1e-12  # sums of the same energies in another order
+
 
 def segment_ends(costs: CostModel, tiled: TiledGraph, charge_uj: float) -> list[int]:
     """End boundaries of the cheapest segments, rising; the last is n_tiles.
@@ -54,7 +56,7 @@ def _edges(
     need = restore + work + commit
     cut = np.minimum(1.0, (work + commit) / usable)
     cost: FloatArray = commit + cut * (0.5 * work + restore)
-    cost[need > usable] = np.inf
+    cost[need > usable * (1 + ROUNDING)] = np.inf
     return cost
 
 
@@ -67,10 +69,11 @@ def make_segments(costs: CostModel, tiled: TiledGraph, ends: list[int]) -> tuple
         worst = sum(costs.ops[tile.op].worst(tile.count) for tile in tiles)
         typical = sum(costs.ops[tile.op].typical(tile.count) for tile in tiles)
         dirty = tiled.live.dirty(start, end)
+        live = int(tiled.live.live_bytes[end])
         written = sum(stop - first for _, first, stop in dirty)
-        commit = costs.commit_uj(
-            float(written), float(len(dirty)), float(tiled.live.live_bytes[end])
-        )
+        commit = costs.commit_uj(float(written), float(len(dirty)), float(live))
+        if costs.nvm == "flash":
+            written = live  # the log carries all of it
         energy = float(tiled.restore_uj[start] + tiled.tile_uj[start:end].sum() + commit)
         restore = float(tiled.restore_uj[start])
         segments.append(

@@ -26,11 +26,13 @@ from relume.model.graph import Graph, Kind, Op
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
 RECORD_BYTES = 64
-MOUNT_BYTES = 256  # slots, attempt cells, probe: read at mount (SPEC 4.2)
-MOUNT_ACCESSES = 8
+MOUNT_BYTES = 512  # slots, attempt cells, probe and its mirrors (SPEC 4.2)
+MOUNT_ACCESSES = 26
+MOUNT_PAGE_CYCLES = 2000.0  # flash: looking at one page for a record, half of them being records
 PAGE = 256
 PAGE_DATA = 255  # live bytes in a data page (SPEC 4.3)
 SECTOR = 4096
+RING_PAGES = 15  # pages of a sector that hold commits
 ACCESS_CYCLES = 300.0  # chip select, WREN, call overhead of one FRAM access
 
 
@@ -94,16 +96,42 @@ class CostModel:
         columns = _taps(out_w, in_w, window.kw, window.sw, window.pad_left, window.dil_w)
         return rows * columns / (out_h * window.kh * out_w * window.kw)
 
-    def resume_uj(self, meta_bytes: int) -> float:
+    def resume_uj(self, n_tiles: int) -> float:
         """Fixed energy of a resume: metadata checked, store mounted, nothing restored yet."""
         board = self.board
-        cycles = board.store.resume + meta_bytes * board.store.crc_per_byte
-        cycles += meta_bytes / board.xip.line_bytes * board.xip.miss_cycles
+        meta = self.meta_bytes_bound(n_tiles)
+        cycles = board.store.resume + self._survey_cycles() + self._check_cycles(n_tiles)
+        cycles += meta * board.store.crc_per_byte + self._fetch_cycles(meta)
         if self.nvm == "flash" and board.flash is not None:
-            pages = board.flash.size / PAGE
-            cycles += pages * (RECORD_BYTES / board.xip.line_bytes * board.xip.miss_cycles + 200)
+            cycles += board.flash.size / PAGE * MOUNT_PAGE_CYCLES
             return cycles * self.uj_per_cycle + self._program_uj(1.0)
         return cycles * self.uj_per_cycle + self._fram_uj(MOUNT_BYTES, MOUNT_ACCESSES)
+
+    def meta_bytes_bound(self, n_tiles: int) -> int:
+        """Upper bound of the blob's metadata with at most one segment a tile."""
+        return 256 + 100 * len(self.graph.tensors) + 180 * len(self.graph.ops) + 36 * n_tiles
+
+    def _check_cycles(self, n_tiles: int) -> float:
+        """The blob checker at boot: tensors * ops, tiles in passes of 64 ops, multipliers."""
+        n_ops = len(self.graph.ops)
+        channels = sum(len(op.multipliers) for op in self.graph.ops if op.multipliers is not None)
+        tiles = n_tiles * (60.0 + 20.0 * -(-n_ops // 64))
+        return (
+            60.0 * n_ops**2
+            + 400.0 * n_ops
+            + tiles
+            + 25.0 * channels
+            + self._fetch_cycles(5 * channels)
+        )
+
+    def _survey_cycles(self) -> float:
+        """Finding out what is live: one pass over ops and tensors."""
+        store, graph = self.board.store, self.graph
+        return store.survey_op * len(graph.ops) + store.survey_tensor * len(graph.tensors)
+
+    def _fetch_cycles(self, size: int) -> float:
+        """Reading `size` bytes of flash that the cache does not hold."""
+        return size / self.board.xip.line_bytes * self.board.xip.miss_cycles
 
     def restore_uj(self, live_bytes: Number, live_ranges: Number) -> Number:
         """Energy of reading the live bytes back and checking their CRC."""
@@ -118,7 +146,7 @@ class CostModel:
         """Energy of a commit, record included: dirty bytes written (flash: all live bytes)."""
         board = self.board
         crc = live_bytes * (board.store.crc_per_byte * self.uj_per_cycle)
-        step = board.store.step * self.uj_per_cycle
+        step = (board.store.step + 2.0 * self._survey_cycles()) * self.uj_per_cycle
         if self.nvm == "flash":
             pages: Number = np.ceil(live_bytes / PAGE_DATA) + 1.0
             return crc + step + self._program_uj(pages)
@@ -126,11 +154,16 @@ class CostModel:
         return crc + (step + record) + self._fram_uj(dirty_bytes, dirty_ranges)
 
     def erase_uj(self) -> float:
-        """Energy of erasing one flash sector, at worst; 0 without flash as NVM."""
+        """Energy of erasing one flash sector, at worst; 0 without flash as NVM.
+
+        The open mark and the new header are programmed, the ring is searched, the sector is read.
+        """
         flash = self.board.flash
         if self.nvm != "flash" or flash is None:
             return 0.0
-        return flash.erase_ms * (self.board.energy.active_mw + flash.program_mw)
+        power = self.board.energy.active_mw + flash.program_mw
+        read = self._fetch_cycles(flash.size + SECTOR) + 4.0 * (flash.size + SECTOR)
+        return flash.erase_ms * power + self._program_uj(2.0) + read * self.uj_per_cycle
 
     def spi_hz(self) -> float:
         """SPI clock that the FRAM gets: core clock / (2 k), not above the chip's."""

@@ -52,10 +52,9 @@ class Life:
     lo: IntArray
 
     def finished_at(self, start: int, stop: int) -> IntArray:
-        """Finished bytes at boundaries [start, stop)."""
+        """Finished bytes at boundaries [start, stop); before `first` they are those at `first`."""
         index = np.clip(np.arange(start, stop) - self.first, 0, len(self.finished) - 1)
-        values = self.finished[index]
-        values[: max(0, self.first - start)] = 0
+        values: IntArray = self.finished[index]
         return values
 
 

@@ -6,10 +6,10 @@ import math
 
 from relume.board.profile import BoardProfile
 from relume.errors import PlanError
-from relume.model.graph import Graph
+from relume.model.graph import Graph, Kind
 from relume.plan.arena import peak_op, place_arena
 from relume.plan.commits import make_segments, segment_ends
-from relume.plan.costs import CostModel
+from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR, CostModel
 from relume.plan.homes import RESERVED, place_homes
 from relume.plan.tiles import Infeasible, TiledGraph, tile_graph
 from relume.plan.types import Plan, Segment, Tile
@@ -173,13 +173,18 @@ def _finish(
 
 
 def scratch_bytes(graph: Graph) -> int:
-    """SRAM that the portable kernels use during a tile: none."""
-    return 0
+    """SRAM that the kernels use during a tile: CONV_2D gathers a window of words (SPEC 2.4)."""
+    words = [
+        op.window.kh * op.window.kw * graph.tensors[op.inputs[0]].shape[2]
+        for op in graph.ops
+        if op.kind is Kind.CONV_2D
+    ]
+    return -(-4 * max(words, default=0) // 16) * 16
 
 
 def work_bytes(graph: Graph) -> int:
-    """SRAM of the scheduler beside arena and scratch (upper bound of rl_session_work)."""
-    return 16 * len(graph.tensors) + 16 * len(graph.ops) + 64
+    """SRAM of the scheduler beside arena and scratch: rl_session_work."""
+    return 4 * (len(graph.ops) + 3 * len(graph.tensors))
 
 
 def _homes(
@@ -211,9 +216,18 @@ def _nvm_problems(plan: Plan, board: BoardProfile, tiled: TiledGraph) -> list[st
 
 
 def ring_bytes(largest: int) -> int:
-    """Flash for commits of `largest` bytes: the newest, the next, one sector being erased."""
-    pages = -(-largest // 255) + 1
-    return 4096 * (2 * (-(-pages // 15) + 1) + 1)
+    """Flash ring for commits of `largest` bytes, as rl_store_fits counts.
+
+    The sectors that the newest commit may touch cannot be erased; the next must fit the others.
+    """
+    pages = -(-largest // PAGE_DATA) + 1
+    touched = (pages + RING_PAGES - 2) // RING_PAGES + 1
+    return SECTOR * max(3, touched + -(-pages // RING_PAGES))
+
+
+def nvm_bytes(plan: Plan) -> int:
+    """NVM of an inference: home area with slots, or the ring that its largest commit needs."""
+    return ring_bytes(plan.nvm_size) if plan.nvm == "flash" else plan.nvm_size + RESERVED
 
 
 def sram_bytes(plan: Plan) -> int:

@@ -83,14 +83,9 @@ def cut(graph: Graph, counts: Sequence[int]) -> tuple[Tile, ...]:
     return tuple(tiles)
 
 
-def meta_bytes_bound(graph: Graph, n_tiles: int) -> int:
-    """Upper bound of the blob's metadata, for the cost of checking it at boot."""
-    return 256 + 100 * len(graph.tensors) + 180 * len(graph.ops) + 36 * n_tiles
-
-
 def tile_graph(graph: Graph, costs: CostModel, charge_uj: float) -> TiledGraph:
     """Tiles of which each, with boot, restore and commit, fits a charge. Raises Infeasible."""
-    usable = charge_uj - costs.boot_uj - costs.resume_uj(meta_bytes_bound(graph, len(graph.ops)))
+    usable = charge_uj - costs.boot_uj - costs.resume_uj(len(graph.ops))
     target = max(0.0, usable) / costs.uj_per_cycle / TILES_PER_CHARGE
     counts = [first_count(graph, costs, n, target) for n in range(len(graph.ops))]
     while True:
@@ -110,7 +105,7 @@ def _assemble(graph: Graph, costs: CostModel, counts: Sequence[int]) -> TiledGra
     tiles = cut(graph, counts)
     live = LiveMap(graph, tiles)
     cycles = np.array([costs.ops[tile.op].worst(tile.count) for tile in tiles])
-    resume = costs.resume_uj(meta_bytes_bound(graph, len(tiles)))
+    resume = costs.resume_uj(len(tiles))
     restore = resume + costs.restore_uj(
         live.live_bytes.astype(np.float64), live.live_ranges.astype(np.float64)
     )
@@ -146,7 +141,7 @@ def fixed_check(costs: CostModel, tiled: TiledGraph, charge_uj: float) -> None:
     start = costs.boot_uj + float(tiled.restore_uj[0])
     size = float(tiled.live.live_bytes[0])
     if start > charge_uj:
-        raise Infeasible(start, "one boot")
+        raise Infeasible(start, "booting and resuming")
     need = start + costs.commit_uj(size, 1.0, size)
     if need > charge_uj:
         raise Infeasible(need, "the commit of the input")

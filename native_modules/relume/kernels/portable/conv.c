@@ -2,11 +2,11 @@
  *
  * For each output pixel the window is gathered once into scratch as 32-bit
  * words with the zero point taken off; padding is then a plain zero. Every
- * channel is one dot product of k = kh * kw * in.c terms, two channels at a
- * time so that a gathered word is loaded once for two products. */
+ * channel is one dot product of k = kh * kw * in.c terms, four channels at a
+ * time so that a gathered word is loaded once for four products. */
 #include "../kernels.h"
-#include "../requant.h"
 #include "dot.h"
+#include "output.h"
 
 static RL_HOT int32_t *put_zeros(int32_t *to, uint32_t n)
 {
@@ -76,40 +76,35 @@ static RL_HOT void gather(const rl_call *call, int32_t y, int32_t x)
     }
 }
 
-static RL_HOT int8_t finish(const rl_call *call, uint32_t channel,
-                            uint32_t sum)
-{
-    const rl_op *op = call->op;
-    int32_t acc = (int32_t)sum;
-
-    if (call->bias) {
-        acc = rl_requant_add(acc, call->bias[channel]);
-    }
-    acc = rl_requant_scale(acc, call->mult[channel], call->shift[channel]);
-    acc = rl_requant_add(acc, call->out->zero_point);
-    return rl_requant_clamp(acc, op->act_min, op->act_max);
-}
-
-/* All channels of one gathered pixel. An odd last channel is computed
- * together with the one before it, which gets the same value again. */
-static RL_HOT void channels(const rl_call *call, int8_t *y, uint32_t k)
+/* All channels of one gathered pixel, four at a time; the last four reach
+ * back over channels already done, which get the same values again. */
+static RL_HOT void channels_of(const rl_call *call, int8_t *y, uint32_t k)
 {
     uint32_t n = call->out->c;
+    int words = k % 4 == 0;
     uint32_t channel;
+    uint32_t sums[4];
 
-    if (n == 1) {
-        y[0] = finish(call, 0, rl_dot_one(call->scratch, call->w, k));
+    for (channel = 0; n < 4 && channel < n; channel++) {
+        sums[channel] = rl_dot_row(call->scratch, call->w + channel * k, k);
+    }
+    if (n < 4) {
+        rl_output_put(call, 0, sums, n, y);
         return;
     }
-    for (channel = 0; channel < n; channel += 2) {
-        rl_dot_pair sum;
+    for (channel = 0; channel < n; channel += 4) {
+        const int8_t *w;
 
-        if (channel + 1 == n) {
-            channel--;
+        if (channel + 4 > n) {
+            channel = n - 4;
         }
-        sum = rl_dot_two(call->scratch, call->w + channel * k, k);
-        y[channel] = finish(call, channel, sum.s0);
-        y[channel + 1] = finish(call, channel + 1, sum.s1);
+        w = call->w + channel * k;
+        if (words) {
+            rl_dot_words(call->scratch, w, k, sums);
+        } else {
+            rl_dot_bytes(call->scratch, w, k, sums);
+        }
+        rl_output_put(call, channel, sums, 4, y + channel);
     }
 }
 
@@ -126,7 +121,7 @@ RL_HOT void rl_conv_tile(const rl_call *call)
     for (left = call->count; left; left--) {
         gather(call, (int32_t)(row * op->sh) - op->pad_top,
                (int32_t)(column * op->sw) - op->pad_left);
-        channels(call, y, k);
+        channels_of(call, y, k);
         y += call->out->c;
         if (++column == width) {
             column = 0;

@@ -1,38 +1,40 @@
-/* relume: FULLY_CONNECTED, portable: one row of weights per output, two
- * outputs of the same input row at a time. */
+/* relume: FULLY_CONNECTED, portable: one row of weights per output, four
+ * outputs of the same input row at a time where words are aligned. */
 #include "../kernels.h"
-#include "../requant.h"
+#include "dot.h"
+#include "output.h"
 
-typedef struct {
-    uint32_t s0, s1;
-} pair;
-
-/* sum of (x[i] - zero_point) * w[i] for rows w[0, n) and w[n, 2n). */
-static RL_HOT pair dot_two(const int8_t *x, const int8_t *w, uint32_t n,
-                           int32_t zero_point)
+/* sum[r] = sum of (x[i] - zero_point) * w[r * n + i], i < n, r < 4. n, x and
+ * w are multiples of 4. */
+static RL_HOT void dot_words(const int8_t *x, const int8_t *w, uint32_t n,
+                             int32_t zero_point, uint32_t *sum)
 {
-    const int8_t *v = w + n;
-    const int8_t *end2 = w + (n & ~1u);
-    pair sum = { 0, 0 };
-    int32_t u;
+    const int8_t *end = w + n;
+    uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 
-    for (; w != end2; w += 2, v += 2, x += 2) {
-        u = x[0] - zero_point;
-        sum.s0 += (uint32_t)(u * w[0]);
-        sum.s1 += (uint32_t)(u * v[0]);
-        u = x[1] - zero_point;
-        sum.s0 += (uint32_t)(u * w[1]);
-        sum.s1 += (uint32_t)(u * v[1]);
+    for (; w != end; w += 4, x += 4) {
+        uint32_t u = rl_dot_word(x);
+        int32_t x0 = (int8_t)u - zero_point;
+        int32_t x1 = (int8_t)(u >> 8) - zero_point;
+        int32_t x2 = (int8_t)(u >> 16) - zero_point;
+        int32_t x3 = ((int32_t)u >> 24) - zero_point;
+        const int8_t *row = w;
+
+        s0 += rl_dot_quad(rl_dot_word(row), x0, x1, x2, x3);
+        RL_DOT_NEXT_ROW(row, n);
+        s1 += rl_dot_quad(rl_dot_word(row), x0, x1, x2, x3);
+        RL_DOT_NEXT_ROW(row, n);
+        s2 += rl_dot_quad(rl_dot_word(row), x0, x1, x2, x3);
+        RL_DOT_NEXT_ROW(row, n);
+        s3 += rl_dot_quad(rl_dot_word(row), x0, x1, x2, x3);
     }
-    if (n & 1u) {
-        u = x[0] - zero_point;
-        sum.s0 += (uint32_t)(u * w[0]);
-        sum.s1 += (uint32_t)(u * v[0]);
-    }
-    return sum;
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
 }
 
-static RL_HOT uint32_t dot_one(const int8_t *x, const int8_t *w, uint32_t n,
+static RL_HOT uint32_t dot_row(const int8_t *x, const int8_t *w, uint32_t n,
                                int32_t zero_point)
 {
     const int8_t *end = x + n;
@@ -44,35 +46,21 @@ static RL_HOT uint32_t dot_one(const int8_t *x, const int8_t *w, uint32_t n,
     return sum;
 }
 
-static RL_HOT int8_t finish(const rl_call *call, uint32_t channel,
-                            uint32_t sum)
-{
-    const rl_op *op = call->op;
-    int32_t acc = (int32_t)sum;
-
-    if (call->bias) {
-        acc = rl_requant_add(acc, call->bias[channel]);
-    }
-    acc = rl_requant_scale(acc, call->mult[channel], call->shift[channel]);
-    acc = rl_requant_add(acc, call->out->zero_point);
-    return rl_requant_clamp(acc, op->act_min, op->act_max);
-}
-
 /* Outputs [channel, channel + n) of one input row x[k]. */
 static RL_HOT void row_of(const rl_call *call, const int8_t *x, uint32_t k,
                           uint32_t channel, uint32_t n, int8_t *y)
 {
     int32_t zero_point = call->in0->zero_point;
     const int8_t *w = call->w + channel * k;
+    uint32_t sums[4];
 
-    for (; n >= 2; n -= 2, channel += 2, w += 2 * k) {
-        pair sum = dot_two(x, w, k, zero_point);
-
-        *y++ = finish(call, channel, sum.s0);
-        *y++ = finish(call, channel + 1, sum.s1);
+    for (; k % 4 == 0 && n >= 4; n -= 4, channel += 4, w += 4 * k, y += 4) {
+        dot_words(x, w, k, zero_point, sums);
+        rl_output_put(call, channel, sums, 4, y);
     }
-    if (n) {
-        *y = finish(call, channel, dot_one(x, w, k, zero_point));
+    for (; n; n--, channel++, w += k, y++) {
+        sums[0] = dot_row(x, w, k, zero_point);
+        rl_output_put(call, channel, sums, 1, y);
     }
 }
 

@@ -5,7 +5,8 @@
  * back over channels already done, which get the same values again. A
  * channel multiplier above 1 takes the channels one by one. */
 #include "../kernels.h"
-#include "../requant.h"
+#include "dot.h"
+#include "output.h"
 #include "window.h"
 
 typedef struct {
@@ -17,28 +18,16 @@ typedef struct {
     uint32_t       w_row;           /* bytes from row to row in w */
 } pixel;
 
-static RL_HOT int8_t finish(const rl_call *call, uint32_t channel,
-                            uint32_t sum)
-{
-    const rl_op *op = call->op;
-    int32_t acc = (int32_t)sum;
-
-    if (call->bias) {
-        acc = rl_requant_add(acc, call->bias[channel]);
-    }
-    acc = rl_requant_scale(acc, call->mult[channel], call->shift[channel]);
-    acc = rl_requant_add(acc, call->out->zero_point);
-    return rl_requant_clamp(acc, op->act_min, op->act_max);
-}
-
-/* Channels [channel, channel + 4), channel multiplier 1. */
-static RL_HOT void four(const pixel *at, uint32_t channel, int8_t *y)
+/* Channels [channel, channel + 4), channel multiplier 1. words: all
+ * addresses are multiples of 4. */
+RL_INLINE void four(const pixel *at, uint32_t channel, int words, int8_t *y)
 {
     const int8_t *x_row = at->x + channel;
     const int8_t *w_row = at->w + channel;
     uint32_t channels = at->call->out->c;
     int32_t zero_point = at->call->in0->zero_point;
     uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    uint32_t sums[4];
     uint32_t rows, columns;
 
     for (rows = at->rows; rows; rows--) {
@@ -46,20 +35,36 @@ static RL_HOT void four(const pixel *at, uint32_t channel, int8_t *y)
         const int8_t *w = w_row;
 
         for (columns = at->columns; columns; columns--) {
-            s0 += (uint32_t)((x[0] - zero_point) * w[0]);
-            s1 += (uint32_t)((x[1] - zero_point) * w[1]);
-            s2 += (uint32_t)((x[2] - zero_point) * w[2]);
-            s3 += (uint32_t)((x[3] - zero_point) * w[3]);
+            if (words) {
+                uint32_t u = rl_dot_word(x), v = rl_dot_word(w);
+
+                s0 += (uint32_t)(((int8_t)u - zero_point) * (int8_t)v);
+                u >>= 8;
+                v >>= 8;
+                s1 += (uint32_t)(((int8_t)u - zero_point) * (int8_t)v);
+                u >>= 8;
+                v >>= 8;
+                s2 += (uint32_t)(((int8_t)u - zero_point) * (int8_t)v);
+                u >>= 8;
+                v >>= 8;
+                s3 += (uint32_t)(((int8_t)u - zero_point) * (int8_t)v);
+            } else {
+                s0 += (uint32_t)((x[0] - zero_point) * w[0]);
+                s1 += (uint32_t)((x[1] - zero_point) * w[1]);
+                s2 += (uint32_t)((x[2] - zero_point) * w[2]);
+                s3 += (uint32_t)((x[3] - zero_point) * w[3]);
+            }
             x += at->x_column;
             w += channels;
         }
         x_row += at->x_row;
         w_row += at->w_row;
     }
-    y[channel] = finish(at->call, channel, s0);
-    y[channel + 1] = finish(at->call, channel + 1, s1);
-    y[channel + 2] = finish(at->call, channel + 2, s2);
-    y[channel + 3] = finish(at->call, channel + 3, s3);
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+    rl_output_put(at->call, channel, sums, 4, y + channel);
 }
 
 /* One output channel that reads input channel `source`. */
@@ -85,7 +90,7 @@ static RL_HOT void one(const pixel *at, uint32_t channel, uint32_t source,
         x_row += at->x_row;
         w_row += at->w_row;
     }
-    y[channel] = finish(at->call, channel, sum);
+    rl_output_put(at->call, channel, &sum, 1, y + channel);
 }
 
 static RL_HOT void channels_of(const pixel *at, int8_t *y)
@@ -94,13 +99,17 @@ static RL_HOT void channels_of(const pixel *at, int8_t *y)
     uint32_t repeat = at->call->op->depth_mult;
     uint32_t channel = 0, source, left;
 
-    if (repeat == 1 && n >= 4) {
+    if (repeat == 1 && n % 4 == 0) {
+        for (; channel < n; channel += 4) {
+            four(at, channel, 1, y);
+        }
+        return;
+    }
+    if (repeat == 1 && n > 4) {
         for (; channel + 4 <= n; channel += 4) {
-            four(at, channel, y);
+            four(at, channel, 0, y);
         }
-        if (channel != n) {
-            four(at, n - 4, y);
-        }
+        four(at, n - 4, 0, y);
         return;
     }
     for (source = 0; channel < n; source++) {

@@ -1,0 +1,255 @@
+"""relume check: which layers can run, what fits, which capacitor it takes. No TensorFlow."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relume import ui
+from relume.errors import PlanError
+
+if TYPE_CHECKING:
+    from relume.board.profile import BoardProfile
+    from relume.model.graph import Graph
+    from relume.model.tflite_reader import Survey
+    from relume.plan.types import Plan
+    from relume.power.capacitor import Budget
+
+
+def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """relume check NET.tflite --board RPI_PICO [--cap 1mF]."""
+    parser = sub.add_parser("check", help="which layers can run, what fits")
+    parser.add_argument("net", type=Path, metavar="NET.tflite")
+    ui.add_power(parser)
+    ui.add_json(parser)
+
+
+@dataclass(frozen=True)
+class OpFacts:
+    """One op of the file. cycles: worst case of one inference; reason: why it cannot run."""
+
+    number: int
+    kind: str
+    layer: str
+    shape: tuple[int, ...]
+    macs: int
+    weight_bytes: int
+    cycles: int
+    note: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Use:
+    """Bytes needed and there."""
+
+    need: int
+    room: int
+
+
+@dataclass(frozen=True)
+class Uses:
+    """Flash, SRAM and NVM; None as long as nothing could be planned."""
+
+    flash: Use | None
+    sram: Use | None
+    store: Use | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that check tells. Capacitances in farad, None where there is none."""
+
+    model: str
+    board: str
+    nvm: str
+    ops: tuple[OpFacts, ...]
+    flash: Use | None
+    sram: Use | None
+    store: Use | None
+    cap_f: float | None
+    smallest_cap_f: float | None
+    charges: int | None
+    problems: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Can it run on this board with this budget?"""
+        return not self.problems
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the table and the verdict; 0 if the model fits, else 1."""
+    from relume.board.profile import load_board
+    from relume.model.tflite_reader import read_tflite, survey
+
+    board = load_board(args.board)
+    budget = ui.budget_of(args, board)
+    found = survey(args.net)
+    graph = read_tflite(args.net) if found.supported else None
+    facts = _facts(found, graph, board, args, budget)
+    if args.json:
+        ui.emit_json(asdict(facts) | {"fits": facts.fits})
+    else:
+        _show(facts, board)
+    return 0 if facts.fits else 1
+
+
+def _facts(
+    found: Survey,
+    graph: Graph | None,
+    board: BoardProfile,
+    args: argparse.Namespace,
+    budget: Budget | None,
+) -> Facts:
+    problems = list(found.problems)
+    for op in found.ops:
+        if op.reason is not None:
+            problems.append(f"op {op.number}, layer {op.layer}, {op.kind}: {op.reason}")
+    ops = _op_facts(found, graph, board, args.nvm)
+    smallest, plan, uses = None, None, Uses(None, None, None)
+    if graph is not None:
+        smallest, plan, more = _planned(graph, board, args, budget)
+        uses = _uses(plan, board) if plan else uses
+        problems += more
+    return Facts(
+        found.name,
+        board.name,
+        args.nvm,
+        ops,
+        uses.flash,
+        uses.sram,
+        uses.store,
+        budget.cap_f if budget else None,
+        smallest,
+        plan.forecast()[0] if plan and not problems else None,
+        tuple(problems),
+    )
+
+
+def _planned(
+    graph: Graph, board: BoardProfile, args: argparse.Namespace, budget: Budget | None
+) -> tuple[float | None, Plan | None, list[str]]:
+    """(smallest capacitor, plan, problems); the plan is for the budget, or the smallest."""
+    from relume.plan.planner import Budget, build_plan, sufficient_capacitor
+
+    von, voff = ui.voltages(args, board)
+    problems: list[str] = []
+    try:
+        smallest = sufficient_capacitor(graph, board, von, voff, args.nvm)
+    except PlanError as error:
+        return None, None, [str(error)]
+    if budget is not None:
+        try:
+            plan, problems = build_plan(graph, board, budget, args.nvm)
+            return smallest, plan, problems
+        except PlanError as error:
+            problems = [str(error)]
+    plan, more = build_plan(graph, board, Budget(smallest, von, voff), args.nvm)
+    return smallest, plan, problems + more
+
+
+def _uses(plan: Plan, board: BoardProfile) -> Uses:
+    from relume.blob.pack import packed_size
+    from relume.plan.planner import SLOT_HEADER, nvm_bytes, sram_bytes
+
+    return Uses(
+        Use(packed_size(plan) + SLOT_HEADER, board.regions["blobs"].size),
+        Use(sram_bytes(plan), board.heap_bytes),
+        Use(nvm_bytes(plan), board.nvm_size(plan.nvm)),
+    )
+
+
+def _op_facts(
+    found: Survey, graph: Graph | None, board: BoardProfile, nvm: str
+) -> tuple[OpFacts, ...]:
+    from relume.plan.costs import CostModel
+
+    macs: dict[int, int] = {}
+    weights: dict[int, int] = {}
+    cycles: dict[int, float] = {}
+    if graph is not None:
+        costs = CostModel(graph, board, nvm)
+        for op, cost in zip(graph.ops, costs.ops, strict=True):
+            macs[op.number] = macs.get(op.number, 0) + graph.macs(op)
+            weights[op.number] = weights.get(op.number, 0) + op.weight_bytes
+            worst = cost.worst(graph.units(op))
+            cycles[op.number] = cycles.get(op.number, 0.0) + worst
+    rows = []
+    for one in found.ops:
+        note = one.reason or ""
+        if graph is not None and one.number not in cycles:
+            note = "same bytes as its input" if one.kind in ALIAS_KINDS else "not needed"
+        rows.append(
+            OpFacts(
+                one.number,
+                one.kind,
+                one.layer,
+                one.shape,
+                macs.get(one.number, 0),
+                weights.get(one.number, 0),
+                round(cycles.get(one.number, 0.0)),
+                note,
+                one.reason,
+            )
+        )
+    return tuple(rows)
+
+
+ALIAS_KINDS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+
+
+def _show(facts: Facts, board: BoardProfile) -> None:
+    from relume.power.capacitor import format_capacitance
+    from relume.report.tables import bar, count, grid, short_names
+
+    out = ui.console()
+    short = short_names(op.layer for op in facts.ops)
+    columns = [
+        ("op", True), ("kind", False), ("layer", False), ("output", False), ("MACs", True),
+        ("weights", True), ("cycles", True), ("note", False),
+    ]  # fmt: skip
+    rows = [
+        (
+            str(op.number),
+            op.kind,
+            short[op.layer],
+            "x".join(str(axis) for axis in op.shape),
+            count(op.macs),
+            count(op.weight_bytes),
+            count(op.cycles),
+            op.note,
+        )
+        for op in facts.ops
+    ]
+    out.print(grid(f"{facts.model} on {board.title}", columns, rows))
+    total = sum(op.cycles for op in facts.ops)
+    if total:
+        macs = sum(op.macs for op in facts.ops)
+        weights = sum(op.weight_bytes for op in facts.ops)
+        seconds = total / board.hz
+        line = f"total   {count(macs)} MACs, {count(weights)} bytes of weights, "
+        out.print(line + f"{count(total)} cycles at worst ({seconds:.2f} s), commits not counted")
+    for name, use in (("flash", facts.flash), ("SRAM", facts.sram), (facts.nvm, facts.store)):
+        if use is not None:
+            out.print(f"{name:7} {bar(use.need, use.room)}", markup=False)
+    if facts.smallest_cap_f is not None:
+        out.print(f"power   smallest capacitor that suffices, boot included: "
+                  f"{format_capacitance(facts.smallest_cap_f)} (E6)")  # fmt: skip
+    for problem in facts.problems:
+        out.print(f"no      {problem}", markup=False, soft_wrap=True)
+    out.print("verdict " + _verdict(facts), markup=False)
+
+
+def _verdict(facts: Facts) -> str:
+    from relume.power.capacitor import format_capacitance
+
+    if not facts.fits:
+        return f"does not fit ({len(facts.problems)} reasons)" if len(facts.problems) > 1 else (
+            "does not fit")  # fmt: skip
+    cap_f = facts.cap_f if facts.cap_f is not None else facts.smallest_cap_f
+    text = format_capacitance(cap_f) if cap_f else "?"
+    charges = f"{facts.charges} charge" + ("s" if facts.charges != 1 else "")
+    return f"fits; with {text} an inference takes {charges} at worst"

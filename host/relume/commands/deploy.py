@@ -1,0 +1,91 @@
+"""relume deploy: send a .rlm to a board, resumable, checked there."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relume import ui
+from relume.errors import LinkError
+
+if TYPE_CHECKING:
+    from relume.blob.reader import Blob
+    from relume.link.client import Board, Deployed
+
+
+def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """relume deploy NET.rlm -p PORT [--name NAME]."""
+    parser = sub.add_parser("deploy", help="send a .rlm to a board")
+    parser.add_argument("net", type=Path, metavar="NET.rlm")
+    add_port(parser)
+    parser.add_argument("--name", help="name on the board (default: the model's)")
+    ui.add_json(parser)
+
+
+def add_port(parser: argparse.ArgumentParser) -> None:
+    """-p/--port."""
+    parser.add_argument(
+        "-p", "--port", default="auto",
+        help="a0, u0, c0, auto, id:SERIAL, /dev/..., COM3, socket://HOST:PORT, rfc2217://..., or"
+        " emu:RPI_PICO[?cap=1mF&power=10mW] (default: auto)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Deploys and prints what the board has verified."""
+    from relume.blob.reader import read_blob
+    from relume.link.client import Board
+
+    blob = read_blob(args.net)
+    with Board(args.port) as board:
+        plug(board)
+        done = send(board, blob, args.name)
+        hello = board.hello
+    if args.json:
+        ui.emit_json(
+            {
+                "name": done.name,
+                "board": hello.board,
+                "bytes": done.size,
+                "resumed": done.resumed,
+                "model": f"{done.meta_crc:08x}",
+                "seconds": round(done.seconds, 3),
+            }
+        )
+    else:
+        print(summary(done, hello.board))
+    return 0
+
+
+def plug(board: Board) -> None:
+    """External power for an emulated board: deploying is done on USB."""
+    if board.port.emulated is not None:
+        board.port.emulated.plug()
+
+
+def send(board: Board, blob: Blob, name: str | None) -> Deployed:
+    """Deploys to a board that the blob was planned for, with a bar. Errors: LinkError."""
+    hello = board.connect()
+    check_board(board.port.text, blob, hello.board)
+    with ui.progress(f"deploy {name or blob.name}", blob.size) as bar:
+        return board.deploy(blob, name, bar)
+
+
+def check_board(port: str, blob: Blob, board: str) -> None:
+    """A plan holds for one board. The unix port has no power to plan for and takes any."""
+    if board not in (blob.board, "unix"):
+        raise LinkError(
+            f"{port}: {blob.name} is planned for {blob.board}, but {board} answers: relume plan"
+            f" --board {board}"
+        )
+
+
+def summary(done: Deployed, board: str) -> str:
+    """One line for a person."""
+    text = f"{done.name}: {done.size} bytes verified on {board} in {done.seconds:.1f} s"
+    if done.resumed == done.size:
+        return text + " (it was there already)"
+    if done.resumed:
+        return text + f" (went on at byte {done.resumed})"
+    return text

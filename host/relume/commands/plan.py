@@ -1,0 +1,158 @@
+"""relume plan: TFLite model -> .rlm for one board and one power budget."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relume import ui
+
+if TYPE_CHECKING:
+    from relume.board.profile import BoardProfile
+    from relume.plan.types import Plan
+
+
+def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """relume plan NET.tflite --board RPI_PICO [--cap 1mF] -o NET.rlm."""
+    parser = sub.add_parser("plan", help="TFLite model -> .rlm")
+    parser.add_argument("net", type=Path, metavar="NET.tflite")
+    ui.add_power(parser)
+    parser.add_argument("-o", "--output", type=Path, metavar="NET.rlm", help="default: NET.rlm")
+    ui.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the blob and prints the plan."""
+    from relume.blob.pack import pack
+    from relume.board.profile import load_board
+    from relume.model.tflite_reader import read_tflite
+    from relume.plan.planner import Budget, make_plan, smallest_capacitor
+
+    board = load_board(args.board)
+    budget = ui.budget_of(args, board)
+    von, voff = ui.voltages(args, board)
+    graph = read_tflite(args.net)
+    plan = make_plan(graph, board, budget, args.nvm) if budget else None
+    smallest = smallest_capacitor(graph, board, von, voff, args.nvm)
+    if plan is None:
+        plan = make_plan(graph, board, Budget(smallest, von, voff), args.nvm)
+    output = args.output or Path(args.net.stem + ".rlm")
+    blob = pack(plan)
+    ui.write_atomic(output, blob)
+    if args.json:
+        ui.emit_json(facts(plan, board, smallest, len(blob), str(output)))
+    else:
+        _show(plan, board, smallest, len(blob), output)
+    return 0
+
+
+def facts(
+    plan: Plan, board: BoardProfile, smallest_f: float, blob_bytes: int, file: str
+) -> dict[str, Any]:
+    """The plan as a JSON-able document: every segment, memory, energy."""
+    from relume.plan.planner import nvm_bytes, sram_bytes
+
+    charges, energy = plan.forecast()
+    return {
+        "file": file,
+        "model": plan.graph.name,
+        "board": plan.board,
+        "nvm": plan.nvm,
+        "cap_f": plan.budget.cap_f,
+        "von_v": plan.budget.von_v,
+        "voff_v": plan.budget.voff_v,
+        "smallest_cap_f": smallest_f,
+        "charge_uj": plan.charge_uj,
+        "boot_uj": plan.boot_uj,
+        "worst_uj": plan.worst_uj,
+        "charges": charges,
+        "energy_uj": energy,
+        "blob_bytes": blob_bytes,
+        "arena_bytes": plan.arena_size,
+        "scratch_bytes": plan.scratch_size,
+        "sram_bytes": sram_bytes(plan),
+        "nvm_bytes": nvm_bytes(plan),
+        "commit_bytes": sum(segment.commit_bytes for segment in plan.segments),
+        "cycles": plan.worst_cycles,
+        "tiles": len(plan.tiles),
+        "segments": [
+            {
+                "tiles": [segment.start, segment.end],
+                "from": _layer(plan, segment.start),
+                "to": _layer(plan, segment.end - 1),
+                "worst_cycles": segment.worst_cycles,
+                "typical_cycles": segment.typical_cycles,
+                "worst_ms": segment.worst_cycles * 1e3 / board.hz,
+                "worst_uj": segment.worst_uj,
+                "commit_bytes": segment.commit_bytes,
+            }
+            for segment in plan.segments
+        ],
+    }
+
+
+def _layer(plan: Plan, tile: int) -> str:
+    return plan.graph.ops[plan.tiles[tile].op].name
+
+
+def _rows(plan: Plan, board: BoardProfile) -> list[Sequence[str]]:
+    from relume.report.tables import count, short_names
+
+    short = short_names(op.name for op in plan.graph.ops)
+    rows: list[Sequence[str]] = []
+    for number, segment in enumerate(plan.segments):
+        first = short[_layer(plan, segment.start)]
+        last = short[_layer(plan, segment.end - 1)]
+        last_tile = segment.end - 1
+        rows.append(
+            (
+                str(number),
+                f"{segment.start}-{last_tile}" if last_tile > segment.start else str(last_tile),
+                first,
+                last if last != first else "",
+                f"{segment.worst_cycles * 1e3 / board.hz:.1f}",
+                f"{segment.worst_uj / 1e3:.2f}",
+                count(segment.commit_bytes),
+            )
+        )
+    return rows
+
+
+def _show(
+    plan: Plan, board: BoardProfile, smallest_f: float, blob_bytes: int, output: Path
+) -> None:
+    from relume.plan.planner import nvm_bytes, sram_bytes
+    from relume.power.capacitor import format_capacitance
+    from relume.report.tables import bar, count, elided, grid, millijoule
+
+    out = ui.console()
+    columns = [
+        ("segment", True), ("tiles", False), ("from layer", False), ("to layer", False),
+        ("worst ms", True), ("mJ", True), ("commit bytes", True),
+    ]  # fmt: skip
+    budget = plan.budget
+    title = (
+        f"{plan.graph.name} on {board.title}: {format_capacitance(budget.cap_f)}, "
+        f"{budget.von_v:g} V to {budget.voff_v:g} V, {plan.nvm}"
+    )
+    out.print(grid(title, columns, elided(_rows(plan, board), "segments")))
+    charges, energy = plan.forecast()
+    region = board.regions["blobs"].size
+    for name, text in (
+        ("plan", f"{len(plan.tiles)} tiles in {len(plan.segments)} segments, "
+                 f"{count(plan.worst_cycles)} cycles at worst"),
+        ("charge", f"{millijoule(plan.charge_uj)}, of which a boot takes "
+                   f"{millijoule(plan.boot_uj)} and a segment at most "
+                   f"{millijoule(plan.worst_uj)}"),
+        ("run", f"{charges} charges and {millijoule(energy)} an inference at worst, nothing "
+                "harvested meanwhile"),
+        ("commits", f"{count(sum(s.commit_bytes for s in plan.segments))} bytes an inference"),
+        ("flash", bar(blob_bytes, region)),
+        ("SRAM", bar(sram_bytes(plan), board.heap_bytes)),
+        (plan.nvm, bar(nvm_bytes(plan), board.nvm_size(plan.nvm))),
+        ("smallest", f"{format_capacitance(smallest_f)} (E6) suffices, boot included"),
+        ("written", str(output)),
+    ):  # fmt: skip
+        out.print(f"{name:9} {text}", markup=False, soft_wrap=True)

@@ -1,0 +1,280 @@
+"""relume run: an inference on a board, through any number of power cuts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relume import ui
+from relume.commands import deploy
+from relume.errors import LinkError
+
+if TYPE_CHECKING:
+    from relume.blob.reader import Blob
+    from relume.link.client import Board
+    from relume.link.inference import Result
+    from relume.link.inputs import Samples
+    from relume.link.ports import Port
+
+
+def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """relume run NET -p PORT --input X.npy."""
+    parser = sub.add_parser("run", help="run inferences on a board")
+    parser.add_argument(
+        "net", metavar="NET", help="a model's name on the board, a .rlm, or a .tflite"
+    )
+    deploy.add_port(parser)
+    parser.add_argument(
+        "-i", "--input", type=Path, required=True, metavar="X.npy",
+        help="int8 or float .npy, or raw int8 bytes; a leading axis counts samples",
+    )  # fmt: skip
+    parser.add_argument("--labels", type=Path, help="text file, one label a line")
+    parser.add_argument("--timeout", type=float, metavar="S", help="patience without progress")
+    parser.add_argument("--cap", help="for a .tflite: capacitor to plan for (default: smallest)")
+    parser.add_argument("--von", help="for a .tflite: turn-on voltage (default: the board's)")
+    parser.add_argument("--voff", help="for a .tflite: turn-off voltage (default: the board's)")
+    parser.add_argument(
+        "--nvm", choices=("fram", "flash", "file"), help="for a .tflite: where commits go"
+    )
+    parser.add_argument(
+        "--timeline", type=Path, metavar="FILE", help="emu: only: draw the run as an HTML page"
+    )
+    ui.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Deploys if need be, runs every sample, prints the results."""
+    from relume.link.client import Board
+    from relume.link.ports import open_port
+
+    _check(args)
+    blob = _blob(args, None)
+    samples = _samples(args, blob) if blob else None
+    with Board(open_port(port_text(args.port, blob)), _timings(args)) as board:
+        deploy.plug(board)
+        blob = blob or _blob(args, board.connect().board)
+        _install(board, args.net, blob)
+        samples = samples or _samples(args, blob)
+        _say(samples.notes)
+        supply = _unplug(board.port)
+        results = [_infer(board, item, n, blob) for n, item in enumerate(samples.items)]
+        record = board.port.emulated.run if board.port.emulated else None
+    if args.timeline:
+        _draw(record, args.timeline)
+    labels = _labels(args.labels)
+    outcome = [as_json(result, labels) for result in results]
+    if args.json:
+        ui.emit_json(outcome[0] if len(outcome) == 1 else outcome)
+    else:
+        _show(outcome, args.net, record if supply else None)
+    return 0
+
+
+# ---- What to run ---------------------------------------------------------
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Errors that need no board."""
+    if args.timeline and not args.port.startswith("emu:"):
+        raise LinkError("--timeline needs an emulated board, which records its run: -p emu:...")
+    if args.timeout is not None and not args.timeout > 0:
+        raise LinkError(f"--timeout {args.timeout:g}: give seconds above 0")
+    if not args.input.is_file():
+        raise LinkError(f"{args.input}: no such file")
+    if is_file(args.net) and not Path(args.net).is_file():
+        raise LinkError(f"{args.net}: no such file")
+
+
+def is_file(net: str) -> bool:
+    """NET is a file rather than a name on the board."""
+    return Path(net).suffix.lower() in (".rlm", ".tflite")
+
+
+def _blob(args: argparse.Namespace, board: str | None) -> Blob | None:
+    """The model as a blob; None for a name, and for a .tflite whose board is not known yet."""
+    from relume.blob.reader import read_blob
+
+    suffix = Path(args.net).suffix.lower()
+    if suffix == ".rlm":
+        return read_blob(Path(args.net))
+    if board is None and args.port.startswith("emu:"):
+        board = args.port[4:].partition("?")[0]
+    if suffix != ".tflite" or not board:
+        return None
+    return _planned(args, "RPI_PICO" if board == "unix" else board)
+
+
+def _planned(args: argparse.Namespace, name: str) -> Blob:
+    """Reads, plans and packs a .tflite. Errors: ModelError, PlanError, BoardError."""
+    from relume.blob.pack import pack
+    from relume.blob.reader import read_blob
+    from relume.board.profile import load_board
+    from relume.model.tflite_reader import read_tflite
+    from relume.plan.planner import Budget, make_plan, smallest_capacitor
+
+    supply = _emulated_supply(args.port)
+    for key in ("cap", "von", "voff"):
+        setattr(args, key, getattr(args, key) or supply.get(key))
+    board, nvm = load_board(name), args.nvm or "fram"
+    graph = read_tflite(Path(args.net))
+    budget = ui.budget_of(args, board)
+    if budget is None:
+        von, voff = ui.voltages(args, board)
+        budget = Budget(smallest_capacitor(graph, board, von, voff, nvm), von, voff)
+    return read_blob(pack(make_plan(graph, board, budget, nvm)))
+
+
+def _emulated_supply(port: str) -> dict[str, str]:
+    """cap, von, voff of an `emu:` port."""
+    from urllib.parse import unquote
+
+    if not port.startswith("emu:"):
+        return {}
+    pairs = (part.partition("=") for part in port.partition("?")[2].split("&"))
+    return {key: unquote(value) for key, _, value in pairs if key in ("cap", "von", "voff")}
+
+
+def port_text(port: str, blob: Blob | None) -> str:
+    """An `emu:` port that has a harvest but no capacitor gets the one of the plan."""
+    query = port.partition("?")[2]
+    harvest = any(part.startswith(("power=", "trace=")) for part in query.split("&"))
+    if not port.startswith("emu:") or not harvest or blob is None:
+        return port
+    given = _emulated_supply(port)
+    planned = {
+        "cap": f"{blob.cap_f * 1e6:.10g}uF",
+        "von": f"{blob.von_v:g}",
+        "voff": f"{blob.voff_v:g}",
+    }
+    return port + "".join(f"&{k}={v}" for k, v in planned.items() if k not in given)
+
+
+def _timings(args: argparse.Namespace) -> Any:
+    from relume.link.stream import EMULATED, Timings
+
+    timings = EMULATED if args.port.startswith("emu:") else Timings()
+    return replace(timings, progress=args.timeout) if args.timeout else timings
+
+
+def _samples(args: argparse.Namespace, blob: Blob | None) -> Samples:
+    from relume.link.inputs import load_samples
+
+    return load_samples(args.input, blob.input_tensor if blob else None)
+
+
+def _install(board: Board, net: str, blob: Blob | None) -> None:
+    """The wanted model is the active one afterwards. Errors: LinkError."""
+    hello = board.connect()
+    if blob is not None:
+        deploy.check_board(board.port.text, blob, hello.board)
+        if hello.model != blob.meta_crc:
+            _say([deploy.summary(deploy.send(board, blob, None), hello.board)])
+        return
+    if hello.model and hello.model_name == net:
+        return
+    names = [slot.name for slot in board.models()]
+    if net in names:
+        raise LinkError(
+            f"{net} is on the board, but {hello.model_name} is active: deploy its .rlm again"
+        )
+    there = ", ".join(names) or "none"
+    raise LinkError(f"no model {net} on the board (there: {there}): relume deploy {net}.rlm")
+
+
+# ---- Running -------------------------------------------------------------
+
+
+def _unplug(port: Port) -> bool:
+    """Hands an emulated board over to its capacitor; False when it has none."""
+    if port.emulated is None:
+        return False
+    if not getattr(port.emulated, "has_supply", True):
+        _say(["no capacitor given, external power: add ?cap=1mF&power=10mW to the port"])
+        return False
+    if "plugged=1" not in port.text.partition("?")[2].split("&"):
+        port.emulated.unplug()
+    return True
+
+
+def _infer(board: Board, data: bytes, number: int, blob: Blob | None) -> Result:
+    result = board.run(data, number=number, blob=blob)
+    _say(result.notes)
+    return result
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"relume: {note}", file=sys.stderr)
+
+
+# ---- Results -------------------------------------------------------------
+
+
+_FIGURES = ("brownouts", "charges", "commits", "cycles", "nvm_bytes")
+_COLUMNS = [
+    ("sample", True), ("answer", False), ("brown-outs", True), ("charges", True),
+    ("commits", True), ("cycles", True), ("NVM bytes", True), ("host s", True),
+]  # fmt: skip
+
+
+def _labels(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        return path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LinkError(f"{path}: cannot be read as labels ({error})") from error
+
+
+def as_json(result: Result, labels: Sequence[str]) -> dict[str, Any]:
+    """A result as plain values; output: int8 numbers."""
+    output = [value - 256 if value > 127 else value for value in result.output]
+    best = output.index(max(output))
+    return {
+        "output": output,
+        "argmax": best,
+        "label": labels[best] if best < len(labels) else None,
+        "brownouts": result.brownouts,
+        "charges": result.charges,
+        "cycles": result.cycles,
+        "commits": result.commits,
+        "nvm_bytes": result.nvm_bytes,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _show(outcome: Sequence[dict[str, Any]], net: str, record: Any) -> None:
+    from relume.report.tables import elided, grid
+
+    rows = [
+        (
+            str(number),
+            row["label"] or f"class {row['argmax']}",
+            *(f"{row[key]:,}" for key in _FIGURES),
+            f"{row['seconds']:.1f}",
+        )
+        for number, row in enumerate(outcome)
+    ]
+    out = ui.console()
+    out.print(grid(Path(net).stem, _COLUMNS, elided(rows, "samples")))
+    if record is not None:
+        out.print(supply_line(record), markup=False, soft_wrap=True)
+
+
+def supply_line(record: Any) -> str:
+    """What the emulated supply counted, deploy included."""
+    return (
+        f"supply: {record.charges} turn-ons, {record.brownouts} brown-outs in"
+        f" {record.end:.2f} s emulated"
+    )
+
+
+def _draw(record: Any, path: Path) -> None:
+    from relume.report.timeline import write_timeline
+
+    write_timeline(record, path)
+    _say([f"timeline written to {path}"])

@@ -1,0 +1,104 @@
+"""Input files for a model: .npy arrays or raw bytes -> samples as the board takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relume.blob.reader import BlobTensor
+from relume.errors import LinkError
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One bytes object per sample, each the size of the input tensor; notes for the user."""
+
+    items: tuple[bytes, ...]
+    notes: tuple[str, ...] = ()
+
+
+def quantise(values: np.ndarray[Any, Any], scale: float, zero_point: int) -> np.ndarray[Any, Any]:
+    """float -> int8, as TFLite's QUANTIZE: half away from zero, clamped.
+
+    values: any shape, in the units of the model's float input. Arithmetic in float32.
+    """
+    scaled = np.asarray(values, np.float32) / np.float32(scale)
+    rounded = np.sign(scaled) * np.floor(np.abs(scaled) + np.float32(0.5))
+    quantised: np.ndarray[Any, Any] = np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+    return quantised
+
+
+def load_samples(path: Path, tensor: BlobTensor | None) -> Samples:
+    """Reads a .npy (int8 or float) or a raw int8 file; a leading axis counts samples.
+
+    tensor: the model's input; None when only the board knows it, which then checks the size.
+    Errors: LinkError naming the file.
+    """
+    if path.suffix.lower() != ".npy":
+        return _raw(path, _read(path), tensor)
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise LinkError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        raise LinkError(f"{path}: not a NumPy array file ({error})") from error
+    if not isinstance(array, np.ndarray):
+        raise LinkError(f"{path}: several arrays in one file: give one .npy per run")
+    return _array(path, array, tensor)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LinkError(f"{path}: {error.strerror or error}") from error
+
+
+def _raw(path: Path, data: bytes, tensor: BlobTensor | None) -> Samples:
+    size = len(data) if tensor is None else tensor.size
+    if not data or len(data) % size:
+        raise LinkError(f"{path}: {len(data)} bytes, the model takes {size} for each sample")
+    return Samples(tuple(data[at : at + size] for at in range(0, len(data), size)))
+
+
+def _array(path: Path, array: np.ndarray[Any, Any], tensor: BlobTensor | None) -> Samples:
+    rows = _rows(path, array, tensor)
+    if array.dtype == np.int8:
+        return Samples(tuple(row.tobytes() for row in rows))
+    if array.dtype.kind != "f":
+        raise LinkError(f"{path}: dtype {array.dtype}: give int8, or float32 to be quantised")
+    if tensor is None:
+        raise LinkError(f"{path}: {array.dtype} needs the model's scale: give its .rlm or .tflite")
+    if not np.isfinite(array).all():
+        raise LinkError(f"{path}: not all values are finite numbers")
+    note = f"{array.dtype} input quantised: scale {tensor.scale:.6g}, zero {tensor.zero_point}"
+    data = quantise(rows, tensor.scale, tensor.zero_point)
+    return Samples(tuple(row.tobytes() for row in data), (note,))
+
+
+def _rows(
+    path: Path, array: np.ndarray[Any, Any], tensor: BlobTensor | None
+) -> np.ndarray[Any, Any]:
+    """[samples][bytes of one]: the array has the tensor's shape, with or without leading axes."""
+    if tensor is None:
+        count = array.shape[0] if array.ndim == 4 else 1
+        return array.reshape(count, -1) if array.size else _refuse(path, array, "is empty")
+    wanted = (_trim(tensor.shape), _trim((tensor.size,)))
+    for axes in range(2):
+        if array.size and _trim(array.shape[axes:]) in wanted:
+            return array.reshape(-1, tensor.size)
+    shape = " x ".join(str(n) for n in tensor.shape)
+    return _refuse(path, array, f"the model takes {shape}, alone or with a leading sample axis")
+
+
+def _trim(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of length 1 carry nothing: 49 x 10 is 1 x 49 x 10 x 1."""
+    return tuple(n for n in shape if n != 1)
+
+
+def _refuse(path: Path, array: np.ndarray[Any, Any], text: str) -> np.ndarray[Any, Any]:
+    shape = " x ".join(str(n) for n in array.shape) or "a single number"
+    raise LinkError(f"{path}: shape {shape}: {text}")

@@ -1,0 +1,106 @@
+/* relume: what the Cortex-M0+ kernels for CONV_2D and FULLY_CONNECTED share.
+ *
+ * Layout of the constants: SPEC 2.7.1. Each function below exists twice with
+ * the same result: in Thumb assembly for ARMv6-M and as portable C. */
+#ifndef RELUME_M0PLUS_H
+#define RELUME_M0PLUS_H
+
+#include <stdint.h>
+
+#include "../kernels.h"
+
+#if defined(__ARM_ARCH_6M__)
+#define RL_M0_ASM 1
+#else
+#define RL_M0_ASM 0
+#endif
+
+#define RL_M0_RUN 32u /* entries of a run at most */
+
+/* One non-zero input: u = x + 128, and the bytes from the weights of the
+ * first channel of the list's row to those of the input. */
+typedef struct {
+    uint32_t u, offset;
+} rl_m0_entry;
+
+/* Place in a list: the next entry, and the sum of u of all before it. */
+typedef struct {
+    const rl_m0_entry *at;
+    uint32_t           sum;
+} rl_m0_mark;
+
+/* Step of a script: n entries with weights `base` bytes further on. */
+typedef struct {
+    const rl_m0_entry *at;
+    uint32_t           n;    /* entries, 0 to RL_M0_RUN, and flags */
+    uint32_t           base; /* modulo 2^32: may stand for less than 0 */
+} rl_m0_step;
+
+#define RL_M0_FLUSH 0x80000000u /* before the step: empty the lanes */
+#define RL_M0_END 0xC0000000u   /* empty the lanes; the script ends */
+
+/* Two inputs for the dense kernel; z = 0x8000 - 128 (a + b) (2^16 + 1). */
+typedef struct {
+    int32_t  a, b;
+    uint32_t z;
+} rl_m0_pair;
+
+/* Blocks of output channels with the same number of channels. */
+typedef struct {
+    const void    *inputs; /* script or pairs */
+    const uint8_t *w;      /* [blocks][step / width][width] */
+    const int32_t *start;  /* [blocks][width] what to add to the sums */
+    int32_t       *acc;    /* [blocks][width] results */
+    uint32_t       blocks;
+    uint32_t       step;   /* bytes of weights of a block */
+    uint32_t       pairs;  /* dense: multiple of 4 */
+    uint32_t       row;    /* dense: bytes of weights of an input, 8 or 12 */
+} rl_m0_job;
+
+/* Requantised channels in the accumulators' order 0, 2, 1, 3. */
+typedef struct {
+    const int32_t  *acc;   /* [quads][4] */
+    const uint32_t *table; /* [quads][4][4], with corners [quads][4][6] */
+    int8_t         *y;     /* [quads][4] in the channels' own order */
+    uint32_t        quads;
+    uint32_t        add;   /* to every accumulator */
+    int32_t         low, high;   /* clamp */
+    const uint32_t *exact; /* [][3] multiplier, exponent, origin */
+    int32_t         zero_point;
+} rl_m0_finish;
+
+/* Appends the entries of x[granules][4 * words] to the list at `to`, and to
+ * `marks` one mark after each granule; offsets go from *offset in steps of
+ * `step`. marks[-1] is the mark that the list begins at. Returns its end. */
+rl_m0_entry *rl_m0_list(const int8_t *x, rl_m0_mark *marks, uint32_t granules,
+                        uint32_t words, uint32_t step, rl_m0_entry *to);
+
+/* acc = start + sums of u * (w + 128) of a script, width channels a block.
+ * Sums of u between two flushes are at most what 16 bits hold of u times
+ * the largest w + 128. */
+void rl_m0_sparse12(const rl_m0_job *job);
+void rl_m0_sparse8(const rl_m0_job *job);
+void rl_m0_sparse4(const rl_m0_job *job);
+
+/* acc = start + sums of x * w, four channels; 32768 too much for each pair
+ * in channels 0 and 1. */
+void rl_m0_dense4(const rl_m0_job *job);
+
+/* n pairs of x[2 n]. */
+void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n);
+
+void rl_m0_finish_plain(const rl_m0_finish *f);
+void rl_m0_finish_corner(const rl_m0_finish *f);
+
+/* One output by TFLite's own arithmetic; entry: multiplier, exponent, origin;
+ * d: accumulator - origin. */
+int8_t rl_m0_exact(const rl_m0_finish *f, uint32_t d, uint32_t entry);
+
+void rl_m0_conv_tile(const rl_call *call);
+void rl_m0_dense_tile(const rl_call *call);
+
+/* Bytes of scratch memory of an op that is laid out for these kernels. */
+uint32_t rl_m0_scratch(const rl_op *op, const rl_tensor *in,
+                       const rl_tensor *out);
+
+#endif

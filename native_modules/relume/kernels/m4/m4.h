@@ -1,0 +1,82 @@
+/* relume: Cortex-M4 kernels (SPEC 2.7.2). Sources run on every host: where
+ * RL_M4_ASM is 0 a portable C twin with the same algorithm and the same
+ * layouts takes the assembly's place. */
+#ifndef RELUME_M4_H
+#define RELUME_M4_H
+
+#include "../kernels.h"
+#include "../requant.h"
+
+#if defined(__ARM_ARCH) && defined(__ARM_FEATURE_DSP) && __thumb2__
+#define RL_M4_ASM 1
+#else
+#define RL_M4_ASM 0
+#endif
+
+/* Words of a block's table: what starts the sums (channel pair 0: S0 + 256
+ * S1, S0; pair 1 likewise), then {multiplier, addend, shift} of channels 0 to
+ * 3. */
+#define RL_M4_TABLE 16u
+#define RL_M4_DEPTHWISE_TABLE 10u
+
+/* How a sum becomes a byte (SPEC 2.7.2). */
+#define RL_M4_TAIL_SHORT 0
+#define RL_M4_TAIL_FULL 1
+
+typedef struct {
+    /* Pairs of columns: [steps][2] words, then two offsets into y. */
+    const uint32_t *x, *x_end;
+    const uint32_t *w;     /* [blocks][steps][2] */
+    const uint32_t *table; /* [blocks][RL_M4_TABLE] */
+    uint8_t        *y;     /* channel 0 of offset 0 */
+    uint32_t        steps, blocks, tail;
+} rl_m4_job;
+
+/* One row vector: x [steps], w [blocks][steps][4], table [2 * blocks][]. */
+typedef struct {
+    const uint32_t *x;
+    const uint32_t *w;
+    const uint32_t *table;
+    uint8_t        *y; /* 8 bytes a block */
+    uint32_t        steps, blocks, tail;
+} rl_m4_row;
+
+/* One channel of a band of output rows. */
+typedef struct {
+    const uint32_t *x;     /* [pair row][column][4]: first pair, column */
+    const uint32_t *table; /* [RL_M4_DEPTHWISE_TABLE] */
+    uint8_t        *y;
+    uint32_t x_row;        /* bytes from pair row to pair row */
+    uint32_t y_column, y_row;
+    uint32_t columns, bands;
+} rl_m4_plane;
+
+/* Bytes a[0, 4n), b[0, 4n) -> to[n][2][2]: of each four bytes first (0, 2) of
+ * a, of b, then (1, 3) of a, of b, sign-extended to halfwords. */
+void rl_m4_widen_two(uint32_t *to, const int8_t *a, const int8_t *b,
+                     uint32_t n);
+
+/* Bytes a[0, 4n) -> to[n][2]. */
+void rl_m4_widen_one(uint32_t *to, const int8_t *a, uint32_t n);
+
+/* All blocks of four channels of all pairs of columns. steps, blocks >= 1,
+ * steps even. */
+void rl_m4_blocks(const rl_m4_job *job);
+
+void rl_m4_rows(const rl_m4_row *row);
+
+/* Rows a, b of n pixels, `step` bytes apart, four channels -> to[n][4] words
+ * (a, b). n >= 1. */
+void rl_m4_weave(uint32_t *to, const int8_t *a, const int8_t *b, uint32_t n,
+                 uint32_t step);
+
+/* 3 x 3, two output rows a band (stride 1) or one (stride 2). */
+void rl_m4_plane_one(const rl_m4_plane *plane);
+void rl_m4_plane_two(const rl_m4_plane *plane);
+
+void rl_m4_conv_tile(const rl_call *call);
+void rl_m4_dense_tile(const rl_call *call);
+void rl_m4_depthwise_tile(const rl_call *call);
+void rl_m4_add_tile(const rl_call *call);
+
+#endif

@@ -1,0 +1,64 @@
+"""The engine is exact on nets of all kinds made at random, however they are cut into tiles."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from relume.model.graph import Kind
+
+from tests import native
+from tests.kernels import netgen, oracle
+
+SEEDS = range(96)
+
+
+@functools.cache
+def net(seed: int) -> tuple[bytes, oracle.Packed, bytes]:
+    """(model, blob with random tiles, input) of one seed."""
+    model = netgen.random_net(seed)
+    packed = oracle.packed(model, seed)
+    return model, packed, oracle.random_input(packed.input_size, seed)
+
+
+@functools.cache
+def results(seed: int) -> dict[int, bytes]:
+    """What the library computes; fails when a tile writes a byte that is not its own."""
+    _, packed, data = net(seed)
+    return native.accepted(packed.blob).run(data, watch=True)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_tensor_is_exact(seed: int) -> None:
+    model, packed, data = net(seed)
+    assert packed.mismatches(results(seed), oracle.run_reference(model, data)) == []
+
+
+def test_random_nets_have_ops_of_every_kind() -> None:
+    kinds = {op.kind for seed in SEEDS for op in net(seed)[1].graph.ops}
+    assert kinds == set(Kind)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:12])
+def test_noise_in_memory_changes_nothing(seed: int) -> None:
+    _, packed, data = net(seed)
+    again = native.accepted(packed.blob).run(data, noise=0x80)
+    assert again == results(seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:12])
+def test_a_tile_run_twice_gives_the_same_bytes(seed: int) -> None:
+    _, packed, data = net(seed)
+    checked = native.accepted(packed.blob)
+    assert checked.run(data, repeat=2) == results(seed)
+
+
+def test_sanitizers_find_nothing_and_the_bytes_are_the_same() -> None:
+    cases = [net(seed) for seed in SEEDS]
+    for program in native.runners():
+        outcomes = native.run_program(program, [(p.blob, data) for _, p, data in cases])
+        assert len(outcomes) == len(cases)
+        for seed, (case, outcome) in enumerate(zip(cases, outcomes, strict=True)):
+            assert outcome.status == "RL_OK", f"seed {seed}"
+            checked = native.accepted(case[1].blob)
+            assert outcome.data == native.finished(checked, results(seed)), f"seed {seed}"

@@ -1,0 +1,199 @@
+"""Tiny random nets with random plans, for tests that lose power at every point.
+
+The nets need no TFLite: weights and quantization are random numbers that the blob checker accepts.
+The plans are not the planner's: any cut into tiles and segments must survive.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from relume.blob.pack import pack
+from relume.model.graph import Graph, Kind, Op, Tensor, Window
+from relume.plan.arena import place_arena
+from relume.plan.homes import place_homes
+from relume.plan.live import LiveMap
+from relume.plan.planner import Budget, scratch_bytes
+from relume.plan.types import Plan, Segment, Tile
+
+Shape = tuple[int, int, int]
+MAX_BYTES = 160
+
+
+class TinyNet:
+    """Grows one graph; the same seed gives the same graph."""
+
+    def __init__(self, seed: int, scale: int = 1) -> None:
+        self.scale = scale
+        self.random = np.random.default_rng(seed)
+        self.tensors: list[Tensor] = []
+        self.ops: list[Op] = []
+
+    def graph(self, n_ops: int) -> Graph:
+        """A chain with residual adds over n_ops layers."""
+        height, width, depth = self._int(2, 6), self._int(2, 6), self._int(1, 4)
+        shape = (height * self.scale, width * self.scale, depth)
+        last = self._tensor(shape)
+        for _ in range(n_ops - 1):
+            last = self._layer(last)
+        last = self._dense(last, self._int(2, 6))
+        if self.random.random() < 0.5:
+            last = self._softmax(last)
+        return Graph("tiny", tuple(self.tensors), tuple(self.ops), 0, last)
+
+    def _int(self, low: int, high: int) -> int:
+        """From [low, high)."""
+        return int(self.random.integers(low, high))
+
+    def _tensor(self, shape: Shape) -> int:
+        number = len(self.tensors)
+        self.tensors.append(Tensor(f"t{number}", shape, 0.5, self._int(-128, 128)))
+        return number
+
+    def _op(self, kind: Kind, inputs: tuple[int, ...], shape: Shape, **fields: object) -> int:
+        out = self._tensor(shape)
+        name = f"{kind.name.lower()}{len(self.ops)}"
+        self.ops.append(Op(kind, name, inputs, out, len(self.ops), **fields))  # type: ignore[arg-type]
+        return out
+
+    def _layer(self, last: int) -> int:
+        shape = self.tensors[last].shape
+        same = [number for number, t in enumerate(self.tensors) if t.shape == shape]
+        kinds = [self._conv, self._conv, self._depthwise, self._pool, self._reshape]
+        if math.prod(shape) < self.scale**2 * MAX_BYTES // 2:
+            kinds.append(self._pad)
+        if len(same) > 1:
+            return self._add(last, same[self._int(0, len(same))])
+        return kinds[self._int(0, len(kinds))](last)
+
+    def _window(self, last: int) -> tuple[Window, int, int]:
+        h, w, _ = self.tensors[last].shape
+        kh, kw = self._int(1, min(4, h + 1)), self._int(1, min(4, w + 1))
+        sh, sw = self._int(1, 3), self._int(1, 3)
+        top, left = self._int(0, kh), self._int(0, kw)
+        window = Window(kh, kw, sh, sw, top, left, 1, 1)
+        return window, (h + top - kh) // sh + 1, (w + left - kw) // sw + 1
+
+    def _weights(self, shape: tuple[int, ...], channels: int) -> dict[str, object]:
+        return {
+            "weights": self.random.integers(-127, 128, shape, dtype=np.int8),
+            "bias": self.random.integers(-500, 500, channels, dtype=np.int32),
+            "multipliers": self.random.integers(1 << 30, (1 << 31) - 1, channels, dtype=np.int32),
+            "shifts": self.random.integers(-8, -4, channels, dtype=np.int8),
+        }
+
+    def _conv(self, last: int) -> int:
+        window, h, w = self._window(last)
+        channels = self._int(1, 5)
+        depth = self.tensors[last].shape[2]
+        weights = self._weights((channels, window.kh, window.kw, depth), channels)
+        return self._op(Kind.CONV_2D, (last,), (h, w, channels), window=window, **weights)
+
+    def _depthwise(self, last: int) -> int:
+        window, h, w = self._window(last)
+        channels = self.tensors[last].shape[2]
+        weights = self._weights((window.kh, window.kw, channels), channels)
+        kind = Kind.DEPTHWISE_CONV_2D
+        return self._op(kind, (last,), (h, w, channels), window=window, depth_mult=1, **weights)
+
+    def _pool(self, last: int) -> int:
+        window, h, w = self._window(last)
+        kind = (Kind.AVERAGE_POOL_2D, Kind.MAX_POOL_2D)[self._int(0, 2)]
+        out = self._op(kind, (last,), (h, w, self.tensors[last].shape[2]), window=window)
+        zero = self.tensors[last].zero_point
+        self.tensors[out] = Tensor(self.tensors[out].name, self.tensors[out].shape, 0.5, zero)
+        return out
+
+    def _reshape(self, last: int) -> int:
+        h, w, c = self.tensors[last].shape
+        return self._op(Kind.RESHAPE, (last,), (1, w * h, c))
+
+    def _pad(self, last: int) -> int:
+        h, w, c = self.tensors[last].shape
+        top, left = self._int(0, 2), self._int(0, 2)
+        shape = (h + top + self._int(0, 2), w + left, c)
+        p = (top, left, 0, self._int(-128, 128), 0, 0, 0, 0)
+        return self._op(Kind.PAD, (last,), shape, p=p)
+
+    def _add(self, a: int, b: int) -> int:
+        half = 1 << 30
+        p = (20, half, 0, half, -1, half, -18, 0)
+        return self._op(Kind.ADD, (a, b), self.tensors[a].shape, p=p)
+
+    def _dense(self, last: int, channels: int) -> int:
+        weights = self._weights((channels, self.tensors[last].size), channels)
+        return self._op(Kind.FULLY_CONNECTED, (last,), (1, 1, channels), **weights)
+
+    def _softmax(self, last: int) -> int:
+        p = (1 << 30, 23, -200, 0, 0, 0, 0, 0)
+        shape = self.tensors[last].shape
+        out = self._op(Kind.SOFTMAX, (last,), shape, p=p)
+        self.tensors[out] = Tensor(self.tensors[out].name, shape, 1 / 256, -128)
+        return out
+
+
+def random_tiles(graph: Graph, random: np.random.Generator, most: int) -> tuple[Tile, ...]:
+    """Every op cut at random into at most `most` tiles."""
+    tiles: list[Tile] = []
+    for number, op in enumerate(graph.ops):
+        units = graph.units(op)
+        inner = random.integers(1, units + 1, int(random.integers(0, most)))
+        edges = sorted({0, units, *(int(edge) for edge in inner)})
+        tiles += [
+            Tile(number, a, b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)
+        ]
+    return tuple(tiles)
+
+
+def random_ends(n_tiles: int, random: np.random.Generator) -> list[int]:
+    """Segment ends: rising, the last is n_tiles."""
+    share = random.random()
+    return [end for end in range(1, n_tiles) if random.random() < share] + [n_tiles]
+
+
+def random_plan(
+    seed: int, *, nvm: str = "fram", n_ops: int = 5, tiles: int = 5, scale: int = 1
+) -> Plan:
+    """A tiny net with random tiles and segments. Home bytes are shared wherever SPEC 3 allows.
+
+    scale: multiplies height and width of the input.
+    """
+    random = np.random.default_rng([seed, 1])
+    graph = TinyNet(seed, scale).graph(n_ops)
+    tile_list = random_tiles(graph, random, tiles)
+    live = LiveMap(graph, tile_list)
+    ends = random_ends(len(tile_list), random)
+    arena_off, arena_size = place_arena(graph, live)
+    if nvm == "flash":
+        nvm_off = (0,) * len(graph.tensors)
+        sizes = [tensor.size for tensor in graph.tensors]
+        nvm_size = max(int(live.live_bytes.max()), *sizes)
+    else:
+        nvm_off, nvm_size = place_homes(graph, live, ends, 0)
+    return Plan(
+        graph, "TEST", nvm, Budget(1e-3, 5.0, 2.0), tile_list, _segments(live, ends, nvm),
+        arena_off, arena_size, scratch_bytes(graph), nvm_off, nvm_size, 1.0, 1e6, 1.0,
+    )  # fmt: skip
+
+
+def _segments(live: LiveMap, ends: list[int], nvm: str) -> tuple[Segment, ...]:
+    segments = []
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        ranges = live.live(end) if nvm == "flash" else live.dirty(start, end)
+        carried = sum(finished - lo for _, lo, finished in ranges)
+        segments.append(Segment(start, end, 1, 1, 1.0, carried, 0.0))
+    return tuple(segments)
+
+
+def colliding_blob(seed: int) -> bytes:
+    """random_plan() with every home at the same place: breaks the write-after-read rule."""
+    plan = random_plan(seed)
+    return pack(dataclasses.replace(plan, nvm_off=(0,) * len(plan.graph.tensors)))
+
+
+def random_blob(seed: int, **options: object) -> bytes:
+    """The .rlm of random_plan()."""
+    return pack(random_plan(seed, **options))  # type: ignore[arg-type]

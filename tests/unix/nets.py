@@ -1,0 +1,58 @@
+"""Small planned models for the virtual board: blobs with several segments, and their outputs."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from relume.blob.pack import pack
+from relume.board.profile import load_board
+from relume.errors import RelumeError
+from relume.model.tflite_reader import read_tflite
+from relume.plan.planner import make_plan
+from relume.power.capacitor import E6, Budget
+from tests.native import accepted
+
+
+@dataclass(frozen=True)
+class Net:
+    """A blob, one input and the output that the engine gives on the host."""
+
+    blob: bytes
+    input: bytes
+    output: bytes
+    tiles: int
+    segments: int
+
+
+def _plan(tflite: bytes, nvm: str) -> bytes:
+    """The blob for the smallest E6 capacitor that the planner accepts: as many segments."""
+    board = load_board("RPI_PICO")
+    graph = read_tflite(tflite)
+    for power in range(-5, 0):
+        for step in E6:
+            try:
+                budget = Budget(step * 10.0**power, 5.0, 1.8)
+                return pack(make_plan(graph, board, budget, nvm))
+            except RelumeError:
+                continue
+    raise AssertionError("no capacitor below 0.7 F runs this net")
+
+
+@functools.cache
+def net(seed: int = 5, nvm: str = "fram") -> Net:
+    """A random net; skips the test when the host's int8 tools are not installed."""
+    pytest.importorskip("ai_edge_litert")
+    from tests.kernels.netgen import NetGenerator
+
+    blob = _plan(NetGenerator(seed).generate(), nvm)
+    checked = accepted(blob)
+    header = checked.header
+    size = header.tensor(blob, header.input)[1]
+    data = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).tobytes()
+    output = checked.run(data)[header.output]
+    segments = int.from_bytes(blob[48:52], "little")
+    return Net(blob, data, output, header.n_tiles, segments)
