@@ -29,7 +29,7 @@ def read_input(size):
     with open(INPUT, "rb") as file:
         data = file.read(size + 1)
     if len(data) != size:
-        raise ValueError("{} must have {} bytes, int8".format(INPUT, size))
+        raise ValueError(f"{INPUT} must have {size} bytes, int8")
     return data, INPUT
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: F821 (MicroPython's manifest language)
 freeze("$(PORT_DIR)/modules")
 include("$(MPY_DIR)/extmod/asyncio")
 package("relume", base_path="../../firmware")

@@ -117,6 +117,8 @@ class Chip:
         self._fit_parts(times, len(flash), identity)
         self._switch = _Switch(mcu, self._clock)
         self._stop = self._clock.create_alarm(self._on_stop)
+        self.on_reset: Callable[[], None] = lambda: None
+        mcu.watchdog.on_watchdog_trigger = self._on_watchdog
         mcu.core.pc = XIP_BASE
 
     def _fit_parts(self, times: Times, size: int, identity: int) -> None:
@@ -159,6 +161,12 @@ class Chip:
 
     def _on_stop(self) -> None:
         self._switch.stopped = True
+
+    def _on_watchdog(self) -> None:
+        """A reset asked for by software: the core starts again, the power stays."""
+        self._mcu.enter_reset(from_watchdog=True)
+        self._mcu.leave_reset()
+        self.on_reset()
 
     def run(self, ns: float) -> None:
         """Run for `ns` emulated nanoseconds; overshoots by at most the instruction in hand."""

@@ -23,6 +23,16 @@ from rp2040py.peripherals.uart import RPUART, IUARTDMAChannels
 
 from relume_boards.virtual.bus import FLOATING, SpiDevice, Wait
 
+_PERI_HZ = (125e6, 125e6, 48e6, 6.5e6, 12e6, 125e6, 125e6, 125e6)
+"""clk_peri by CLK_PERI_CTRL.AUXSRC: system clock, system PLL, USB PLL, ring and crystal oscillator
+(RP2040 datasheet 2.15.7). MicroPython picks the USB PLL."""
+
+
+def peri_hz(chip: Any) -> float:
+    """The clock of UART and SPI as the firmware has set it."""
+    return _PERI_HZ[int(chip.clocks.peri_ctrl) >> 5 & 7]
+
+
 # --- UART: PL011 -------------------------------------------------------------------------------
 
 _FIFO_DEPTH = 32
@@ -69,7 +79,7 @@ class TimedUart(RPUART):
         """Nanoseconds of one bit; 115200 baud until the divisor is set."""
         if not self._int_divisor:
             return 1e9 / 115200
-        return 16e9 * self.baud_divider / float(self.rp2040.clk_peri)
+        return 16e9 * float(self.baud_divider) / peri_hz(self.rp2040)
 
     @property
     def room(self) -> bool:
@@ -214,8 +224,8 @@ class TimedSpi(RPSPI):
 
     @property
     def frame_ns(self) -> float:
-        hz = float(self.clock_frequency)
-        return float(self.data_bits) * 1e9 / hz if hz else 8e9 / 1e6
+        divisor = self._clock_divisor * (1 + (self._control0 >> 8 & 0xFF))
+        return float(self.data_bits) * 1e9 * (divisor or 2) / peri_hz(self.rp2040)
 
     def sync(self) -> None:
         """Hand the device every frame that has ended by now."""

@@ -37,6 +37,7 @@ GRID_S = 200e-6
 _SLEEP_STEP_S = 5e-3
 _SHORTEST_S = 1e-6
 _CHARGE_SAMPLES = 24
+_LISTENS_S = 0.06
 USB_VOLTS = 5.0
 
 
@@ -104,6 +105,7 @@ class VirtualPico:
         self._reader = EventReader()
         self._rx: deque[int] = deque()
         self._clear_counts()
+        self._sample(keep=True)
 
     def _clear_counts(self) -> None:
         self._start_s = 0.0  # emulated time at which the present chip's clock read 0
@@ -111,6 +113,7 @@ class VirtualPico:
         self._hold_left_s = 0.0
         self._charges = 0
         self._rx_armed = False
+        self._deaf_until_ns = 0.0
         self._flash_ns = 0.0
         self._fram_bytes = self._fram_moved
         self._totals = {
@@ -147,7 +150,10 @@ class VirtualPico:
         return self.fram.bytes_read + self.fram.bytes_written
 
     def feed(self, data: bytes) -> None:
-        """Bytes for the console; they arrive at the line's speed, as the FIFO has room."""
+        """Bytes for the console; they arrive at the line's speed, as the FIFO has room.
+
+        After a boot they wait until the core first sleeps, at most `_LISTENS_S`: a UART loses
+        what comes earlier, and a host here cannot see how far the board is."""
         if self.chip is not None:
             self._rx.extend(data)
             self._arm_rx()
@@ -289,6 +295,8 @@ class VirtualPico:
         self._flash_ns, self._fram_bytes = 0.0, self._fram_moved
         self._start_s, self._hold_left_s = self._now_s, self._hold_s
         self.chip = chip
+        chip.on_reset = self._on_boot
+        self._on_boot()
         self._change(True, cause)
 
     def power_off(self, cause: str) -> None:
@@ -344,9 +352,20 @@ class VirtualPico:
 
     def _on_rx(self) -> None:
         self._rx_armed = False
-        if self.chip is not None and self._rx and self.chip.uart.room:
-            self.chip.uart.feed_byte(self._rx.popleft())
+        chip = self.chip
+        if chip is not None and self._rx and self._listens(chip) and chip.uart.room:
+            chip.uart.feed_byte(self._rx.popleft())
         self._arm_rx()
+
+    def _listens(self, chip: Chip) -> bool:
+        """Whether the firmware has come up since the last boot."""
+        if self._deaf_until_ns and (chip.sleeping or chip.nanos >= self._deaf_until_ns):
+            self._deaf_until_ns = 0.0
+        return not self._deaf_until_ns
+
+    def _on_boot(self) -> None:
+        if self.chip is not None:
+            self._deaf_until_ns = self.chip.nanos + _LISTENS_S * 1e9
 
     def _on_uart(self, value: int) -> None:
         chip = self.chip

@@ -29,15 +29,11 @@ def models():
 
 
 def _deployed(name):
-    """The blob in flash of the model with this name, newest first; None: the active one."""
-    best = -1
-    best_seq = -1
+    """The blob in flash of the model with this name, None if there is none."""
     for index, slot in enumerate(_relume.slots()):
-        wanted = slot[5] if name is None else slot[0] == name
-        if wanted and slot[4] > best_seq:
-            best = index
-            best_seq = slot[4]
-    return _relume.slot_blob(best) if best >= 0 else None
+        if slot[0] == name:
+            return _relume.slot_blob(index)
+    return None
 
 
 def _from_file(path):
@@ -51,7 +47,7 @@ def _from_file(path):
 def load(model=None):
     """The blob of a model: its name in a slot, a path, a buffer, or None for the active one."""
     if model is None:
-        blob = _deployed(None)
+        blob = _relume.slot_blob(None)
         if blob is None:
             raise ValueError("no model is deployed: relume deploy NET.rlm")
         return blob
@@ -64,7 +60,7 @@ def load(model=None):
     try:
         return _from_file(model)
     except OSError:
-        raise ValueError("no model or file named " + model)
+        raise ValueError("no model or file named " + model) from None
 
 
 class Session:

@@ -28,5 +28,4 @@ def open_nvm(kind):
     try:
         return _relume.FRAM()
     except _relume.BoardError:
-        raise OSError("no FRAM answers: check its wiring, or plan the model for flash")
-
+        raise OSError("no FRAM answers: check its wiring, or plan the model for flash") from None

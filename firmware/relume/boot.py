@@ -3,6 +3,8 @@
 An inference that a power cut interrupted goes on at once. Then the user's own main.py runs if
 there is one, else the link is served. Ctrl-C, or mpremote's way in, ends in the REPL."""
 
+from . import RUNNING, link
+
 
 def _user_main():
     """Runs main.py of the filesystem, which the frozen one shadows; False if there is none."""
@@ -17,8 +19,6 @@ def _user_main():
 
 def run():
     """Goes on with a pending inference, then hands over."""
-    from . import link
-
     server = link.Server()
     if server.resume():
         finish(server)
@@ -29,8 +29,6 @@ def run():
 
 def finish(server):
     """Steps to done. A host that speaks frames meanwhile is answered between two steps."""
-    from . import RUNNING
-
     while server.state() == RUNNING and server.console.open:
         for frame in server.console.receive():
             server.answer(*frame)

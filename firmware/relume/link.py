@@ -6,40 +6,61 @@ console is closed.
 """
 
 import gc
-import select
 import struct
-import sys
-from time import sleep_ms, ticks_diff, ticks_ms
 
 import _relume
-import micropython
+from micropython import const
 
-from . import DONE, EMPTY, RUNNING, STUCK, VERSION, _deployed
+from . import VERSION
+from .board import open_nvm
+from .console import Console
 
-PROTOCOL = 1
-REPLY = 0x80
-HELLO, STATUS, PUT_BEGIN, PUT_DATA, PUT_END = 0x01, 0x02, 0x10, 0x11, 0x12
-INPUT, OUTPUT, TAKE, CLEAR, MODELS, EXIT = 0x20, 0x21, 0x22, 0x23, 0x30, 0x7F
-EVENT, MESSAGE = 0x40, 0x41
+# const() with a leading underscore takes no memory and no time at boot.
+_EMPTY = const(0)
+_RUNNING = const(1)
+_DONE = const(2)
+_STUCK = const(4)
 
-BOOTED, RESUMED, COMMITTED, FINISHED, GAVE_UP, ERASED = 1, 2, 3, 4, 5, 6
+_PROTOCOL = const(1)
+_REPLY = const(0x80)
+_HELLO = const(0x01)
+_STATUS = const(0x02)
+_PUT_BEGIN = const(0x10)
+_PUT_DATA = const(0x11)
+_PUT_END = const(0x12)
+_INPUT = const(0x20)
+_OUTPUT = const(0x21)
+_TAKE = const(0x22)
+_CLEAR = const(0x23)
+_MODELS = const(0x30)
+_EXIT = const(0x7F)
+_EVENT = const(0x40)
+_MESSAGE = const(0x41)
+
+# Kinds of events.
+_BOOTED = const(1)
+_RESUMED = const(2)
+_COMMITTED = const(3)
+_FINISHED = const(4)
+_GAVE_UP = const(5)
+_ERASED = const(6)
 
 # Reply status: 0, the negated status of the C core, or one of these.
-PAST_LAST = 1
-BAD_REQUEST = 64
-NO_MODEL = 65
-NO_NVM = 66
-FAILED = 67
+_PAST_LAST = const(1)
+_BAD_REQUEST = const(64)
+_NO_MODEL = const(65)
+_NO_NVM = const(66)
+_FAILED = const(67)
 
-E_STATE = -14
-E_MODEL = -16
+_E_STATE = const(-14)
+_E_SIZE = const(-15)
+_E_MODEL = const(-16)
 
-QUIET_MS = 3000
-IDLE_MS = 50
-CHUNK = 240
-CTRL_C = b"\x03"
-STATUS_FORMAT = "<BBHIIIIQIII"
-STATUS_SIZE = struct.calcsize(STATUS_FORMAT)
+_IDLE_MS = const(50)
+_CHUNK = const(240)
+_META_CRC_AT = const(16)  # in the blob, SPEC 2.1
+_NVM_KIND_AT = const(25)
+_STATUS_SIZE = const(40)
 
 
 class Refused(Exception):
@@ -58,69 +79,17 @@ def _refusal(error):
     code = getattr(error, "code", None)
     if code is not None and code < 0:
         return -code, str(error)
-    return FAILED, str(error) or type(error).__name__
+    return _FAILED, str(error) or type(error).__name__
 
 
 def _text(data):
     """The string ending with 0 at the end of a request body."""
     if not data or data[-1] or 0 in data[:-1]:
-        raise Refused(BAD_REQUEST, "name must end with one 0 byte")
+        raise Refused(_BAD_REQUEST, "name must end with one 0 byte")
     try:
         return str(data[:-1], "utf-8")
     except UnicodeError:
-        raise Refused(BAD_REQUEST, "name is not UTF-8")
-
-
-class Console:
-    """Frames in and out. Ctrl-C is off while a host speaks frames, and 3 s longer."""
-
-    def __init__(self):
-        self.decoder = _relume.Decoder()
-        self.buffer = bytearray(256)
-        self.view = memoryview(self.buffer)
-        self.poll = select.poll()
-        self.poll.register(sys.stdin, select.POLLIN)
-        self.out = sys.stdout.buffer
-        self.heard = 0
-        self.quiet = False
-        self.open = True
-
-    def send(self, type, seq, body):
-        self.out.write(_relume.encode(type, seq, body))
-        if hasattr(self.out, "flush"):
-            self.out.flush()
-
-    def wait(self, ms):
-        """Sleeps until something arrives, at most ms."""
-        if not self.open:
-            return
-        self.poll.poll(ms)
-
-    def _ctrl_c(self, on):
-        if self.quiet == on:
-            micropython.kbd_intr(3 if on else -1)
-            self.quiet = not on
-
-    def receive(self):
-        """The frames that have arrived; [] also when the stream has ended."""
-        n = _relume.console(self.buffer)
-        if n < 0:
-            self.open = False
-            return []
-        if not self.quiet and n and CTRL_C in self.buffer[:n]:
-            raise KeyboardInterrupt
-        frames = self.decoder.feed(self.view[:n]) if n else []
-        if frames:
-            self.heard = ticks_ms()
-            self._ctrl_c(False)
-        elif self.quiet and ticks_diff(ticks_ms(), self.heard) > QUIET_MS:
-            self._ctrl_c(True)
-        if self.decoder.escape:
-            self.open = False
-        return frames
-
-    def close(self):
-        self._ctrl_c(True)
+        raise Refused(_BAD_REQUEST, "name is not UTF-8") from None
 
 
 class Server:
@@ -129,25 +98,28 @@ class Server:
     def __init__(self, console=None):
         self.console = console or Console()
         self.core = self.nvm = None
-        self.blob = self.info = None
+        self.blob = None
         self.trouble = None
         self.input = None
         self.input_id = 0
         self.input_at = 0
         self.last = None
-        self.announced = False
-        self.commands = {
-            HELLO: self.hello,
-            STATUS: self.status,
-            PUT_BEGIN: self.put_begin,
-            PUT_DATA: self.put_data,
-            PUT_END: self.put_end,
-            INPUT: self.put_input,
-            OUTPUT: self.output,
-            TAKE: self.take,
-            CLEAR: self.clear,
-            MODELS: self.models,
-            EXIT: self.exit,
+        self.commands = None
+
+    def table(self):
+        """What answers which request; made when the first one comes."""
+        return {
+            _HELLO: self.hello,
+            _STATUS: self.status,
+            _PUT_BEGIN: self.put_begin,
+            _PUT_DATA: self.put_data,
+            _PUT_END: self.put_end,
+            _INPUT: self.put_input,
+            _OUTPUT: self.output,
+            _TAKE: self.take,
+            _CLEAR: self.clear,
+            _MODELS: self.models,
+            _EXIT: self.exit,
         }
 
     # -- the model and its session
@@ -157,25 +129,21 @@ class Server:
         if self.core is not None and self.trouble is None:
             return
         self.detach()
-        self.blob = _deployed(None)
+        self.blob = _relume.slot_blob(None)
         if self.blob is None:
-            self.trouble = Refused(NO_MODEL, "no model is deployed")
+            self.trouble = Refused(_NO_MODEL, "no model is deployed")
             return
         try:
-            self.info = _relume.info(self.blob)
             self.core = self.mount()
         except Exception as error:
             self.trouble = error
 
     def mount(self):
         """The core session. If it does not open it is kept all the same, for clear()."""
-        from .board import open_nvm
-
         try:
-            self.nvm = open_nvm(self.info["nvm_kind"])
+            self.nvm = open_nvm(self.blob[_NVM_KIND_AT])
         except OSError as error:
-            raise Refused(NO_NVM, str(error))
-        gc.collect()
+            raise Refused(_NO_NVM, str(error)) from None
         core = _relume.Session(self.blob, self.nvm)
         try:
             core.open()
@@ -185,8 +153,10 @@ class Server:
 
     def detach(self):
         """Forgets session and model: their flash may be erased next."""
-        self.core = self.nvm = self.blob = self.info = self.trouble = self.input = None
-        gc.collect()
+        if self.core is not None:
+            self.core = self.nvm = self.input = None  # what they held is free now
+            gc.collect()
+        self.blob = self.nvm = self.trouble = self.input = None
 
     def session(self):
         """The open session, or the reason why there is none as an exception."""
@@ -196,7 +166,7 @@ class Server:
         return self.core
 
     def state(self):
-        return self.core.state if self.core is not None and self.trouble is None else EMPTY
+        return self.core.state if self.core is not None and self.trouble is None else _EMPTY
 
     # -- unasked frames
 
@@ -212,10 +182,10 @@ class Server:
             core.seq if core else 0,
             _relume.micros(),
         )
-        self.console.send(EVENT, 0, body)
+        self.console.send(_EVENT, 0, body)
 
     def message(self, text):
-        self.console.send(MESSAGE, 0, text.encode()[:256])
+        self.console.send(_MESSAGE, 0, text.encode()[:256])
 
     # -- the inference
 
@@ -224,15 +194,15 @@ class Server:
         self.attach()
         if self.blob is None:
             return False
-        self.event(BOOTED)
+        self.event(_BOOTED)
         if self.trouble is not None:
             self.message(_refusal(self.trouble)[1])
             return False
-        if self.state() == STUCK:
-            self.event(GAVE_UP)
-        if self.state() != RUNNING:
+        if self.state() == _STUCK:
+            self.event(_GAVE_UP)
+        if self.state() != _RUNNING:
             return False
-        self.event(RESUMED)
+        self.event(_RESUMED)
         return True
 
     def step(self):
@@ -240,48 +210,51 @@ class Server:
         try:
             result = self.core.step()
         except _relume.BoardError as error:
-            if self.core.state == STUCK:
-                self.event(GAVE_UP)
+            if self.core.state == _STUCK:
+                self.event(_GAVE_UP)
             else:
                 self.trouble = error
             self.message(str(error))
             return
-        self.event(ERASED if result == _relume.ERASED else COMMITTED)
+        self.event(_ERASED if result == _relume.ERASED else _COMMITTED)
         if result == _relume.DONE:
-            self.event(FINISHED)
+            self.event(_FINISHED)
 
     # -- requests; each returns the reply's body after the status
 
     def hello(self, body):
         self.last = None
         self.attach()
-        info = self.info
+        blob = self.blob
         name = ""
         for slot in _relume.slots():
             if slot[5]:
                 name = slot[0]
-        return struct.pack(
-            "<BBBBIIII",
-            PROTOCOL,
-            _relume.BLOB_MAJOR,
-            _relume.BLOB_MINOR,
-            info["nvm_kind"] if info else 0,
-            self.nvm.size if self.nvm else 0,
-            _relume.regions()["blobs"][1],
-            gc.mem_free() if hasattr(gc, "mem_free") else 0,
-            info["meta_crc"] if info else 0,
-        ) + "\0".join((_relume.board(), VERSION, name, "")).encode()
+        return (
+            struct.pack(
+                "<BBBBIIII",
+                _PROTOCOL,
+                _relume.BLOB_MAJOR,
+                _relume.BLOB_MINOR,
+                blob[_NVM_KIND_AT] if blob else 0,
+                self.nvm.size if self.nvm else 0,
+                _relume.regions()["blobs"][1],
+                gc.mem_free() if hasattr(gc, "mem_free") else 0,
+                struct.unpack_from("<I", blob, _META_CRC_AT)[0] if blob else 0,
+            )
+            + "\0".join((_relume.board(), VERSION, name, "")).encode()
+        )
 
     def status(self, body):
         self.attach()
         core = self.core
         if self.blob is None:
-            return bytes(STATUS_SIZE)
-        if core is None or getattr(self.trouble, "code", E_MODEL) != E_MODEL:
+            return bytes(_STATUS_SIZE)
+        if core is None or getattr(self.trouble, "code", _E_MODEL) != _E_MODEL:
             raise self.trouble
         tiles = core.tiles
         return struct.pack(
-            STATUS_FORMAT,
+            "<BBHIIIIQIII",
             core.state,
             min(255, core.tile * 256 // tiles),
             0,
@@ -297,7 +270,7 @@ class Server:
 
     def put_begin(self, body):
         if len(body) < 14:
-            raise Refused(BAD_REQUEST, "PUT_BEGIN is too short")
+            raise Refused(_BAD_REQUEST, "PUT_BEGIN is too short")
         size, meta_crc, data_crc = struct.unpack("<III", body[:12])
         name = _text(body[12:])
         self.detach()
@@ -305,7 +278,7 @@ class Server:
 
     def put_data(self, body):
         if len(body) < 5:
-            raise Refused(BAD_REQUEST, "PUT_DATA is too short")
+            raise Refused(_BAD_REQUEST, "PUT_DATA is too short")
         at = struct.unpack("<I", body[:4])[0]
         return struct.pack("<I", _relume.slot_write(at, memoryview(body)[4:]))
 
@@ -316,13 +289,13 @@ class Server:
 
     def put_input(self, body):
         if len(body) < 12:
-            raise Refused(BAD_REQUEST, "INPUT is too short")
+            raise Refused(_BAD_REQUEST, "INPUT is too short")
         id, total, at = struct.unpack("<III", body[:12])
         core = self.session()
         if total != core.input_size:
-            text = "the model's input has {} bytes, not {}".format(core.input_size, total)
-            raise Refused(15, text)
-        if core.state in (RUNNING, DONE) and core.inference == id:
+            text = f"the model's input has {core.input_size} bytes, not {total}"
+            raise Refused(-_E_SIZE, text)
+        if core.state in (_RUNNING, _DONE) and core.inference == id:
             return struct.pack("<I", total)
         if self.input is None or self.input_id != id:
             self.input = bytearray(total)
@@ -339,26 +312,26 @@ class Server:
     def begin(self, core, id):
         """Commits the gathered input. It is kept until that is done, so a retry may follow."""
         while core.begin(id, self.input) == _relume.ERASED:
-            self.event(ERASED)
+            self.event(_ERASED)
         self.input = None
-        self.event(COMMITTED)
+        self.event(_COMMITTED)
 
     def output(self, body):
         if len(body) != 8:
-            raise Refused(BAD_REQUEST, "OUTPUT takes 8 bytes")
+            raise Refused(_BAD_REQUEST, "OUTPUT takes 8 bytes")
         id, at = struct.unpack("<II", body)
         core = self.session()
-        if core.state != DONE or core.inference != id:
-            raise Refused(-E_STATE, "inference {} is not done".format(id))
+        if core.state != _DONE or core.inference != id:
+            raise Refused(-_E_STATE, f"inference {id} is not done")
         data = core.output()
-        return struct.pack("<I", len(data)) + data[at : at + CHUNK]
+        return struct.pack("<I", len(data)) + data[at : at + _CHUNK]
 
     def take(self, body):
         if len(body) != 4:
-            raise Refused(BAD_REQUEST, "TAKE takes 4 bytes")
+            raise Refused(_BAD_REQUEST, "TAKE takes 4 bytes")
         core = self.session()
         while core.take(struct.unpack("<I", body)[0]) == _relume.ERASED:
-            self.event(ERASED)
+            self.event(_ERASED)
         return b""
 
     def clear(self, body):
@@ -366,17 +339,17 @@ class Server:
         if self.core is None:
             raise self.trouble
         while self.core.clear() == _relume.ERASED:
-            self.event(ERASED)
+            self.event(_ERASED)
         self.detach()
         return b""
 
     def models(self, body):
         if len(body) != 2:
-            raise Refused(BAD_REQUEST, "MODELS takes 2 bytes")
+            raise Refused(_BAD_REQUEST, "MODELS takes 2 bytes")
         slots = _relume.slots()
         index = struct.unpack("<H", body)[0]
         if index >= len(slots):
-            raise Refused(PAST_LAST, "no more models")
+            raise Refused(_PAST_LAST, "no more models")
         name, size, meta_crc, _, _, active = slots[index]
         return struct.pack("<IIB", size, meta_crc, active) + name.encode() + b"\0"
 
@@ -388,21 +361,23 @@ class Server:
 
     def answer(self, type, seq, body):
         """Does a request once and replies; a repeated one is only answered."""
-        if type & REPLY or type in (EVENT, MESSAGE):
+        if type & _REPLY or type in (_EVENT, _MESSAGE):
             return
-        if type != HELLO and self.last is not None and self.last[:2] == (type, seq):
-            self.console.send(type | REPLY, seq, self.last[2])
+        if type != _HELLO and self.last is not None and self.last[:2] == (type, seq):
+            self.console.send(type | _REPLY, seq, self.last[2])
             return
+        if self.commands is None:
+            self.commands = self.table()
         command = self.commands.get(type)
         try:
             if command is None:
-                raise Refused(BAD_REQUEST, "unknown request 0x{:02x}".format(type))
+                raise Refused(_BAD_REQUEST, f"unknown request 0x{type:02x}")
             reply = b"\0" + command(body)
         except Exception as error:
             status, text = _refusal(error)
             reply = bytes([status]) + text.encode()[:200]
         self.last = (type, seq, reply)
-        self.console.send(type | REPLY, seq, reply)
+        self.console.send(type | _REPLY, seq, reply)
 
     def loop(self):
         console = self.console
@@ -413,17 +388,17 @@ class Server:
                     self.answer(*frame)
                 if frames or not console.open:
                     continue
-                if self.state() == RUNNING:
+                if self.state() == _RUNNING:
                     self.step()
                 else:
-                    console.wait(IDLE_MS)
+                    console.wait(_IDLE_MS)
         finally:
             console.close()
 
 
 def serve(server=None):
     """Serves until the stream ends. Ctrl-C ends it too, quietly."""
-    try:
+    try:  # noqa: SIM105
         (server or Server()).loop()
     except KeyboardInterrupt:
         pass

@@ -46,18 +46,30 @@ static mp_obj_t relume_slots(void) {
 }
 MP_DEFINE_CONST_FUN_OBJ_0(rl_bind_slots_obj, relume_slots);
 
-/* slot_blob(index) -> the blob in place, read-only. */
+static mp_obj_t blob_view(const rl_slots *slots, const rl_slot *slot,
+                          uint32_t at) {
+    const uint8_t *blob = slots->image + at + RL_SLOT_DATA;
+    return mp_obj_new_memoryview('B', slot->size, (void *)(uintptr_t)blob);
+}
+
+/* slot_blob(index) -> the blob in place, read-only. slot_blob(None): the
+ * active model's, None if there is none. */
 static mp_obj_t relume_slot_blob(mp_obj_t index_in) {
     rl_nvm nvm;
     rl_slots slots;
     rl_slot slot;
     uint32_t at = RL_SLOTS_START, found;
-    mp_int_t index = mp_obj_get_int(index_in);
     region_open(&nvm, &slots);
+    if (index_in == mp_const_none) {
+        if (rl_slots_active(&slots, &slot, &found) != RL_OK) {
+            return mp_const_none;
+        }
+        return blob_view(&slots, &slot, found);
+    }
+    mp_int_t index = mp_obj_get_int(index_in);
     while (rl_slots_next(&slots, &at, &slot, &found) == RL_OK) {
         if (index-- == 0) {
-            const uint8_t *blob = slots.image + found + RL_SLOT_DATA;
-            return mp_obj_new_memoryview('B', slot.size, (void *)blob);
+            return blob_view(&slots, &slot, found);
         }
     }
     mp_raise_msg(&mp_type_IndexError, MP_ERROR_TEXT("no such slot"));

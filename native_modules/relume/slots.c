@@ -39,8 +39,13 @@ static uint32_t extent(uint32_t size) {
 static int header_read(const rl_slots *slots, uint32_t at, uint32_t where,
                        uint32_t magic, rl_slot *slot) {
     uint32_t room = slots->nvm->size - at;
-    copy(slot, slots->image + at + where, (uint32_t)sizeof *slot);
-    return slot->magic == magic && slot->crc == header_crc(slot)
+    const uint8_t *from = slots->image + at + where;
+    copy(slot, from, (uint32_t)sizeof slot->magic);
+    if (slot->magic != magic) {
+        return 0; /* a scan passes hundreds of sectors: be quick */
+    }
+    copy(slot, from, (uint32_t)sizeof *slot);
+    return slot->crc == header_crc(slot)
         && slot->name[RL_SLOT_NAME - 1u] == 0
         && slot->size >= sizeof(rl_header)
         && room > RL_SLOT_DATA && slot->size <= room - RL_SLOT_DATA;

@@ -99,6 +99,9 @@ static int one(damage how)
     life_escape = &noticed;
     if (setjmp(noticed) == 0) {
         life_run(0, newcomer, &anything);
+        if (calls > from) {
+            life_fail("call %u failed and nobody noticed", from);
+        }
         return 0;
     }
     int opened = l->session.blob == &ref.blob && l->store.nvm == &l->nvm;
@@ -106,9 +109,7 @@ static int one(damage how)
     mode = SOUND;
     if (opened) {
         believed = l->store.newest.seq;
-        if (l->store.broken) {
-            check_silent(l);
-        }
+        check_silent(l);
     }
     life_wrap = NULL;
     life_escape = NULL;

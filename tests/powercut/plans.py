@@ -7,10 +7,10 @@ The plans are not the planner's: any cut into tiles and segments must survive.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
-
 from relume.blob.pack import pack
 from relume.model.graph import Graph, Kind, Op, Tensor, Window
 from relume.plan.arena import place_arena
@@ -142,9 +142,7 @@ def random_tiles(graph: Graph, random: np.random.Generator, most: int) -> tuple[
         units = graph.units(op)
         inner = random.integers(1, units + 1, int(random.integers(0, most)))
         edges = sorted({0, units, *(int(edge) for edge in inner)})
-        tiles += [
-            Tile(number, a, b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)
-        ]
+        tiles += [Tile(number, a, b - a) for a, b in itertools.pairwise(edges)]
     return tuple(tiles)
 
 
@@ -181,7 +179,7 @@ def random_plan(
 
 def _segments(live: LiveMap, ends: list[int], nvm: str) -> tuple[Segment, ...]:
     segments = []
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+    for start, end in itertools.pairwise([0, *ends]):
         ranges = live.live(end) if nvm == "flash" else live.dirty(start, end)
         carried = sum(finished - lo for _, lo, finished in ranges)
         segments.append(Segment(start, end, 1, 1, 1.0, carried, 0.0))

@@ -59,10 +59,6 @@ BYTES_FAULTS = (
             "        address(nvm, WRITE, at);\n"),)),
     Fault("attempts_inherited", "store_bytes.c",
           (("                   && c.seq == store->newest.seq\n", ""),)),
-    Fault("attempt_cell_overwritten", "store_bytes.c",
-          (("CELL_AT + (c.attempts & 1u) * CELL;\n    rl_status status = rl_store_write",
-            "CELL_AT;\n    rl_status status = rl_store_write"),
-           (" || (c.attempts & 1u) != i", ""))),
 )
 
 SESSION_FAULTS = (
@@ -70,7 +66,8 @@ SESSION_FAULTS = (
     Fault("second_input_ignored", "session.c",
           (("            need(s, &w, op, 1, w.done[o]);\n", ""),)),
     Fault("input_committed_again", "session.c",
-          (("        if (s->store->newest.inference == id) {\n            return RL_OK;\n        }\n"
+          (("        if (s->store->newest.inference == id) {\n            return RL_OK;\n"
+            "        }\n"
             "        if (s->state == RL_STATE_RUNNING) {\n            return RL_E_STATE;\n"
             "        }\n", ""),)),
     Fault("brownouts_forgotten", "session.c",
@@ -92,14 +89,15 @@ FLASH_FAULTS = (
     Fault("open_mark_ignored", "store_flash.c",
           (("    *yes = *yes && header.open == 0xFFFFFFFFu;\n", ""),)),
     Fault("newest_erased", "store_flash.c",
-          (("    return here <= span;", "    return here < span;"),)),
+          (("    return here <= span;", "    return span > n;"),
+           ("                    : store->at / RL_FLASH_RING;",
+            "                    : (store->at / RL_FLASH_RING + n - 1u) % n;"))),
     Fault("torn_pages_used", "store_flash.c",
-          (("        *yes = rl_bytes_blank(part, sizeof part);", "        *yes = part[0] == 0xFF;"),)),
+          (("        *yes = rl_bytes_blank(part, sizeof part);",
+            "        *yes = part[0] == 0xFF;"),)),
     Fault("no_room_made", "session.c",
-          (("    return rl_store_room(s->store, bytes);", "    (void)bytes;\n    return RL_OK;"),)),
-    Fault("wrong_page_read_back", "store_flash.c",
-          (("        at = next(store, at);\n    }\n    return RL_OK;\n}\n",
-            "        at++;\n    }\n    return RL_OK;\n}\n"),)),
+          (("    return rl_store_room(s->store, bytes);",
+            "    (void)bytes;\n    return RL_OK;"),)),
 )  # fmt: skip
 
 
@@ -120,12 +118,29 @@ def test_a_fault_of_the_byte_store_is_caught(fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", SESSION_FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_of_the_scheduler_is_caught(fault: Fault) -> None:
-    caught(fault, "fram")
+    caught(fault, "fram", nets=tuple(range(30)))
 
 
 @pytest.mark.parametrize("fault", FLASH_FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_of_the_flash_store_is_caught(fault: Fault) -> None:
     caught(fault, "flash", "--depth", "2", "--every", "50", "--inferences", "6", "--seeds", "4")
+
+
+def test_an_attempt_cell_that_is_overwritten_is_caught() -> None:
+    fault = Fault("attempt_cell_overwritten", "store_bytes.c",
+                  (("CELL_AT + (c.attempts & 1u) * CELL;\n    rl_status status = rl_store_write",
+                    "CELL_AT;\n    rl_status status = rl_store_write"),
+                   (" || (c.attempts & 1u) != i", "")))  # fmt: skip
+    caught(fault, "fram", "--depth", "3", "--every", "20", "--inferences", "1", nets=(6,))
+
+
+def test_a_data_page_sought_beyond_the_end_of_the_ring_is_caught() -> None:
+    fault = Fault("ring_not_closed", "store_flash.c",
+                  (("        at = next(store, at);\n    }\n    return RL_OK;\n}\n",
+                    "        at++;\n    }\n    return RL_OK;\n}\n"),))  # fmt: skip
+    binary = harness.faulty_program(fault)
+    blob = harness.blob_file(31, "flash", scale=10)
+    assert harness.run(binary, blob, "flash", "--inferences", "6").code == 1
 
 
 def test_a_record_that_is_not_read_back_is_caught() -> None:

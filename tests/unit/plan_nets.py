@@ -1,4 +1,4 @@
-"""Random graphs and budgets for tests of the planner; weights are zeros, quantization is trivial."""
+"""Random graphs and plans for tests of the planner; weights are zeros."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-
 from relume.board.profile import BoardProfile, load_board
 from relume.model.graph import Graph, Kind, Op, Shape, Tensor, Window
 from relume.plan.planner import Budget, make_plan, sufficient_capacitor

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from relume.model.graph import Graph
 from relume.plan.arena import place_arena
 from relume.plan.homes import place_homes
 from relume.plan.live import LiveMap
 from relume.plan.types import Tile
+
 from tests.unit.plan_nets import RandomNet, bytes_read, random_plan, random_tiles
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -153,7 +153,9 @@ def test_live_bytes_are_what_unfinished_units_read(seed: int, n_ops: int) -> Non
         for tile in tiles[:boundary]:
             width = graph.unit_bytes(graph.ops[tile.op])
             out = graph.ops[tile.op].output
-            made |= {(out, b) for b in range(tile.first * width, (tile.first + tile.count) * width)}
+            made |= {
+                (out, b) for b in range(tile.first * width, (tile.first + tile.count) * width)
+            }
         wanted = {(graph.output, b) for b in range(graph.tensors[graph.output].size)}
         for tile in tiles[boundary:]:
             for unit in _units(tile):

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from relume.model.graph import Kind, Window
 from relume.model.tflite_reader import read_tflite, survey
+
 from tests.kernels.netbuilder import NetBuilder, window_options
 from tests.kernels.netbuilder import Window as NetWindow
 from tests.shared import MODELS, model_file
@@ -90,6 +90,22 @@ def test_ops_that_the_output_does_not_need_are_dropped() -> None:
     graph = read_tflite(changed(small_net(), to_logits))
     assert [op.kind for op in graph.ops] == [Kind.CONV_2D, Kind.FULLY_CONNECTED]
     assert 8 not in graph.tensor_of
+
+
+def test_ops_that_only_compute_a_reshapes_target_are_not_needed() -> None:
+    def dynamic_flatten(model: Any) -> None:
+        add_op(model, "SHAPE")
+        graph = model.subgraphs[0]
+        shape, graph.outputs = graph.outputs[0], [8]
+        ops = graph.operators
+        ops[-1].inputs, ops[1].inputs = [3], [3, shape]
+        graph.operators = [ops[0], ops[-1], *ops[1:-1]]
+
+    image = changed(small_net(), dynamic_flatten)
+    kinds = [op.kind for op in read_tflite(image).ops]
+    assert kinds == [Kind.CONV_2D, Kind.FULLY_CONNECTED, Kind.SOFTMAX]
+    found = survey(image)
+    assert found.supported and found.ops[1].kind == "SHAPE"
 
 
 def test_pad_and_padv2_carry_their_value() -> None:

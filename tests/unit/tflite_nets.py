@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import flatbuffers
+import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert import schema_py_generated as schema  # type: ignore[import-untyped]
 
 from tests.kernels.netbuilder import NetBuilder, Window, window_options
+
+__all__ = ["add_op", "changed", "schema", "small_net"]
 
 
 def small_net() -> bytes:

@@ -9,12 +9,13 @@ import signal
 import struct
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
-
 from relume.link.frames import Decoder, Frame, encode, encode_quiet
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -65,6 +66,7 @@ class Machine:
             [str(binary()), "-c", source],
             cwd=self.folder,
             env=self.environment,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=60,
@@ -73,7 +75,7 @@ class Machine:
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout
 
-    def value(self, source: str) -> object:
+    def value(self, source: str) -> Any:
         """What a script prints as JSON in its last line."""
         return json.loads(self.script(source).strip().splitlines()[-1])
 
@@ -97,6 +99,7 @@ class Board:
     messages: list[str] = field(default_factory=list)
     seq: int = 0x1000
     greeted: bool = False
+    waiting: deque[Frame] = field(default_factory=deque)
 
     @classmethod
     def boot(cls, machine: Machine) -> Board:
@@ -125,14 +128,16 @@ class Board:
         stream = self.process.stdout.fileno()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
+            while self.waiting:
+                frame = self.waiting.popleft()
+                self._note(frame)
+                yield frame
             if not select.select([stream], [], [], left)[0]:
                 return
             data = os.read(stream, 65536)
             if not data:
                 return
-            for frame in self.decoder.feed(data):
-                self._note(frame)
-                yield frame
+            self.waiting.extend(self.decoder.feed(data))
 
     def _note(self, frame: Frame) -> None:
         if frame.kind == EVENT:
@@ -179,7 +184,8 @@ class Board:
 
     def status(self) -> dict[str, int]:
         names = "state progress zero model inference tile tiles cycles commits nvm_bytes brownouts"
-        return dict(zip(names.split(), struct.unpack("<BBHIIIIQIII", self.request(STATUS)), strict=True))
+        values = struct.unpack("<BBHIIIIQIII", self.request(STATUS))
+        return dict(zip(names.split(), values, strict=True))
 
     def put_begin(self, blob: bytes, name: str) -> int:
         meta, data = struct.unpack_from("<II", blob, 16)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-
 from relume.blob.pack import pack
 from relume.board.profile import load_board
 from relume.errors import RelumeError
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import make_plan
 from relume.power.capacitor import E6, Budget
+
 from tests.native import accepted
+from tests.shared import model_file, model_input
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,27 @@ def _plan(tflite: bytes, nvm: str) -> bytes:
 
 
 @functools.cache
+def keyword_net() -> Net:
+    """A real network of some milliseconds; skips the test, by name, when it is absent."""
+    data = model_input("kws")
+    return _made(_plan(model_file("kws").read_bytes(), "fram"), data)
+
+
+def _made(blob: bytes, data: bytes | None, seed: int = 0) -> Net:
+    checked = accepted(blob)
+    header = checked.header
+    if data is None:
+        size = header.tensor(blob, header.input)[1]
+        data = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).tobytes()
+    output = checked.run(data)[header.output]
+    segments = int.from_bytes(blob[48:52], "little")
+    return Net(blob, data, output, header.n_tiles, segments)
+
+
+@functools.cache
 def net(seed: int = 5, nvm: str = "fram") -> Net:
     """A random net; skips the test when the host's int8 tools are not installed."""
     pytest.importorskip("ai_edge_litert")
     from tests.kernels.netgen import NetGenerator
 
-    blob = _plan(NetGenerator(seed).generate(), nvm)
-    checked = accepted(blob)
-    header = checked.header
-    size = header.tensor(blob, header.input)[1]
-    data = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).tobytes()
-    output = checked.run(data)[header.output]
-    segments = int.from_bytes(blob[48:52], "little")
-    return Net(blob, data, output, header.n_tiles, segments)
+    return _made(_plan(NetGenerator(seed).generate(), nvm), None, seed)

@@ -6,8 +6,8 @@ import random
 import struct
 
 import pytest
-
 from relume.link.frames import encode
+
 from tests.unix.firmware import (
     CLEAR,
     DONE,
@@ -28,7 +28,7 @@ from tests.unix.firmware import (
     Machine,
     Refusal,
 )
-from tests.unix.nets import net
+from tests.unix.nets import keyword_net, net
 
 pytestmark = pytest.mark.unix
 
@@ -90,7 +90,7 @@ def test_a_repeated_input_of_the_same_inference_changes_nothing(board: Board) ->
 
 
 def test_a_cut_upload_goes_on_at_the_last_whole_sector(machine: Machine) -> None:
-    blob = net(16).blob
+    blob = net(74).blob
     assert len(blob) > SECTOR
     first = Board.boot(machine)
     at = first.put_begin(blob, "net")
@@ -99,19 +99,19 @@ def test_a_cut_upload_goes_on_at_the_last_whole_sector(machine: Machine) -> None
     first.cut()
     second = Board.boot(machine)
     assert second.put_begin(blob, "net") == SECTOR - SLOT_DATA
-    assert second.deploy(blob) < 5
+    assert second.deploy(blob) <= (len(blob) - SECTOR + SLOT_DATA) // 240 + 1
     assert second.request(HELLO)[16:20] == blob[16:20]
     second.cut()
 
 
 def test_a_cut_upload_leaves_the_model_before_it_active(machine: Machine) -> None:
-    old, new = net(8).blob, net(16).blob
+    old, new = net(8).blob, net(74).blob
     rng = random.Random(1)
     board = Board.boot(machine)
     board.deploy(old, "old")
     for _ in range(12):
         at = board.put_begin(new, "new")
-        for _ in range(rng.randrange(0, 16)):
+        for _ in range(rng.randrange(0, 30)):
             if at < len(new):
                 at = board.put_data(new, at)
         board.cut()
@@ -150,15 +150,16 @@ def test_a_blob_larger_than_the_region_is_refused(board: Board) -> None:
     assert refused(board, PUT_BEGIN, body).status == 17
 
 
-@pytest.mark.parametrize("seed", [8, 16])
-def test_cuts_during_a_run_are_survived(machine: Machine, seed: int) -> None:
-    made, rng = net(seed), random.Random(seed)
+def test_cuts_during_a_run_are_survived(machine: Machine) -> None:
+    made, rng = keyword_net(), random.Random(4)
     board = Board.boot(machine)
     board.deploy(made.blob)
     board.give(9, made.input)
     resumed = 0
-    for _ in range(40):
-        for _ in board.frames(rng.random() * 0.004):
+    for life in range(40):
+        if life % 2:
+            board.wait_event(COMMITTED)  # power that never lets a tile finish ends in stuck
+        for _ in board.frames(rng.random() * 0.002):
             pass
         board.cut()
         board = Board.boot(machine)
@@ -173,6 +174,7 @@ def test_cuts_during_a_run_are_survived(machine: Machine, seed: int) -> None:
         board.wait_event(FINISHED)
     assert board.status()["brownouts"] == resumed
     assert board.fetch(9) == made.output
+    assert resumed >= 1
     board.cut()
 
 

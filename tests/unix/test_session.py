@@ -13,18 +13,19 @@ from tests.unix.nets import Net, net
 pytestmark = pytest.mark.unix
 
 OPEN = """
-import _relume, json
+import _relume, json, sys
 blob = {blob!r}
 session = _relume.Session(blob, {nvm})
 state = session.open()
 """
 RUN = """
-print("open", state, flush=True) if False else print("open", state)
+print("open", state)
 if state != {running} and state != {done}:
     while session.begin(7, {input!r}) == _relume.ERASED:
         pass
     print("begun")
 while session.state == {running}:
+    sys.stdin.readline()
     session.step()
     print("step", session.tile)
 print(json.dumps([session.inference, session.commits, session.brownouts, list(session.output())]))
@@ -44,22 +45,25 @@ def running(made: Net, nvm: str) -> str:
 @pytest.mark.parametrize("seed", [4, 8, 16, 26])
 def test_a_session_gives_the_engine_s_output(machine: Machine, seed: int, nvm: str) -> None:
     made = net(seed, nvm)
-    inference, commits, brownouts, output = machine.value(running(made, nvm))  # type: ignore[misc]
+    inference, commits, brownouts, output = machine.value(running(made, nvm))
     assert (inference, commits, brownouts) == (7, made.segments + 1, 0)
     assert bytes(output) == made.output
 
 
 def killed_run(machine: Machine, source: str, rng: random.Random) -> tuple[list[str], bool]:
-    """Starts a run, kills it after a random number of lines; its lines, whether it ended."""
+    """Lets a run do up to two steps, then kills it soon after; its lines, whether it ended."""
     process = machine.start("-c", source)
-    assert process.stdout is not None
-    lines: list[str] = []
-    for _ in range(rng.randrange(1, 7)):
-        line = process.stdout.readline().decode()
-        if not line:
-            break
-        lines.append(line.strip())
-    time.sleep(rng.random() * 0.0005)
+    assert process.stdin is not None and process.stdout is not None
+    lines = [process.stdout.readline().decode().strip()]
+    if not lines[0].endswith(f" {RUNNING}"):
+        lines.append(process.stdout.readline().decode().strip())
+    try:
+        for _ in range(rng.randrange(3)):
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            time.sleep(rng.random() * 0.0004)
+    except BrokenPipeError:
+        pass  # it ended before
     process.kill()
     rest, errors = process.communicate(timeout=10)
     assert not errors, errors.decode()
@@ -68,22 +72,23 @@ def killed_run(machine: Machine, source: str, rng: random.Random) -> tuple[list[
 
 
 @pytest.mark.parametrize("nvm", ["fram", "flash"])
-@pytest.mark.parametrize("seed", [8, 16])
+@pytest.mark.parametrize("seed", [50, 96])
 def test_sigkill_anywhere_loses_nothing(machine: Machine, seed: int, nvm: str) -> None:
     made = net(seed, nvm)
     rng = random.Random(seed)
     source = running(made, nvm)
-    found_running = 0
+    found_running, ended = 0, False
     for _ in range(60):
         lines, ended = killed_run(machine, source, rng)
         found_running += f"open {RUNNING}" in lines
         if ended:
             break
-    inference, commits, brownouts, output = machine.value(source)  # type: ignore[misc]
+    inference, commits, brownouts, output = machine.value(source)
     assert inference == 7
     assert bytes(output) == made.output
     assert commits >= made.segments + 1
-    assert brownouts == found_running
+    assert brownouts == found_running + (not ended)
+    assert nvm == "flash" or found_running >= 2
 
 
 def test_an_inference_of_another_model_is_kept_until_cleared(machine: Machine) -> None:
@@ -99,7 +104,7 @@ except OSError as error:
 """
     assert machine.value(refused) == [-16, RUNNING, 3]
     machine.script(refused + "session.clear()\n")
-    inference, _, _, output = machine.value(running(second, "fram"))  # type: ignore[misc]
+    inference, _, _, output = machine.value(running(second, "fram"))
     assert (inference, bytes(output)) == (7, second.output)
 
 

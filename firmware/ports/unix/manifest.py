@@ -1,2 +1,3 @@
+# ruff: noqa: F821 (MicroPython's manifest language)
 include("$(MPY_DIR)/extmod/asyncio")
 package("relume", base_path="../..")

@@ -165,6 +165,7 @@ def _uses(plan: Plan, board: BoardProfile) -> Uses:
 def _op_facts(
     found: Survey, graph: Graph | None, board: BoardProfile, nvm: str
 ) -> tuple[OpFacts, ...]:
+    from relume.model.lower import RESHAPES
     from relume.plan.costs import CostModel
 
     macs: dict[int, int] = {}
@@ -181,7 +182,7 @@ def _op_facts(
     for one in found.ops:
         note = one.reason or ""
         if graph is not None and one.number not in cycles:
-            note = "same bytes as its input" if one.kind in ALIAS_KINDS else "not needed"
+            note = "same bytes as its input" if one.kind in RESHAPES else "not needed"
         rows.append(
             OpFacts(
                 one.number,
@@ -196,9 +197,6 @@ def _op_facts(
             )
         )
     return tuple(rows)
-
-
-ALIAS_KINDS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 
 def _show(facts: Facts, board: BoardProfile) -> None:

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if refused:
         op = refused[0]
         raise ModelError(
-            f"{output}: {len(refused)} layers cannot be run, first op {op.number}, layer "
+            f"{output}: {len(refused)} of its layers cannot be run, first op {op.number}, layer "
             f"{op.layer}, {op.kind}: {op.reason} (relume check {output} lists all)"
         )
     if found.problems:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,9 @@ def load_samples(path: Path, tensor: BlobTensor | None) -> Samples:
     if path.suffix.lower() != ".npy":
         return _raw(path, _read(path), tensor)
     try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise LinkError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
+        array = np.lib.format.read_array(io.BytesIO(_read(path)), allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:
         raise LinkError(f"{path}: not a NumPy array file ({error})") from error
-    if not isinstance(array, np.ndarray):
-        raise LinkError(f"{path}: several arrays in one file: give one .npy per run")
     return _array(path, array, tensor)
 
 

@@ -79,7 +79,7 @@ class Stream:
     """Numbered requests and their answers; unasked frames are collected on the way.
 
     events: EVENT frames in the order of their coming. messages: texts of MESSAGE frames.
-    restarts: how often the line was lost or the board booted since the first HELLO.
+    restarts: how often the line was lost or the board told that it booted.
     """
 
     def __init__(
@@ -104,6 +104,8 @@ class Stream:
         self._wire: Wire | None = None
         self._decoder = Decoder()
         self._heard = clock()  # when the last good frame came
+        self._opened = False
+        self._mute = 0  # how often the line was opened since the last answer
         self._started_server = False
 
     @property
@@ -217,6 +219,8 @@ class Stream:
                 raise self._other_protocol(frame.version)
             return
         self._heard = self.clock()
+        if frame.kind & REPLY:
+            self._mute = 0
         if frame.kind == Kind.EVENT:
             event = parse_event(frame.body)
             if event is None:
@@ -279,22 +283,32 @@ class Stream:
 
     def _open(self, deadline: float) -> None:
         """Opens the line, waiting for a port that went away. Errors: PortAbsent, PortHeld."""
-        first = self._hello is None
-        limit = min(deadline, self.clock() + self.timings.appear) if first else deadline
+        appear = min(deadline, self.clock() + self.timings.appear)
+        limit = deadline if self._opened else appear
         while True:
             try:
                 self._open_once()
                 return
-            except (PortAbsent, PortHeld):
+            except (PortAbsent, PortHeld) as error:
                 if self.clock() >= limit:
-                    raise
+                    raise self._gone(error) from error
                 self._sleep(_REOPEN_S)
+
+    def _gone(self, error: LinkError) -> LinkError:
+        if not self._opened:
+            return error
+        if self._mute > 2:
+            text = f"{self.name}: the board comes and goes ({self._mute} times) and never answers"
+            return NoAnswer(f"{text}: is there enough power?")
+        return type(error)(f"the board went away and did not come back ({error})")
 
     def _open_once(self) -> None:
         self._wire = self._opener.open()
         self._decoder = Decoder()
         self._started_server = False
-        self.restarts += self._hello is not None
+        self.restarts += self._opened
+        self._opened = True
+        self._mute += 1
 
     def _drop(self) -> None:
         if self._wire is not None:

@@ -329,6 +329,7 @@ def _reshape(site: Site) -> list[Op]:
     return [_simple(site, Kind.RESHAPE)]
 
 
+RESHAPES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 LOWERINGS: dict[str, Callable[[Site], list[Op]]] = {
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,

@@ -121,9 +121,7 @@ class _Rewriter:
             in_scale = 1.0
         flat = self._tensor(source, [1, rows, 1, k], 0, [in_scale])
         filters = self._tensor(weights, [channels, 1, 1, k], weights.buffer, scales)
-        result = self._tensor(
-            out, [1, rows, 1, channels], 0, [float(out.quantization.scale[0])]
-        )
+        result = self._tensor(out, [1, rows, 1, channels], 0, [float(out.quantization.scale[0])])
         bias = op.inputs[2] if len(op.inputs) > 2 and op.inputs[2] >= 0 else None
         inputs = [flat, filters, self._zeros(channels) if bias is None else bias]
         return [

@@ -8,7 +8,7 @@ from pathlib import Path
 from relume.errors import ModelError
 from relume.model.aliases import build_graph
 from relume.model.graph import Graph, Op, Tensor
-from relume.model.lower import Unsupported, activation_tensor, lower
+from relume.model.lower import RESHAPES, Unsupported, activation_tensor, lower
 from relume.model.tflite_file import RawModel, RawOp, load
 
 MAX_OPS = 4096
@@ -52,7 +52,7 @@ def read_tflite(source: Path | bytes) -> Graph:
     tensors: dict[int, Tensor] = {}
     ops: list[Op] = []
     fresh = len(raw.tensors)
-    for op in raw.ops:
+    for op in _needed(raw):
         try:
             lowered, extra = lower(raw, op, fresh)
         except Unsupported as reason:
@@ -69,16 +69,33 @@ def read_tflite(source: Path | bytes) -> Graph:
 def survey(source: Path | bytes) -> Survey:
     """Every op of a file with its verdict. Raises ModelError only if the file cannot be parsed."""
     raw = load(source)
+    needed = {op.number for op in _needed(raw)}
     ops = []
     for op in raw.ops:
         shape = raw.tensors[op.outputs[0]].shape if op.outputs else ()
+        reason = None
         try:
-            lower(raw, op, len(raw.tensors))
-            reason = None
+            if op.number in needed:
+                lower(raw, op, len(raw.tensors))
         except Unsupported as unsupported:
             reason = str(unsupported)
         ops.append(SurveyedOp(op.number, op.kind, raw.layer(op), shape, reason))
     return Survey(raw.name, tuple(ops), tuple(_model_problems(raw)))
+
+
+def _needed(raw: RawModel) -> list[RawOp]:
+    """Ops that the model's output depends on, in order.
+
+    A reshape's target shape is in the file already, so ops that only compute it (SHAPE,
+    STRIDED_SLICE and PACK of a Keras Flatten) are not needed.
+    """
+    wanted = set(raw.outputs)
+    needed = []
+    for op in reversed(raw.ops):
+        if wanted.intersection(op.outputs):
+            wanted.update(op.inputs[:1] if op.kind in RESHAPES else op.inputs)
+            needed.append(op)
+    return needed[::-1]
 
 
 def _refusal(raw: RawModel, op: RawOp, reason: Unsupported) -> ModelError:

@@ -1,9 +1,10 @@
 """What tiles, commits, restores and boots cost in cycles and microjoule on one board.
 
-Compute: board.toml [cycles.portable] gives a, b, c with a * MACs + b * outputs + c per tile,
-worst case over data. Weights lie in flash and are read through the XIP cache: a tile fetches each
-line of the weights that it touches once; when an op's constants do not fit the cache, every unit
-fetches them again. FULLY_CONNECTED touches each weight once either way.
+Compute: board.toml [cycles.portable] gives a, b, c with a * work + b * outputs + c per tile
+(`relume.plan.kernel_work`), worst case over data. Weights lie in flash and are read through the
+XIP cache: a tile fetches each line of the weights that it touches once; when an op's constants do
+not fit the cache, every unit fetches them again. FULLY_CONNECTED touches each weight once either
+way.
 
 SPI FRAM: the core waits for the transfer, so a byte costs 8 SPI clocks of active power plus the
 chip. The SPI clock is the core clock divided by an even number, at most the chip's. Flash: a
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from relume.board.profile import BoardProfile
 from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op
+from relume.plan.kernel_work import kernel_work
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
@@ -74,9 +76,9 @@ class CostModel:
                 f"boards/{self.board.name}/board.toml: cycles.portable.{op.kind.name}: missing"
             )
         per_mac, per_output, per_tile = row
-        macs = graph.macs_per_unit(op)
-        unit = per_mac * macs + per_output * graph.unit_bytes(op)
-        typical = per_mac * macs * self._inside(op) + per_output * graph.unit_bytes(op)
+        work, outputs = kernel_work(graph, op)
+        unit = per_mac * work + per_output * outputs
+        typical = per_mac * work * self._inside(op) + per_output * outputs
         fetch = op.constant_bytes / xip.line_bytes * xip.miss_cycles
         if op.kind is Kind.FULLY_CONNECTED:
             per_unit = fetch / graph.tensors[op.output].shape[2]

@@ -146,7 +146,11 @@ def _number(path: Path, line: int, text: str, what: str) -> float:
 
 
 def _read_rf(path: Path, file: Iterable[str]) -> tuple[FloatArray, FloatArray]:
-    """Rows milliseconds<TAB>volts; each sample lasts to the next, at most GAP_S."""
+    """Rows milliseconds<TAB>volts; each sample lasts to the next, at most GAP_S.
+
+    The recorder now and then stamped one sample a second ahead: a sample behind which time goes
+    back to where it was is dropped.
+    """
     stamps: list[float] = []
     volts: list[float] = []
     for line, text in enumerate(file, 1):
@@ -156,6 +160,9 @@ def _read_rf(path: Path, file: Iterable[str]) -> tuple[FloatArray, FloatArray]:
         if len(parts) != 2:
             raise TraceError(f"{path}:{line}: not milliseconds<TAB>volts")
         stamp = _number(path, line, parts[0], "time") / 1e3
+        if len(stamps) > 1 and stamps[-2] < stamp <= stamps[-1]:
+            stamps.pop()
+            volts.pop()
         if stamps and stamp <= stamps[-1]:
             raise TraceError(f"{path}:{line}: time does not rise")
         stamps.append(stamp)

@@ -19,7 +19,7 @@ _PLOT = _RIGHT_EDGE - LEFT
 _WHOLE_PLOT, _CLOSER_PLOT = 110.0, 220.0
 _WHOLE_ABOVE, _WHOLE_BELOW = 42.0, 66.0
 _CLOSER_ABOVE, _CLOSER_BELOW = 48.0, 84.0
-_GAP_MOST = 74.0
+_GAP_MOST = 64.0
 _BOLTS_MOST = 60
 _DOTS_MOST = 24
 Map = Callable[[float], float]
@@ -92,7 +92,7 @@ def closer_look(canvas: Canvas, scene: Scene, y: float) -> None:
     title = "A closer look" if len(charges) < len(scene.charges) else "Charge by charge"
     which = f"charges {charges[0].number} to {charges[-1].number} of {len(scene.charges)}"
     canvas.label(LEFT, y + 18, title, "title")
-    offset = 108 if title == "A closer look" else 134
+    offset = 122 if title == "A closer look" else 168
     canvas.label(LEFT + offset, y + 18, f"{which}; time without power is squeezed", "soft")
     _volt_axis(canvas, scene, top, bottom)
     volts = _volts(scene, top, bottom)
@@ -103,7 +103,7 @@ def closer_look(canvas: Canvas, scene: Scene, y: float) -> None:
         _charge_marks(canvas, scene, charge, at, volts, bottom)
         off = previous.end if previous else begin
         if charge.start > off:
-            _gap_label(canvas, at(off), at(charge.start), top, charge.start - off)
+            _gap_label(canvas, at(off), at(charge.start), bottom, charge.start - off)
     _bars(canvas, scene.inferences, at, bottom + 44, 20.0, begin, end, charges)
 
 
@@ -111,14 +111,15 @@ def _charge_marks(
     canvas: Canvas, scene: Scene, charge: Charge, at: Map, volts: Map, bottom: float
 ) -> None:
     if len(charge.commits) <= _DOTS_MOST:
+        radius = 3.2 if len(charge.commits) <= 10 else 2.3
         for t in charge.commits:
-            canvas.circle(at(t), volts(_volts_at(scene.run.samples, t)), 3.2, "commit")
+            canvas.circle(at(t), volts(_volts_at(scene.run.samples, t)), radius, "commit")
     else:
         for t in charge.commits:
             canvas.line(at(t), bottom - 8, at(t), bottom, "tick")
     if charge.brownout:
-        x = at(charge.end)
-        canvas.bolt(x, volts(_volts_at(scene.run.samples, charge.end)) - 3, _when(charge.end), 1.2)
+        y = volts(_volts_at(scene.run.samples, charge.end)) + 24
+        canvas.bolt(at(charge.end), min(y, bottom - 4), _when(charge.end), 1.25)
     middle, wide = (at(charge.start) + at(charge.end)) / 2, at(charge.end) - at(charge.start)
     canvas.line(at(charge.start), bottom, at(charge.start), bottom + 5, "grid")
     canvas.line(at(charge.end), bottom, at(charge.end), bottom + 5, "grid")
@@ -128,9 +129,9 @@ def _charge_marks(
         canvas.label(middle, bottom + 31, f"from {charge.start:.3f} s", "soft", "middle")
 
 
-def _gap_label(canvas: Canvas, x1: float, x2: float, top: float, span: float) -> None:
+def _gap_label(canvas: Canvas, x1: float, x2: float, bottom: float, span: float) -> None:
     if x2 - x1 > 34:
-        canvas.label((x1 + x2) / 2, top + 14, _duration(span), "soft", "middle")
+        canvas.label((x1 + x2) / 2, bottom - 8, _duration(span), "soft", "middle")
 
 
 def _squeezed(scene: Scene, charges: Sequence[Charge]) -> tuple[Map, float, float]:
@@ -274,11 +275,13 @@ def _bars(
         x, wide = at(start), max(at(stop) - at(start) - 1, 1.0)
         tip = _tip(inference)
         canvas.rect(x, y, wide, height, "through" if charges else "bar", tip, 3)
+        widest = (x, wide) if not charges else (x, 0.0)
         for charge in charges:
-            a, b = max(start, charge.start), min(stop, charge.end)
-            if b > a:
-                canvas.rect(at(a), y, at(b) - at(a), height, "bar", tip)
-        _bar_label(canvas, inference, x, wide, y + height - (height - 8) / 2)
+            a, b = at(max(start, charge.start)), at(min(stop, charge.end))
+            if min(stop, charge.end) > max(start, charge.start):
+                canvas.rect(a, y, b - a, height, "bar", tip)
+                widest = max(widest, (a, b - a), key=lambda part: part[1])
+        _bar_label(canvas, inference, *widest, y + height - (height - 8) / 2)
 
 
 def _bar_label(canvas: Canvas, inference: Inference, x: float, wide: float, y: float) -> None:

@@ -58,7 +58,7 @@ body{margin:0;background:#fff;color:#1b2430;font:15px/1.5 system-ui,-apple-syste
 "DejaVu Sans",sans-serif}main{max-width:1200px;margin:0 auto;padding:28px 20px 40px}
 h1{font-size:24px;margin:0 0 2px}p.lead{margin:0 0 18px;color:#5c6773}
 .tiles{display:flex;flex-wrap:wrap;gap:10px;margin:0 0 20px}
-.tile{border:1px solid #d9dee4;border-radius:8px;padding:8px 16px;min-width:110px}
+.tile{border:1px solid #d9dee4;border-radius:8px;padding:7px 13px;min-width:84px}
 .tile b{display:block;font-size:22px;line-height:1.25}.tile span{color:#5c6773;font-size:13px}
 h2{font-size:15px;margin:26px 0 6px}dl{display:grid;grid-template-columns:max-content 1fr;
 gap:2px 16px;margin:0;font-size:13px;color:#5c6773}dt{color:#1b2430}dd{margin:0}
@@ -136,7 +136,7 @@ def figures(scene: Scene) -> list[tuple[str, str]]:
     if kept + lost > 0:
         made.append(("work executed again", f"{100 * lost / (kept + lost):.1f} %"))
     if "drawn_j" in totals:
-        made.append(("energy drawn", f"{totals['drawn_j'] * 1e3:.3g} mJ"))
+        made.append(("energy drawn", joules(totals["drawn_j"])))
     if "cycles" in totals:
         made.append(("core cycles", f"{totals['cycles'] / 1e6:.1f} M"))
     return made
@@ -149,6 +149,11 @@ def seconds(value: float) -> str:
     if value < 100:
         return f"{value:.3g} s"
     return f"{value / 60:.3g} min" if value < 6000 else f"{value / 3600:.3g} h"
+
+
+def joules(value: float) -> str:
+    """An energy with a sensible unit."""
+    return f"{value:.3g} J" if value >= 1 else f"{value * 1e3:.3g} mJ"
 
 
 def _count(number: int, what: str) -> str:

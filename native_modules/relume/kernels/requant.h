@@ -11,8 +11,10 @@
 
 #if defined(__GNUC__)
 #define RL_INLINE static inline __attribute__((always_inline))
+#define RL_APART static __attribute__((noinline)) /* registers of its own */
 #else
 #define RL_INLINE static inline
+#define RL_APART static
 #endif
 
 /* floor((a * b + 2^30) / 2^31), which is gemmlowp's

@@ -98,7 +98,9 @@ def fit(channel: Channel) -> Steps:
     origin = int(steps[0]) if steps.size else channel.acc_max + 1
     if origin > channel.acc_max:  # always act_min: d < 0
         return Steps(channel.acc_max + 1, 0, 0, 0, 1, 0, 0)
-    limit = int(steps[-1]) - origin if steps[-1] <= channel.acc_max else channel.acc_max - origin + 1
+    limit = (
+        int(steps[-1]) - origin if steps[-1] <= channel.acc_max else channel.acc_max - origin + 1
+    )
     if limit == 0:  # one step from act_min to act_max: both ends by comparison
         return Steps(origin, 0, 0, 0, 0, 0, 0)
     points = _points(channel, steps, origin, limit)
@@ -136,8 +138,10 @@ def _search(
         if b * top >= _WORD:
             a, b = (full + (1 << (FINE - 1))) >> FINE, 0
         height = points * a + ((points * b) >> FINE)
-        sides = [_offset(height[side], values[side] - channel.act_min)
-                 for side in (points < corner, points >= corner)]
+        sides = [
+            _offset(height[side], values[side] - channel.act_min)
+            for side in (points < corner, points >= corner)
+        ]
         if None in sides:
             continue
         low, high = sides[0], sides[1]

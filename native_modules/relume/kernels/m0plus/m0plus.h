@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "../kernels.h"
+#include "../requant.h"
 
 #if defined(__ARM_ARCH_6M__)
 #define RL_M0_ASM 1
@@ -23,17 +24,32 @@ typedef struct {
     uint32_t u, offset;
 } rl_m0_entry;
 
+/* Where a word of scratch memory is: its address where addresses have 32
+ * bits, else bytes from the scratch memory's start. So the same blob asks
+ * for the same scratch memory everywhere. */
+typedef uint32_t rl_m0_ref;
+
+RL_INLINE uintptr_t rl_m0_origin(const void *scratch)
+{
+    return sizeof(uintptr_t) == 4 ? 0 : (uintptr_t)scratch;
+}
+
+RL_INLINE rl_m0_ref rl_m0_refer(const void *scratch, const void *at)
+{
+    return (rl_m0_ref)((uintptr_t)at - rl_m0_origin(scratch));
+}
+
 /* Place in a list: the next entry, and the sum of u of all before it. */
 typedef struct {
-    const rl_m0_entry *at;
-    uint32_t           sum;
+    rl_m0_ref at;
+    uint32_t  sum;
 } rl_m0_mark;
 
 /* Step of a script: n entries with weights `base` bytes further on. */
 typedef struct {
-    const rl_m0_entry *at;
-    uint32_t           n;    /* entries, 0 to RL_M0_RUN, and flags */
-    uint32_t           base; /* modulo 2^32: may stand for less than 0 */
+    rl_m0_ref at;
+    uint32_t  n;    /* entries, 0 to RL_M0_RUN, and flags */
+    uint32_t  base; /* modulo 2^32: may stand for less than 0 */
 } rl_m0_step;
 
 #define RL_M0_FLUSH 0x80000000u /* before the step: empty the lanes */
@@ -55,6 +71,7 @@ typedef struct {
     uint32_t       step;   /* bytes of weights of a block */
     uint32_t       pairs;  /* dense: multiple of 4 */
     uint32_t       row;    /* dense: bytes of weights of an input, 8 or 12 */
+    const void    *scratch; /* what the script's references are to */
 } rl_m0_job;
 
 /* Requantised channels in the accumulators' order 0, 2, 1, 3. */
@@ -69,11 +86,17 @@ typedef struct {
     int32_t         zero_point;
 } rl_m0_finish;
 
-/* Appends the entries of x[granules][4 * words] to the list at `to`, and to
- * `marks` one mark after each granule; offsets go from *offset in steps of
- * `step`. marks[-1] is the mark that the list begins at. Returns its end. */
-rl_m0_entry *rl_m0_list(const int8_t *x, rl_m0_mark *marks, uint32_t granules,
-                        uint32_t words, uint32_t step, rl_m0_entry *to);
+/* A list of inputs x[granules][4 * words], 4-byte aligned; offsets go up by
+ * `row` from 0. marks[granules + 1]: marks[0] is the list's first place. */
+typedef struct {
+    const int8_t *x;
+    rl_m0_mark   *marks;
+    rl_m0_entry  *to;
+    uint32_t      granules, words, row;
+    const void   *scratch;
+} rl_m0_source;
+
+void rl_m0_list(const rl_m0_source *source);
 
 /* acc = start + sums of u * (w + 128) of a script, width channels a block.
  * Sums of u between two flushes are at most what 16 bits hold of u times

@@ -6,12 +6,7 @@
 
 #include "../kernels.h"
 #include "../requant.h"
-
-#if defined(__ARM_ARCH) && defined(__ARM_FEATURE_DSP) && __thumb2__
-#define RL_M4_ASM 1
-#else
-#define RL_M4_ASM 0
-#endif
+#include "asm.h"
 
 /* Words of a block's table: what starts the sums (channel pair 0: S0 + 256
  * S1, S0; pair 1 likewise), then {multiplier, addend, shift} of channels 0 to
@@ -65,10 +60,10 @@ void rl_m4_blocks(const rl_m4_job *job);
 
 void rl_m4_rows(const rl_m4_row *row);
 
-/* Rows a, b of n pixels, `step` bytes apart, four channels -> to[n][4] words
- * (a, b). n >= 1. */
+/* n pixels of rows a and b, a_step and b_step bytes from one to the next,
+ * four channels each -> to[n][4] words (a, b). n >= 1. */
 void rl_m4_weave(uint32_t *to, const int8_t *a, const int8_t *b, uint32_t n,
-                 uint32_t step);
+                 uint32_t a_step, uint32_t b_step);
 
 /* 3 x 3, two output rows a band (stride 1) or one (stride 2). */
 void rl_m4_plane_one(const rl_m4_plane *plane);

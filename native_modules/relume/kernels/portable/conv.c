@@ -2,8 +2,8 @@
  *
  * For each output pixel the window is gathered once into scratch as 32-bit
  * words with the zero point taken off; padding is then a plain zero. Every
- * channel is one dot product of k = kh * kw * in.c terms, four channels at a
- * time so that a gathered word is loaded once for four products. */
+ * channel is one dot product of k = kh * kw * in.c terms, two channels at a
+ * time so that a gathered word is loaded once for two products. */
 #include "../kernels.h"
 #include "dot.h"
 #include "output.h"
@@ -76,6 +76,18 @@ static RL_HOT void gather(const rl_call *call, int32_t y, int32_t x)
     }
 }
 
+RL_APART RL_HOT void dot_words(const int32_t *x, const int8_t *w, uint32_t n,
+                               uint32_t *sum)
+{
+    rl_dot_words(x, w, n, sum);
+}
+
+RL_APART RL_HOT void dot_bytes(const int32_t *x, const int8_t *w, uint32_t n,
+                               uint32_t *sum)
+{
+    rl_dot_bytes(x, w, n, sum);
+}
+
 /* All channels of one gathered pixel, four at a time; the last four reach
  * back over channels already done, which get the same values again. */
 static RL_HOT void channels_of(const rl_call *call, int8_t *y, uint32_t k)
@@ -100,9 +112,11 @@ static RL_HOT void channels_of(const rl_call *call, int8_t *y, uint32_t k)
         }
         w = call->w + channel * k;
         if (words) {
-            rl_dot_words(call->scratch, w, k, sums);
+            dot_words(call->scratch, w, k, sums);
+            dot_words(call->scratch, w + 2 * k, k, sums + 2);
         } else {
-            rl_dot_bytes(call->scratch, w, k, sums);
+            dot_bytes(call->scratch, w, k, sums);
+            dot_bytes(call->scratch, w + 2 * k, k, sums + 2);
         }
         rl_output_put(call, channel, sums, 4, y + channel);
     }

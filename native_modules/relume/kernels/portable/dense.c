@@ -1,37 +1,41 @@
-/* relume: FULLY_CONNECTED, portable: one row of weights per output, four
+/* relume: FULLY_CONNECTED, portable: one row of weights per output, two
  * outputs of the same input row at a time where words are aligned. */
 #include "../kernels.h"
 #include "dot.h"
 #include "output.h"
 
-/* sum[r] = sum of (x[i] - zero_point) * w[r * n + i], i < n, r < 4. n, x and
- * w are multiples of 4. */
-static RL_HOT void dot_words(const int8_t *x, const int8_t *w, uint32_t n,
-                             int32_t zero_point, uint32_t *sum)
+/* sum[r] = sum of (x[i] - zero_point) * w[r * n + i], i < n, r < 2. n and w are
+ * multiples of 4. */
+RL_APART RL_HOT void dot_words(const int8_t *x, const int8_t *w, uint32_t n,
+                               int32_t zero_point, uint32_t *sum)
 {
     const int8_t *end = w + n;
-    uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    uint32_t s0 = 0, s1 = 0;
 
     for (; w != end; w += 4, x += 4) {
-        uint32_t u = rl_dot_word(x);
-        int32_t x0 = (int8_t)u - zero_point;
-        int32_t x1 = (int8_t)(u >> 8) - zero_point;
-        int32_t x2 = (int8_t)(u >> 16) - zero_point;
-        int32_t x3 = ((int32_t)u >> 24) - zero_point;
-        const int8_t *row = w;
+        uint32_t u = rl_dot_word(w), v = rl_dot_word(w + n);
+        int32_t z = x[0] - zero_point;
 
-        s0 += rl_dot_quad(rl_dot_word(row), x0, x1, x2, x3);
-        RL_DOT_NEXT_ROW(row, n);
-        s1 += rl_dot_quad(rl_dot_word(row), x0, x1, x2, x3);
-        RL_DOT_NEXT_ROW(row, n);
-        s2 += rl_dot_quad(rl_dot_word(row), x0, x1, x2, x3);
-        RL_DOT_NEXT_ROW(row, n);
-        s3 += rl_dot_quad(rl_dot_word(row), x0, x1, x2, x3);
+        rl_dot_add(&s0, z, (int8_t)u);
+        rl_dot_add(&s1, z, (int8_t)v);
+        z = x[1] - zero_point;
+        u >>= 8;
+        v >>= 8;
+        rl_dot_add(&s0, z, (int8_t)u);
+        rl_dot_add(&s1, z, (int8_t)v);
+        z = x[2] - zero_point;
+        u >>= 8;
+        v >>= 8;
+        rl_dot_add(&s0, z, (int8_t)u);
+        rl_dot_add(&s1, z, (int8_t)v);
+        z = x[3] - zero_point;
+        u >>= 8;
+        v >>= 8;
+        rl_dot_add(&s0, z, (int8_t)u);
+        rl_dot_add(&s1, z, (int8_t)v);
     }
     sum[0] = s0;
     sum[1] = s1;
-    sum[2] = s2;
-    sum[3] = s3;
 }
 
 static RL_HOT uint32_t dot_row(const int8_t *x, const int8_t *w, uint32_t n,
@@ -56,6 +60,7 @@ static RL_HOT void row_of(const rl_call *call, const int8_t *x, uint32_t k,
 
     for (; k % 4 == 0 && n >= 4; n -= 4, channel += 4, w += 4 * k, y += 4) {
         dot_words(x, w, k, zero_point, sums);
+        dot_words(x, w + 2 * k, k, zero_point, sums + 2);
         rl_output_put(call, channel, sums, 4, y);
     }
     for (; n; n--, channel++, w += k, y++) {

@@ -38,21 +38,21 @@ RL_INLINE void four(const pixel *at, uint32_t channel, int words, int8_t *y)
             if (words) {
                 uint32_t u = rl_dot_word(x), v = rl_dot_word(w);
 
-                s0 += (uint32_t)(((int8_t)u - zero_point) * (int8_t)v);
+                rl_dot_add(&s0, (int8_t)u - zero_point, (int8_t)v);
                 u >>= 8;
                 v >>= 8;
-                s1 += (uint32_t)(((int8_t)u - zero_point) * (int8_t)v);
+                rl_dot_add(&s1, (int8_t)u - zero_point, (int8_t)v);
                 u >>= 8;
                 v >>= 8;
-                s2 += (uint32_t)(((int8_t)u - zero_point) * (int8_t)v);
+                rl_dot_add(&s2, (int8_t)u - zero_point, (int8_t)v);
                 u >>= 8;
                 v >>= 8;
-                s3 += (uint32_t)(((int8_t)u - zero_point) * (int8_t)v);
+                rl_dot_add(&s3, (int8_t)u - zero_point, (int8_t)v);
             } else {
-                s0 += (uint32_t)((x[0] - zero_point) * w[0]);
-                s1 += (uint32_t)((x[1] - zero_point) * w[1]);
-                s2 += (uint32_t)((x[2] - zero_point) * w[2]);
-                s3 += (uint32_t)((x[3] - zero_point) * w[3]);
+                rl_dot_add(&s0, x[0] - zero_point, w[0]);
+                rl_dot_add(&s1, x[1] - zero_point, w[1]);
+                rl_dot_add(&s2, x[2] - zero_point, w[2]);
+                rl_dot_add(&s3, x[3] - zero_point, w[3]);
             }
             x += at->x_column;
             w += channels;
@@ -68,7 +68,7 @@ RL_INLINE void four(const pixel *at, uint32_t channel, int words, int8_t *y)
 }
 
 /* One output channel that reads input channel `source`. */
-static RL_HOT void one(const pixel *at, uint32_t channel, uint32_t source,
+RL_APART RL_HOT void one(const pixel *at, uint32_t channel, uint32_t source,
                        int8_t *y)
 {
     const int8_t *x_row = at->x + source;

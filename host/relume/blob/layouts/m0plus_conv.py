@@ -1,0 +1,255 @@
+"""CONV_2D and FULLY_CONNECTED laid out for the Cortex-M0+ kernels (SPEC 2.7.1).
+
+The kernels are exact for every input; what depends on the weights is proven here, from the weights
+themselves, or the op stays with the portable kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from relume.blob.layouts import m0plus_requant as requant
+from relume.model.graph import Kind, Op, Tensor
+
+KERNEL = 1
+WITH_CORNER, WITH_SCATTER, WITH_SPARSE = 1, 2, 4
+QUAD_ORDER = (0, 2, 1, 3)  # channels of a quad as the lanes give them
+LANE_MAX = 65535  # a sparse lane is unsigned
+PAIR_MAX = 255  # |w| + |w'| of two inputs of 128 in a dense lane: 255 * 128 < 2^15
+MAX_INPUTS = 32768
+GRANULE_WORDS = 4
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Constants of one op: bytes of each array, p, scratch bytes, and what was found."""
+
+    kernel: int
+    weights: bytes
+    bias: bytes
+    multipliers: bytes
+    shifts: bytes
+    p: tuple[int, ...]
+    scratch: int
+    note: str
+
+
+@dataclass(frozen=True)
+class _Shape:
+    taps: int
+    depth: int
+    width: int
+    live: int
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of a window, rounded up to 8."""
+        return -(-self.taps * self.depth // 8) * 8
+
+    @property
+    def quads(self) -> int:
+        return -(-self.live // 4)
+
+
+def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
+    """The op's constants for the fast kernels, or None where they are not proven."""
+    reason = refusal(op, source, out)
+    if reason is not None or op.weights is None:
+        return None
+    weights = _matrix(op)
+    live, constants = _live_channels(op, weights, source, out)
+    shape = _shape(op, source, out, len(live))
+    steps = [requant.fit(_channel(op, weights, source, out, int(c))) for c in live]
+    sparse = _is_sparse(op, source)
+    corner = any(step.exact and step.corner > 0 for step in steps)
+    scatter = len(live) < len(weights)
+    flags = WITH_CORNER * corner + WITH_SCATTER * scatter + WITH_SPARSE * sparse
+    table, exact = _table(op, steps, live, corner, shape.quads)
+    words = _granule_words(source.shape[2] if op.kind is Kind.CONV_2D else shape.depth)
+    limit = LANE_MAX // (int(weights.max()) + 128)
+    extra = exact + (_scatter(live, constants) if scatter else b"")
+    p = (shape.width, len(live), len(exact) // 12, flags, limit, words)
+    return Packed(
+        KERNEL,
+        _blocks(weights[live], shape).tobytes(),
+        _starts(op, weights, live, steps, source, shape),
+        table,
+        extra if extra else bytes(4),
+        p,
+        scratch_bytes(op, source, shape, sparse, words),
+        _note(shape, len(weights), len(exact) // 12, sparse),
+    )
+
+
+def refusal(op: Op, source: Tensor, out: Tensor) -> str | None:
+    """Why the fast kernels may not be used; None if they may."""
+    if op.weights is None or op.kind not in (Kind.CONV_2D, Kind.FULLY_CONNECTED):
+        return "no kernel"
+    if op.kind is Kind.CONV_2D and (op.window.dil_h, op.window.dil_w) != (1, 1):
+        return "dilation"
+    weights = _matrix(op)
+    if weights.shape[1] > MAX_INPUTS:
+        return "window too large"
+    padded = np.zeros((len(weights), -(-weights.shape[1] // 2) * 2), dtype=np.int64)
+    padded[:, : weights.shape[1]] = np.abs(weights)
+    if int((padded[:, 0::2] + padded[:, 1::2]).max()) > PAIR_MAX:
+        return "two weights of -128 side by side"
+    return None
+
+
+def _matrix(op: Op) -> Int64Array:
+    """Weights [channels][inputs of a window]."""
+    assert op.weights is not None
+    return op.weights.reshape(op.weights.shape[0], -1).astype(np.int64)
+
+
+def _is_sparse(op: Op, source: Tensor) -> bool:
+    """Zero is -128, so that u = x + 128 is unsigned, and words hold whole quads of inputs."""
+    depth = source.shape[2] if op.kind is Kind.CONV_2D else _matrix(op).shape[1]
+    return source.zero_point == -128 and depth % 4 == 0
+
+
+def _granule_words(depth: int) -> int:
+    """Words of inputs between two marks of a list: divides the depth."""
+    words = GRANULE_WORDS
+    while depth % (4 * words):
+        words //= 2
+        if words == 0:
+            return 1
+    return words
+
+
+def _channel(op: Op, weights: Int64Array, source: Tensor, out: Tensor, c: int) -> requant.Channel:
+    """Range of channel c's accumulator over all inputs, and its requantisation."""
+    assert op.multipliers is not None and op.shifts is not None
+    low, high = -128 - source.zero_point, 127 - source.zero_point
+    row = weights[c]
+    bias = int(op.bias[c]) if op.bias is not None else 0
+    most = int(np.where(row > 0, row * high, row * low).sum())
+    least = int(np.where(row > 0, row * low, row * high).sum())
+    return requant.Channel(
+        int(op.multipliers[c]), int(op.shifts[c]), out.zero_point, op.act_min, op.act_max,
+        bias + least, bias + most,
+    )  # fmt: skip
+
+
+def _live_channels(
+    op: Op, weights: Int64Array, source: Tensor, out: Tensor
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
+    """Channels to compute, at least one, and what the others always are [channels]."""
+    count = len(weights)
+    constants = np.zeros(count, dtype=np.int8)
+    if op.kind is Kind.FULLY_CONNECTED:
+        return np.arange(count), constants
+    live = []
+    for c in range(count):
+        channel = _channel(op, weights, source, out, c)
+        wraps = requant.overflows(channel)
+        ends = np.array([channel.acc_min, channel.acc_max], dtype=np.int64)
+        low, high = (0, 1) if wraps else requant.outputs(channel, ends)
+        if weights[c].any() and low != high:
+            live.append(c)
+        else:
+            constants[c] = _constant(op, channel) if wraps else low
+    return np.array(live if live else [0], dtype=np.int64), constants
+
+
+def _constant(op: Op, channel: requant.Channel) -> int:
+    """Output of a channel without weights whose shifted bias wraps, as int32 arithmetic has it."""
+    acc = (channel.acc_min << max(channel.shift, 0)) & 0xFFFFFFFF
+    acc -= (acc >> 31) << 32
+    shifted = requant.Channel(
+        channel.multiplier, min(channel.shift, 0), channel.zero_point, channel.act_min,
+        channel.act_max, acc, acc,
+    )  # fmt: skip
+    return int(requant.outputs(shifted, np.array([acc], dtype=np.int64))[0])
+
+
+def _shape(op: Op, source: Tensor, out: Tensor, live: int) -> _Shape:
+    taps = op.window.kh * op.window.kw if op.kind is Kind.CONV_2D else 1
+    depth = _matrix(op).shape[1] // taps
+    quads = -(-live // 4)
+    # cycles of one sparse input: 26, 19 and 12 for 12, 8 and 4 channels
+    wide = quads // 3 * 26 + (0, 12, 19)[quads % 3]
+    narrow = quads // 2 * 19 + quads % 2 * 12
+    return _Shape(taps, depth, 12 if wide < narrow else 8, live)
+
+
+def _blocks(weights: Int64Array, shape: _Shape) -> npt.NDArray[np.uint8]:
+    """[blocks][inputs][width] of w + 128; what is not there is 128, a zero."""
+    blocks = -(-shape.quads * 4 // shape.width)
+    full = np.zeros((blocks * shape.width, shape.inputs), dtype=np.int64)
+    full[: weights.shape[0], : weights.shape[1]] = weights
+    split = full.reshape(blocks, shape.width, shape.inputs).transpose(0, 2, 1)
+    return np.ascontiguousarray(split + 128).astype(np.uint8)
+
+
+def _lanes(values: Int64Array, quads: int) -> Int64Array:
+    """[live] -> [quads * 4] in the lanes' order, zeros behind."""
+    full = np.zeros(quads * 4, dtype=np.int64)
+    full[: len(values)] = values
+    return full.reshape(quads, 4)[:, list(QUAD_ORDER)].reshape(-1)
+
+
+def _starts(
+    op: Op, weights: Int64Array, live: npt.NDArray[np.int64], steps: list[requant.Steps],
+    source: Tensor, shape: _Shape,
+) -> bytes:  # fmt: skip
+    """What the sums start from [sparse, dense][quads * 4]: sum - origin of the requantisation."""
+    bias = np.zeros(len(weights), dtype=np.int64) if op.bias is None else op.bias.astype(np.int64)
+    start = bias[live] - np.array([step.origin for step in steps], dtype=np.int64)
+    dense = start - source.zero_point * weights[live].sum(axis=1)
+    low_lanes = np.where(np.arange(len(live)) % 4 < 2, 0x8000 * (shape.inputs // 2), 0)
+    both = [_lanes(start, shape.quads), _lanes(dense - low_lanes, shape.quads)]
+    return (np.concatenate(both) & 0xFFFFFFFF).astype("<u4").tobytes()
+
+
+def _table(
+    op: Op, steps: list[requant.Steps], live: npt.NDArray[np.int64], corner: bool, quads: int
+) -> tuple[bytes, bytes]:
+    """Requantisation [quads * 4][4 or 6] and multiplier, exponent, origin of what has no formula."""
+    assert op.multipliers is not None and op.shifts is not None
+    rows = np.zeros((len(steps), 6), dtype=np.int64)
+    exact = []
+    for i, (step, c) in enumerate(zip(steps, live, strict=True)):
+        if step.exact:
+            rows[i] = (step.a, step.b, step.low, step.limit, step.corner, step.high)
+            if step.corner == 0:
+                rows[i, 2] = step.high
+        else:
+            rows[i, 0] = len(exact)
+            exact.append((int(op.multipliers[c]), int(op.shifts[c]), step.origin))
+    idle = np.array([0, 0, 0, 1, 0, 0])
+    full = np.tile(idle, (quads * 4, 1))
+    full[: len(rows)] = rows
+    lanes = full.reshape(quads, 4, 6)[:, list(QUAD_ORDER), : 6 if corner else 4]
+    words = np.array(exact, dtype=np.int64).reshape(-1)
+    return lanes.astype("<u4").tobytes(), (words & 0xFFFFFFFF).astype("<u4").tobytes()
+
+
+def _scatter(live: npt.NDArray[np.int64], constants: npt.NDArray[np.int8]) -> bytes:
+    """Outputs of all channels as they are when nothing is computed, then the live ones' places."""
+    return constants.tobytes() + bytes(-len(constants) % 4) + live.astype("<u2").tobytes()
+
+
+def scratch_bytes(op: Op, source: Tensor, shape: _Shape, sparse: bool, words: int) -> int:
+    """Scratch memory of a tile; the engine's rl_m0_scratch says the same."""
+    size = shape.quads * 20 + 64 * 12 + shape.inputs + shape.inputs // 2 * 12
+    if sparse:
+        rows = op.window.kh if op.kind is Kind.CONV_2D else 1
+        inputs = shape.depth * (source.shape[1] if shape.taps > 1 else 1)
+        size += rows * ((inputs // (4 * words) + 1) * 8 + inputs * 8)
+    return size
+
+
+def _note(shape: _Shape, channels: int, exact: int, sparse: bool) -> str:
+    parts = [f"{'sparse or dense' if sparse else 'dense'}, {shape.width} channels a block"]
+    if shape.live < channels:
+        parts.append(f"{channels - shape.live} of {channels} channels constant")
+    if exact:
+        parts.append(f"{exact} channels requantised in full")
+    return ", ".join(parts)

@@ -1,0 +1,127 @@
+"""CONV_2D and FULLY_CONNECTED for Cortex-M4: byte pairs (SPEC 2.7.2).
+
+Four output channels make a block: words of the pairs (0, 1) and (2, 3). A halfword is 256 w1 + w0, a
+word holds the terms that SXTB16 puts into one word of the widened input: 0 and 2, then 1 and 3 of
+each four.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relume.blob.layouts.m4_requant import (
+    FULL,
+    SHORT,
+    Channels,
+    Constants,
+    Int64Array,
+    fit,
+    fold,
+    is_constant,
+    reach,
+)
+from relume.blob.layouts.packed import Packed
+from relume.model.graph import Graph, Op
+
+CONV, DENSE = 16, 18
+GROUP_BYTES = 4096  # scratch for widened pairs of pixels, if one pair is not larger
+GROUP_MAX = 16
+_ORDER = (0, 2, 1, 3)
+_S1_LIMIT = 1 << 23
+
+
+class Unfit(Exception):
+    """Why the byte-pair kernel cannot be used for an op."""
+
+
+def conv(graph: Graph, op: Op) -> Packed:
+    """CONV_2D. Raises Unfit with the reason."""
+    out_c = graph.tensors[op.output].shape[2]
+    if out_c % 4:
+        raise Unfit(f"{out_c} output channels, not a multiple of 4")
+    assert op.weights is not None
+    terms = -(-op.weights[0].size // 4) * 4
+    pair = 4 * terms + 8
+    pixels = graph.units(op)
+    group = max(1, min(GROUP_BYTES // pair, GROUP_MAX, -(-pixels // 2)))
+    weights, table, tail = blocks(graph, op, 4)
+    scratch = 2 * terms + group * pair
+    why = f"byte pairs, {'short' if tail == SHORT else 'full'} requantisation"
+    return Packed(CONV, weights, table, b"", b"", (tail, group), scratch, why)
+
+
+def dense(graph: Graph, op: Op) -> Packed:
+    """FULLY_CONNECTED. Raises Unfit with the reason."""
+    assert op.weights is not None
+    terms = -(-op.weights[0].size // 4) * 4
+    weights, table, tail = blocks(graph, op, 8)
+    why = f"byte pairs, {'short' if tail == SHORT else 'full'} requantisation"
+    return Packed(DENSE, weights, table, b"", b"", (tail,), 8 + 3 * terms, why)
+
+
+def blocks(graph: Graph, op: Op, channels: int) -> tuple[bytes, bytes, int]:
+    """Weights, tables and tail of an op in blocks of `channels` (4 or 8) output channels."""
+    assert op.weights is not None
+    weights = op.weights.reshape(len(op.weights), -1).astype(np.int64)
+    bias = fold(weights, op.bias, graph.tensors[op.inputs[0]].zero_point)
+    lanes = channels_of(graph, op, weights, bias)
+    for n in range(len(weights)):
+        if is_constant(lanes, n):
+            weights[n], bias[n] = 0, 0
+    odd = np.arange(len(bias)) % 2 == 1
+    low, high = reach(weights, bias)
+    if bool((odd & ((low < -_S1_LIMIT) | (high >= _S1_LIMIT))).any()):
+        raise Unfit("a sum of an odd channel may need more than 24 bits")
+    tail, constants = _tail(lanes)
+    words = _words(_padded(weights, channels), channels)
+    return words, _tables(_padded(bias[:, None], channels)[:, 0], constants), tail
+
+
+def channels_of(graph: Graph, op: Op, weights: Int64Array, bias: Int64Array) -> Channels:
+    """Multipliers, exponents, clamp and reachable sums of an op with raw inputs."""
+    assert op.multipliers is not None and op.shifts is not None
+    low, high = reach(weights, bias)
+    return Channels(
+        op.multipliers.astype(np.int64), op.shifts.astype(np.int64), low, high,
+        graph.tensors[op.output].zero_point, op.act_min, op.act_max,
+    )  # fmt: skip
+
+
+def _tail(channels: Channels) -> tuple[int, list[Constants]]:
+    """The cheapest tail that is exact for every channel, with its constants."""
+    for tail in (SHORT, FULL):
+        found = [fit(channels, n, tail, 8 * (n % 2)) for n in range(len(channels.shift))]
+        whole = [constants for constants in found if constants is not None]
+        if len(whole) == len(found):
+            return tail, whole
+    raise Unfit("no requantisation constants pass the proof")
+
+
+def _padded(array: Int64Array, step: int) -> Int64Array:
+    rows = -len(array) % step
+    return np.pad(array, ((0, rows), (0, 0)))
+
+
+def _words(weights: Int64Array, step: int) -> bytes:
+    """[n][k] -> [n / step][k / 2][step / 2] words of two halfwords."""
+    n, k = weights.shape
+    padded = np.pad(weights, ((0, 0), (0, -k % 4)))
+    halves = 256 * padded[1::2] + padded[0::2]  # [n / 2][k]
+    if bool((halves < -(1 << 15)).any()):
+        raise Unfit("weight -128 beside a negative one")
+    ordered = halves.reshape(n // 2, -1, 4)[:, :, _ORDER].reshape(n // 2, -1, 2)
+    grouped = ordered.reshape(n // step, step // 2, -1, 2).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(grouped).astype("<i2").tobytes()
+
+
+def _tables(bias: Int64Array, constants: list[Constants]) -> bytes:
+    """16 words a block of four channels: starts of both pairs, then {m, c, j} of each channel."""
+    spare = [Constants(0, 0, 0)] * (len(bias) - len(constants))
+    rows: list[int] = []
+    every = constants + spare
+    for n in range(0, len(bias), 4):
+        for pair in (n, n + 2):
+            rows += [int(bias[pair] + 256 * bias[pair + 1]), int(bias[pair])]
+        for one in every[n : n + 4]:
+            rows += [one.m, one.c, one.j]
+    return np.array([row & 0xFFFFFFFF for row in rows], dtype="<u4").tobytes()

@@ -1,0 +1,19 @@
+"""What a layout gives to the packer: one op's constants as its kernel wants them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Kernel id, bytes of the four arrays, p, scratch bytes of a tile, and what was found."""
+
+    kernel: int
+    weights: bytes
+    bias: bytes
+    multipliers: bytes
+    shifts: bytes
+    p: tuple[int, ...]
+    scratch: int
+    note: str

@@ -1,0 +1,52 @@
+"""How much the portable kernels really do for one unit, beyond the multiply-accumulates of the op.
+
+Blocks of four channels are computed whole; CONV_2D gathers its window once a pixel; every row of a
+window, every tap that may lie outside the input and every pixel has a fixed price. The weights
+below were fitted, with the rows of [cycles.portable] in board.toml, to cycle counts of the
+Cortex-M0+ code over nets of all kinds made at random, so that `a * work + b * outputs + c` is
+never exceeded.
+"""
+
+from __future__ import annotations
+
+from relume.model.graph import Graph, Kind, Op
+
+
+def kernel_work(graph: Graph, op: Op) -> tuple[float, int]:
+    """(work, outputs) of one unit of op: multiply them by a and b of its row in board.toml."""
+    rows, _, depth = graph.tensors[op.inputs[0]].shape
+    channels = graph.tensors[op.output].shape[2]
+    window = op.window
+    if op.kind is Kind.CONV_2D:
+        return _conv(window.kh, window.kw, depth, channels)
+    if op.kind is Kind.DEPTHWISE_CONV_2D:
+        return _depthwise(window.kh, window.kw, op.depth_mult, channels)
+    if op.kind in (Kind.AVERAGE_POOL_2D, Kind.MAX_POOL_2D):
+        edges = 2 * (window.kh + window.kw) + 15
+        return window.kh * (window.kw + 1) * channels + edges, channels
+    if op.kind is Kind.MEAN:
+        return graph.macs_per_unit(op) + (rows if op.p[0] & 1 else 1), 1
+    if op.kind in (Kind.PAD, Kind.SOFTMAX):
+        return 1, channels
+    return graph.macs_per_unit(op), graph.unit_bytes(op)
+
+
+def _fours(channels: int) -> int:
+    return -(-channels // 4) * 4
+
+
+def _conv(kh: int, kw: int, depth: int, channels: int) -> tuple[float, int]:
+    taps = kh * kw
+    by_words = channels >= 4 and taps * depth % 4 == 0
+    dots = (0.8 if by_words else 1.0) * _fours(channels)
+    work = taps * depth * (dots + 1) + 7 * taps + 5 * kh + 25
+    return work, _fours(channels) if channels > 4 else channels
+
+
+def _depthwise(kh: int, kw: int, depth_mult: int, channels: int) -> tuple[float, int]:
+    rows = kh * (kw + 1)
+    edges = 4 * (kh + kw) + 45
+    if depth_mult != 1 or channels < 4:
+        return 1.8 * rows * channels + 16 * channels + edges, channels
+    blocks = _fours(channels)
+    return (1.0 if channels == blocks else 1.2) * rows * blocks + edges, blocks

@@ -1,0 +1,206 @@
+/* relume: portable twins of the Cortex-M0+ assembly (see m0plus.h). */
+#include "m0plus.h"
+
+/* One output by TFLite's own arithmetic. */
+RL_HOT int8_t rl_m0_exact(const rl_m0_finish *f, uint32_t d, uint32_t entry)
+{
+    const uint32_t *e = f->exact + 3u * entry;
+    int32_t acc = (int32_t)(d + e[2]);
+
+    acc = rl_requant_scale(acc, (int32_t)e[0], (int32_t)e[1]);
+    return rl_requant_clamp(rl_requant_add(acc, f->zero_point), f->low,
+                            f->high);
+}
+
+#if !RL_M0_ASM
+
+/* ------------------------------------------------------------------- lists */
+
+void rl_m0_list(const rl_m0_source *source)
+{
+    const int8_t *x = source->x;
+    rl_m0_mark *mark = source->marks;
+    rl_m0_entry *to = source->to;
+    uint32_t offset = 0, sum = 0, left, n;
+
+    mark->at = rl_m0_refer(source->scratch, to);
+    mark->sum = 0;
+    for (left = source->granules; left; left--) {
+        for (n = 4u * source->words; n; n--, offset += source->row) {
+            uint32_t u = (uint32_t)(*x++ + 128);
+
+            if (u) {
+                to->u = u;
+                to->offset = offset;
+                to++;
+                sum += u;
+            }
+        }
+        mark++;
+        mark->at = rl_m0_refer(source->scratch, to);
+        mark->sum = sum;
+    }
+}
+
+/* ------------------------------------------------------------------ sparse */
+
+/* Four bytes of weights, as one word. */
+static uint32_t quad_at(const uint8_t *w)
+{
+    return (uint32_t)w[0] | (uint32_t)w[1] << 8 | (uint32_t)w[2] << 16
+        | (uint32_t)w[3] << 24;
+}
+
+/* Lanes of one quad: all = sum u W, odd = sum u (W >> 8 & 0x00ff00ff). */
+typedef struct {
+    uint32_t all, odd;
+} lanes;
+
+static void flush(lanes *l, const int32_t *from, int32_t *to)
+{
+    uint32_t even = l->all - (l->odd << 8);
+
+    to[0] = rl_requant_add(from[0], (int32_t)(even & 0xFFFFu));
+    to[1] = rl_requant_add(from[1], (int32_t)(even >> 16));
+    to[2] = rl_requant_add(from[2], (int32_t)(l->odd & 0xFFFFu));
+    to[3] = rl_requant_add(from[3], (int32_t)(l->odd >> 16));
+    l->all = 0;
+    l->odd = 0;
+}
+
+/* One quad of channels, its weights from w on. */
+static void run_quad(const rl_m0_job *job, const uint8_t *w,
+                     const int32_t *start, int32_t *acc)
+{
+    const rl_m0_step *step = (const rl_m0_step *)job->inputs;
+    const int32_t *from = start;
+    lanes l = { 0, 0 };
+    uint32_t n;
+
+    for (;; step++) {
+        const rl_m0_entry *e = (const rl_m0_entry *)
+            (rl_m0_origin(job->scratch) + step->at);
+
+        if (step->n & RL_M0_FLUSH) {
+            flush(&l, from, acc);
+            from = acc;
+        }
+        if (step->n >= RL_M0_END) {
+            return;
+        }
+        for (n = step->n & 0xFFu; n; n--, e++) {
+            uint32_t word = quad_at(w + (int32_t)(step->base + e->offset));
+
+            l.all += e->u * word;
+            l.odd += e->u * (word >> 8 & 0x00FF00FFu);
+        }
+    }
+}
+
+static void sparse(const rl_m0_job *job, uint32_t width)
+{
+    uint32_t block, lane;
+
+    for (block = 0; block < job->blocks; block++) {
+        for (lane = 0; lane < width; lane += 4) {
+            run_quad(job, job->w + block * job->step + lane,
+                     job->start + block * width + lane,
+                     job->acc + block * width + lane);
+        }
+    }
+}
+
+void rl_m0_sparse12(const rl_m0_job *job)
+{
+    sparse(job, 12);
+}
+
+void rl_m0_sparse8(const rl_m0_job *job)
+{
+    sparse(job, 8);
+}
+
+void rl_m0_sparse4(const rl_m0_job *job)
+{
+    sparse(job, 4);
+}
+
+/* ------------------------------------------------------------------- dense */
+
+void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n)
+{
+    for (; n; n--, x += 2, to++) {
+        to->a = x[0];
+        to->b = x[1];
+        to->z = 0x8000u - (uint32_t)(to->a + to->b) * 0x00800080u;
+    }
+}
+
+/* Two products a lane, from -32512 to 32512 if no weight is -128 (the packer
+ * proves what else there is); 0x8000 in the low lane keeps it positive. */
+void rl_m0_dense4(const rl_m0_job *job)
+{
+    const rl_m0_pair *pair = (const rl_m0_pair *)job->inputs;
+    const uint8_t *w = job->w;
+    uint32_t s0 = (uint32_t)job->start[0], s1 = (uint32_t)job->start[1];
+    uint32_t s2 = (uint32_t)job->start[2], s3 = (uint32_t)job->start[3];
+    uint32_t left;
+
+    for (left = job->pairs; left; left--, pair++) {
+        uint32_t a = quad_at(w), b = quad_at(w + job->row);
+        uint32_t even = (a & 0x00FF00FFu) * (uint32_t)pair->a
+            + (b & 0x00FF00FFu) * (uint32_t)pair->b + pair->z;
+        uint32_t odd = (a >> 8 & 0x00FF00FFu) * (uint32_t)pair->a
+            + (b >> 8 & 0x00FF00FFu) * (uint32_t)pair->b + pair->z;
+
+        s0 += even & 0xFFFFu;
+        s1 += (uint32_t)((int32_t)even >> 16);
+        s2 += odd & 0xFFFFu;
+        s3 += (uint32_t)((int32_t)odd >> 16);
+        w += 2 * job->row;
+    }
+    job->acc[0] = (int32_t)s0;
+    job->acc[1] = (int32_t)s1;
+    job->acc[2] = (int32_t)s2;
+    job->acc[3] = (int32_t)s3;
+}
+
+/* ------------------------------------------------------------------ finish */
+
+static int8_t finish_one(const rl_m0_finish *f, const uint32_t *t,
+                         uint32_t d, uint32_t c)
+{
+    if (d >> 31) {
+        return (int8_t)f->low;
+    }
+    if (d < t[3]) {
+        return (int8_t)(uint8_t)((d * t[0] + (d * t[1] >> 14) + c) >> 24);
+    }
+    return t[3] ? (int8_t)f->high : rl_m0_exact(f, d, t[0]);
+}
+
+static void finish(const rl_m0_finish *f, uint32_t words)
+{
+    static const uint8_t place[4] = { 0, 2, 1, 3 };
+    const uint32_t *t = f->table;
+    uint32_t i;
+
+    for (i = 0; i < 4u * f->quads; i++, t += words) {
+        uint32_t d = (uint32_t)f->acc[i] + f->add;
+        uint32_t c = words == 6 && d >= t[4] ? t[5] : t[2];
+
+        f->y[(i & ~3u) + place[i & 3u]] = finish_one(f, t, d, c);
+    }
+}
+
+void rl_m0_finish_plain(const rl_m0_finish *f)
+{
+    finish(f, 4);
+}
+
+void rl_m0_finish_corner(const rl_m0_finish *f)
+{
+    finish(f, 6);
+}
+
+#endif
