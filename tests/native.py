@@ -98,6 +98,11 @@ class Header:
         units, unit_bytes = struct.unpack_from("<II", blob, at + 12)
         return out, units, unit_bytes
 
+    def inputs(self, blob: bytes, number: int) -> tuple[int, ...]:
+        """Tensors that an op reads."""
+        pair = struct.unpack_from("<HH", blob, self.off_ops + 112 * number + 4)
+        return tuple(tensor for tensor in pair if tensor != 0xFFFF)
+
     def tile(self, blob: bytes, number: int) -> tuple[int, int, int]:
         """(op, first, count) of a tile."""
         op, _, first, count = struct.unpack_from("<HHII", blob, self.off_tiles + 12 * number)
@@ -114,12 +119,14 @@ class Checked:
         self._view = view
 
     def run(
-        self, data: bytes, *, watch: bool = False, noise: int = NOISE, repeat: int = 1
-    ) -> dict[int, bytes]:
+        self, data: bytes, *, watch: bool = False, spoil: bool = False, noise: int = NOISE,
+        repeat: int = 1,
+    ) -> dict[int, bytes]:  # fmt: skip
         """Runs all tiles; tensor -> its bytes, taken when its op was done.
 
         data: the input tensor's bytes. watch: after each tile, fail unless it changed nothing
-        but its own output bytes. repeat: runs of each tile. The arena is full of noise at first.
+        but its own output bytes. spoil: during each tile, the input bytes that rl_engine_need()
+        calls dead are noise. repeat: runs of each tile. The arena is full of noise at first.
         """
         header = self.header
         size = header.arena_size + header.scratch_size
@@ -133,8 +140,14 @@ class Checked:
             out, units, unit_bytes = header.op(self.blob, op)
             start, length = header.tensor(self.blob, out)
             before = bytes(arena) if watch else b""
+            dead = self._dead(op, first) if spoil else []
+            kept = [bytes(arena[part]) for part in dead]
+            for part in dead:
+                arena[part] = [noise ^ 0xFF] * (part.stop - part.start)
             for _ in range(repeat):
                 library().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
+            for part, data_kept in zip(dead, kept, strict=True):
+                arena[part] = list(data_kept)
             if watch:
                 own = slice(start + first * unit_bytes, start + (first + count) * unit_bytes)
                 self._watch(before, bytes(arena), own, tile)
@@ -147,6 +160,14 @@ class Checked:
         arena, end = self.header.arena_size, self.header.arena_size + self.header.scratch_size
         for part in (slice(0, own.start), slice(own.stop, arena), slice(end, end + 16)):
             assert before[part] == after[part], f"tile {tile} wrote outside its own bytes"
+
+    def _dead(self, op: int, unit: int) -> list[slice]:
+        """Parts of the arena before what op still needs of its inputs."""
+        parts = []
+        for which, tensor in enumerate(self.header.inputs(self.blob, op)):
+            offset, _ = self.header.tensor(self.blob, tensor)
+            parts.append(slice(offset, offset + self.need(op, which, unit)))
+        return parts
 
     def need(self, op: int, which: int, unit: int) -> int:
         """rl_engine_need() of an op."""

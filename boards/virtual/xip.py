@@ -8,9 +8,9 @@ second half (its first half warms the shadow) are charged to all cycles until th
 A line that the shadow does not hold may have come into the chip's cache between two windows. So a
 miss counts in full only where loads walk through flash line by line, as they do over weights; any
 other counts as `SCATTERED`, found by tracing every instruction of a boot, file writes and a Python
-loop (1.5 % stall; the windows said 2.2 %). Expect a factor of two either way; weights that are read again and again look new until the windows have covered
-them, and, if larger than the cache, look kept from then on. Writes, DMA and the boot ROM's own
-reads are left out.
+loop (1.5 % stall; the windows said 2.2 %). Expect a factor of two either way: weights that are
+read again and again look new until the windows have covered them, and, if larger than the cache,
+look kept from then on. Writes, DMA and the boot ROM's own reads are left out.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ class XipSampler:
     def _trace(self, probe: Probe, count: int) -> int:
         """Step `count` instructions, or until the core sleeps; returns their cycles."""
         registers, flash, sram, table = probe.registers, probe.flash, probe.sram, self._table
-        execute, tick, access, shift = probe.execute, probe.tick, self.cache.access, self.cache.shift
+        execute, tick = probe.execute, probe.tick
+        access, shift = self.cache.access, self.cache.shift
         last, total = -1, 0
         for number in range(count):
             if not number & 15 and probe.asleep():

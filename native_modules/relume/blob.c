@@ -8,6 +8,7 @@
 
 #include "blob_check.h"
 #include "crc32.h"
+#include "engine_fast.h"
 
 #define MAX_TENSORS 4096u
 #define MAX_TILES 65536u
@@ -79,7 +80,7 @@ static rl_status check_limits(rl_blob_state *c)
 {
     const rl_header *h = c->blob.header;
 
-    REFUSE_UNLESS(h->core == 0, RL_E_KIND, h->core,
+    REFUSE_UNLESS(rl_fast_has_core(h->core), RL_E_KIND, h->core,
                   "weights laid out for another core");
     REFUSE_UNLESS(h->nvm_kind >= 1 && h->nvm_kind <= 3, RL_E_BOUNDS,
                   h->nvm_kind, "nvm_kind");
@@ -240,7 +241,6 @@ static rl_status check_op(rl_blob_state *c, const rl_op *op)
 {
     const rl_tensor *out;
 
-    REFUSE_UNLESS(op->kernel == 0, RL_E_KIND, op->kernel, "kernel");
     REFUSE_UNLESS(op->reserved0 == 0 && op->reserved1 == 0
                   && op->reserved2 == 0
                   && all_zero(op->reserved3, sizeof(op->reserved3)),

@@ -17,6 +17,20 @@ typedef struct {
  * in1 (ADD only) are known to be tensors. */
 RL_CHECKED rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op);
 
+/* Constants of `size` bytes at *offset lie in the blob, aligned. */
+RL_CHECKED rl_status rl_blob_check_array(rl_blob_state *c,
+                                         const uint32_t *offset,
+                                         uint64_t size);
+
+/* Ops may share arrays; the entries read for all ops together are bounded by
+ * the constants' size, which keeps the time linear. n is below 2^17. */
+RL_CHECKED rl_status rl_blob_count(rl_blob_state *c, const uint32_t *offset,
+                                   uint32_t n);
+
+/* Ops with op.kernel != 0, by core; their window is proven (SPEC 2.7). */
+RL_CHECKED rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op);
+RL_CHECKED rl_status rl_blob_check_m4(rl_blob_state *c, const rl_op *op);
+
 /* Proves that each tensor has one writer, that tiles cover the ops in an
  * order in which inputs come first, and that segments cover the tiles. Each
  * op, and the number of ops and tiles, is proven already. */

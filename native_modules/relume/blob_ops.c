@@ -1,12 +1,13 @@
 /* relume: the blob checker, part two: ops by kind (SPEC 2.3, 2.4). */
 #include "blob_check.h"
+#include "engine_fast.h"
 
 #define MAX_SOFTMAX 4095u /* Q12.19 sum of exponentials */
 
 /* --------------------------------------------------------------- constants */
 
-static rl_status check_array(rl_blob_state *c, const uint32_t *offset,
-                             uint64_t size)
+rl_status rl_blob_check_array(rl_blob_state *c, const uint32_t *offset,
+                              uint64_t size)
 {
     const rl_header *h = c->blob.header;
 
@@ -17,22 +18,27 @@ static rl_status check_array(rl_blob_state *c, const uint32_t *offset,
     return RL_OK;
 }
 
-/* Multipliers and exponents, one per channel. Ops may share arrays; the
- * number of entries read for all ops together is bounded by the constants'
- * size, which keeps the time linear. */
-static rl_status check_multipliers(rl_blob_state *c, const rl_op *op)
+rl_status rl_blob_count(rl_blob_state *c, const uint32_t *offset, uint32_t n)
 {
     const rl_header *h = c->blob.header;
+
+    c->channels += n; /* below 4096 * 2^19 */
+    REFUSE_UNLESS(c->channels <= h->total_size - h->meta_size, RL_E_BOUNDS,
+                  *offset, "more multipliers than constants");
+    return RL_OK;
+}
+
+/* Multipliers and exponents, one per channel. */
+static rl_status check_multipliers(rl_blob_state *c, const rl_op *op)
+{
     uint32_t n = c->blob.tensors[op->out].c;
     const int32_t *mult;
     const int8_t *shift;
     uint32_t i;
 
-    CHECK(check_array(c, &op->off_mult, 4u * (uint64_t)n));
-    CHECK(check_array(c, &op->off_shift, n));
-    c->channels += n; /* below 4096 * 65536 */
-    REFUSE_UNLESS(c->channels <= h->total_size - h->meta_size, RL_E_BOUNDS,
-                  op->off_mult, "more multipliers than constants");
+    CHECK(rl_blob_check_array(c, &op->off_mult, 4u * (uint64_t)n));
+    CHECK(rl_blob_check_array(c, &op->off_shift, n));
+    CHECK(rl_blob_count(c, &op->off_mult, n));
     mult = (const int32_t *)(const void *)(c->blob.base + op->off_mult);
     shift = (const int8_t *)(c->blob.base + op->off_shift);
     for (i = 0; i < n; i++) {
@@ -46,9 +52,9 @@ static rl_status check_weights(rl_blob_state *c, const rl_op *op, uint64_t size)
 {
     REFUSE_UNLESS(op->w_size == size, RL_E_SHAPE, op->w_size,
                   "w_size does not fit the shapes");
-    CHECK(check_array(c, &op->off_w, size));
+    CHECK(rl_blob_check_array(c, &op->off_w, size));
     if (op->off_bias) {
-        CHECK(check_array(c, &op->off_bias,
+        CHECK(rl_blob_check_array(c, &op->off_bias,
                           4u * (uint64_t)c->blob.tensors[op->out].c));
     }
     return check_multipliers(c, op);
@@ -213,8 +219,25 @@ static rl_status check_reshape(rl_blob_state *c, const rl_op *op)
     return RL_OK;
 }
 
+/* Laid out for the kernels of the blob's core. */
+static rl_status check_fast(rl_blob_state *c, const rl_op *op)
+{
+    if (op->kind == RL_CONV_2D || op->kind == RL_DEPTHWISE_CONV_2D) {
+        CHECK(check_window(c, op, op->dil_h, op->dil_w));
+    }
+    if (c->blob.header->core == RL_FOR_M4) {
+        return rl_blob_check_m4(c, op);
+    }
+    REFUSE_UNLESS(c->blob.header->core == RL_FOR_M0PLUS, RL_E_KIND,
+                  op->kernel, "kernel");
+    return rl_blob_check_m0plus(c, op);
+}
+
 rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op)
 {
+    if (op->kernel) {
+        return check_fast(c, op);
+    }
     switch (op->kind) {
     case RL_CONV_2D: return check_conv(c, op);
     case RL_DEPTHWISE_CONV_2D: return check_depthwise(c, op);

@@ -2,12 +2,17 @@
  * kernels do the rest. SPEC 2, 3. */
 #include "engine.h"
 
-#include "kernels/kernels.h"
+#include "engine_fast.h"
 
 uint32_t rl_engine_scratch(const rl_blob *blob, const rl_op *op)
 {
     uint32_t taps = (uint32_t)op->kh * op->kw;
 
+    if (op->kernel) {
+        return rl_fast_scratch(blob->header->core, op,
+                               &blob->tensors[op->in0],
+                               &blob->tensors[op->out]);
+    }
     if (op->kind != RL_CONV_2D) {
         return 0;
     }
@@ -45,6 +50,10 @@ void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile)
     rl_call call;
 
     prepare(blob, arena, &blob->tiles[tile], &call);
+    if (call.op->kernel) {
+        rl_fast_tile(blob->header->core, &call);
+        return;
+    }
     switch (call.op->kind) {
     case RL_CONV_2D: rl_conv_tile(&call); break;
     case RL_DEPTHWISE_CONV_2D: rl_depthwise_tile(&call); break;

@@ -5,7 +5,8 @@ set(RELUME_DIR ${CMAKE_CURRENT_LIST_DIR})
 set(RELUME_PORT_DIR ${RELUME_DIR}/../../firmware/ports/rp2)
 
 file(GLOB RELUME_CORE CONFIGURE_DEPENDS
-    ${RELUME_DIR}/*.c ${RELUME_DIR}/kernels/portable/*.c)
+    ${RELUME_DIR}/*.c ${RELUME_DIR}/kernels/portable/*.c
+    ${RELUME_DIR}/kernels/m0plus/*.c ${RELUME_DIR}/kernels/m0plus/*.S)
 list(FILTER RELUME_CORE EXCLUDE REGEX "/(bind_|nvm_file)[^/]*$")
 file(GLOB RELUME_BIND CONFIGURE_DEPENDS ${RELUME_DIR}/bind_*.c)
 list(FILTER RELUME_BIND EXCLUDE REGEX "/bind_natmod[^/]*$")

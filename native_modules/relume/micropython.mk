@@ -5,7 +5,7 @@ RELUME_DIR := $(USERMOD_DIR)
 RELUME_PORT_DIR := $(abspath $(RELUME_DIR)/../../firmware/ports/unix)
 
 RELUME_CORE := $(filter-out $(RELUME_DIR)/bind_% $(RELUME_DIR)/nvm_fram.c, \
-	$(wildcard $(RELUME_DIR)/*.c $(RELUME_DIR)/kernels/portable/*.c))
+	$(wildcard $(RELUME_DIR)/*.c $(RELUME_DIR)/kernels/*/*.c))
 RELUME_BIND := $(filter-out %/bind_natmod.c, $(wildcard $(RELUME_DIR)/bind_*.c))
 
 SRC_USERMOD_C += $(RELUME_BIND)

@@ -216,11 +216,13 @@ static uint32_t segment_end(const rl_session *s, uint32_t tile)
     return segments[low].end_tile;
 }
 
-/* Tiles between commits on the n-th attempt at `tiles` tiles. */
+/* Tiles between commits on the n-th attempt at `tiles` tiles. A plan has at
+ * most 2^16 tiles, so one tile is reached by attempt 17, and is_stuck() ends
+ * the attempts RL_STUCK_ATTEMPTS later: the shift stays below 32. */
 static uint32_t part_of(uint32_t tiles, uint32_t attempts)
 {
     uint32_t halvings = attempts > 1 ? attempts - 1u : 0;
-    return halvings > 31 ? 1u : ((tiles - 1u) >> halvings) + 1u;
+    return ((tiles - 1u) >> halvings) + 1u;
 }
 
 /* Have enough attempts with a commit after every tile failed before this? */

@@ -31,11 +31,10 @@ def test_a_shunt_holds_the_highest_voltage() -> None:
 
 @settings(derandomize=True, max_examples=50, deadline=None)
 @given(
-    st.floats(1e-4, 1e-2), st.lists(st.tuples(st.floats(1e-4, 0.1), st.floats(0, 0.1)), max_size=20)
+    st.floats(1e-4, 1e-2),
+    st.lists(st.tuples(st.floats(1e-4, 0.1), st.floats(0, 0.1)), max_size=20),
 )
-def test_energy_is_neither_made_nor_lost(
-    cap_f: float, steps: list[tuple[float, float]]
-) -> None:
+def test_energy_is_neither_made_nor_lost(cap_f: float, steps: list[tuple[float, float]]) -> None:
     cell = supply(cap_f, 1e-4)
     t = 0.0
     for seconds, watts in steps:

@@ -55,7 +55,7 @@ def test_no_stream_of_frames_and_noise_does_harm() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_content_of_the_store_does_harm(kind: str) -> None:
     for seed in (0, 6):
-        found = fuzz("store", str(harness.blob_file(seed, kind)), "1500", str(seed))
+        found = fuzz("store", str(harness.blob_file(seed, kind)), "5000", str(seed))
         assert min(found["resumed"], found["damaged"], found["empty"]) > 20
 
 

@@ -108,6 +108,12 @@ def test_an_nvm_that_refuses_any_call_is_noticed(kind: str) -> None:
         assert harness.survives(harness.blob_file(seed, kind), kind, "--refuse")["cuts"] > 40
 
 
+def test_a_flash_that_refuses_any_call_of_a_long_commit_is_noticed() -> None:
+    blob = harness.blob_file(31, "flash", scale=4)
+    found = harness.survives(blob, "flash", "--refuse", "--inferences", "2")
+    assert found["cuts"] > 1000
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_nvm_that_stops_taking_writes_is_noticed(kind: str) -> None:
     for seed in (1, 6):

@@ -127,6 +127,9 @@ def test_a_store_of_another_model_must_be_cleared_first(kind: int) -> None:
     assert other.step() == rl.RL_E_STATE
     assert other.clear() == RL_OK
     assert other.session.state == rl.IDLE
+    seq = other.record.seq
+    assert other.clear() == RL_OK
+    assert other.record.seq == seq
     assert other.begin(5, input_of(other)) == RL_OK
     assert board(kind, b.memory).open() == rl.RL_E_MODEL
 
@@ -144,7 +147,8 @@ def test_a_plan_for_another_kind_of_nvm_is_refused() -> None:
     assert Board(memory(FLASH), BLOB).open() == rl.RL_E_NVM_KIND
     assert Board(memory(FRAM), FLASH_BLOB).open() == rl.RL_E_NVM_KIND
     assert Board(memory(FILE), BLOB).open() == RL_OK
-    assert Board(Memory(1024, 7), BLOB).open() == rl.RL_E_NVM_KIND
+    for kind in (0, 4, 255):
+        assert Board(Memory(1024, kind), BLOB).open() == rl.RL_E_NVM_KIND
 
 
 def test_an_nvm_that_is_too_small_is_refused() -> None:
@@ -171,6 +175,59 @@ def test_a_chip_that_is_smaller_than_it_is_said_to_be_is_found() -> None:
             return done
 
     assert Board(Small(4096, FRAM), BLOB).open() == rl.RL_E_NVM_SIZE
+
+
+def refuse_each_call(nvm: Memory, life: Callable[[], int]) -> int:
+    """Runs life() with every single call to the NVM refused; returns how many there are."""
+    was = bytes(nvm.data)
+    refused = -1
+    status = rl.RL_E_NVM
+    while status == rl.RL_E_NVM:
+        refused += 1
+        countdown = [refused]
+
+        def spoil(what: str, at: int, n: int, left: list[int] = countdown) -> bool:
+            left[0] -= 1
+            return left[0] == -1
+
+        nvm.data[:] = was
+        nvm.spoil = spoil
+        status = life()
+    assert countdown[0] >= 0, f"call {refused} was refused and nobody noticed: {status}"
+    return refused
+
+
+@KINDS
+def test_any_refused_call_of_a_restore_is_noticed(kind: int) -> None:
+    b = started(kind)
+    assert b.step() == rl.RL_MORE
+    assert refuse_each_call(b.memory, lambda: board(kind, b.memory).open()) > 8
+
+
+@KINDS
+def test_any_refused_call_of_giving_up_is_noticed(kind: int) -> None:
+    b = started(kind)
+    for _ in range(rl_attempts := 10):
+        assert board(kind, b.memory).open() == RL_OK
+    again = board(kind, b.memory)
+
+    def life() -> int:
+        status = again.open()
+        return again.step() if status == RL_OK else status
+
+    assert rl_attempts > 8
+    assert refuse_each_call(b.memory, life) > 8
+    assert again.session.state == rl.STUCK
+
+
+def test_any_refused_call_of_the_mirror_probe_is_noticed() -> None:
+    # What lies above looks like the probe cell once, and is no mirror of it.
+    b = board(FRAM)
+    assert b.open() == RL_OK
+    pattern = bytes(byte ^ 0xFF for byte in b.memory.data[160:176])
+    b.memory.data[160 + 256 : 176 + 256] = pattern
+    assert refuse_each_call(b.memory, lambda: board(FRAM, b.memory).open()) > 6
+    assert board(FRAM, b.memory).open() == RL_OK
 
 
 @pytest.mark.parametrize("floating", [0x00, 0xFF])
@@ -388,6 +445,29 @@ def test_flash_without_room_refuses_a_commit() -> None:
     assert statuses == [rl.RL_ERASED] * SECTORS + [rl.RL_E_NVM_SIZE]
     buffer = ctypes.create_string_buffer(16)
     assert store_call(b, "get", u32(0), u32(0), buffer, u32(1)) == rl.RL_E_DAMAGED
+
+
+def test_making_room_never_erases_the_newest_record() -> None:
+    b = started(FLASH)
+    huge = ctypes.c_uint32(255 * 15 * SECTORS)
+    statuses = [store_call(b, "room", huge) for _ in range(SECTORS + 1)]
+    assert statuses.count(rl.RL_ERASED) == SECTORS - 2, "all but its own, and one that was empty"
+    assert statuses[-1] == rl.RL_E_NVM_SIZE
+    again = board(FLASH, b.memory)
+    assert again.open() == RL_OK
+    assert again.session.state == rl.RUNNING
+
+
+def test_a_damaged_output_is_not_given_out() -> None:
+    b = finished(FRAM)
+    for place in range(256, 1024):
+        b.memory.data[place] ^= 1
+    again = board(FRAM, b.memory)
+    assert again.open() == rl.RL_E_DAMAGED
+    assert again.session.state == rl.DONE
+    assert again.call("output", None, None) == again.step() == rl.RL_E_STATE
+    assert again.begin(5, input_of(b)) == again.begin(6, input_of(b)) == rl.RL_E_STATE
+    assert again.clear() == RL_OK
 
 
 def test_flash_reads_nothing_behind_its_live_bytes() -> None:

@@ -314,5 +314,5 @@ class FakeBoard:
             raise Error(PAST_LAST, "no more models")
         name, image = list(self.kept.models.items())[index]
         crc = struct.unpack_from("<I", image, 16)[0]
-        numbers: bytes = struct.pack("<IIB", len(image), crc, name == self.kept.active)
+        numbers = struct.pack("<IIB", len(image), crc, name == self.kept.active)
         return numbers + name.encode() + b"\0"

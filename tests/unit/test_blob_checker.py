@@ -63,7 +63,7 @@ REFUSED = [
     ("header.meta_size", META + 4, "RL_E_BOUNDS", "multiple of 16"),
     ("header.meta_size", 112, "RL_E_BOUNDS", "meta_size"),
     ("header.meta_size", 0xFFFFFFF0, "RL_E_BOUNDS", "meta_size"),
-    ("header.core", 1, "RL_E_KIND", "another core"),
+    ("header.core", 3, "RL_E_KIND", "another core"),
     ("header.nvm_kind", 0, "RL_E_BOUNDS", "nvm_kind"),
     ("header.nvm_kind", 4, "RL_E_BOUNDS", "nvm_kind"),
     ("header.flags", 1, "RL_E_VERSION", "flags"),

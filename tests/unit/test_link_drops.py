@@ -38,7 +38,9 @@ DROPS = st.builds(
 )
 
 
-def bench_of(faults: Faults, kept: Kept | None = None, timings: Timings = PATIENT, **kinds: int):
+def bench_of(
+    faults: Faults, kept: Kept | None = None, timings: Timings = PATIENT, **kinds: int
+) -> tuple[Board, Bench]:
     """(client, bench): a board with the old model on it, unless told otherwise."""
     if kept is None:
         kept = Kept(models={"old": OLD}, active="old")
@@ -201,7 +203,7 @@ def test_equal_samples_are_inferences_of_their_own() -> None:
 def test_a_long_silence_does_not_let_ctrl_c_in_the_data_stop_the_server() -> None:
     client, bench = bench_of(Faults())
     client.connect()
-    bench.board.now += 60  # type: ignore[union-attr]
+    bench.board.now += 60
     bench.now += 60
     client.run(b"\x03" * 300)
     assert bench.board is not None and bench.board.interrupted == 0

@@ -6,6 +6,7 @@ import json
 import sys
 import types
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from relume.blob.reader import BlobTensor, read_blob
 from relume.cli import main
 from relume.commands import run as command
 from relume.errors import LinkError
-from relume.link.inputs import load_samples, quantise
+from relume.link.inputs import load_samples, quantize
 
 from tests.unit.fakeboard import FakeBoard, Kept, answer_of
 from tests.unit.fakelines import TcpBoard
@@ -198,24 +199,25 @@ def test_a_leading_axis_counts_samples(tmp_path: Path) -> None:
 def test_float_input_is_quantised_as_tflite_does_and_said_so(tmp_path: Path) -> None:
     array = np.linspace(-80, 80, 24, dtype=np.float32).reshape(4, 3, 2)
     samples = load_samples(saved(tmp_path, array), TENSOR)
-    assert samples.items == (quantise(array, 0.5, -3).tobytes(),)
+    assert samples.items == (quantize(array, TENSOR),)
     assert "scale 0.5, zero -3" in samples.notes[0]
 
 
 def test_quantising_rounds_half_away_from_zero_and_clamps() -> None:
     values = np.array([0.25, -0.25, 0.75, -0.75, 0.24, 100.0, -100.0], np.float32)
-    assert quantise(values, 0.5, 0).tolist() == [1, -1, 2, -2, 0, 127, -128]
-    assert quantise(np.zeros(1), 0.5, -3).tolist() == [-3]
+    assert int8(quantize(values, replace(TENSOR, zero_point=0))) == [1, -1, 2, -2, 0, 127, -128]
+    assert int8(quantize(np.zeros(1), TENSOR)) == [-3]
 
 
 def test_quantising_agrees_with_tflite() -> None:
     pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
-    from tests.unit.tflite_quantize import tflite_quantise
+    from tests.unit.tflite_quantize import tflite_quantize
 
     values = np.random.default_rng(5).normal(0, 30, 4000).astype(np.float32)
     values[:64] = (np.arange(64) - 32) * 0.25
     for scale, zero in ((0.5, -3), (0.0039215689, -128), (0.1, 7)):
-        assert (quantise(values, scale, zero) == tflite_quantise(values, scale, zero)).all()
+        tensor = replace(TENSOR, scale=scale, zero_point=zero)
+        assert quantize(values, tensor) == tflite_quantize(values, scale, zero).tobytes()
 
 
 @pytest.mark.parametrize(

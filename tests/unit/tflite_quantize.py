@@ -12,7 +12,7 @@ from tests.kernels.netbuilder import NetBuilder
 from tests.unit.tflite_nets import changed
 
 
-def tflite_quantise(
+def tflite_quantize(
     values: np.ndarray[Any, Any], scale: float, zero_point: int
 ) -> np.ndarray[Any, Any]:
     """What BUILTIN_REF makes of a vector of float32."""

@@ -50,14 +50,23 @@ def test_a_session_gives_the_engine_s_output(machine: Machine, seed: int, nvm: s
     assert bytes(output) == made.output
 
 
-def killed_run(machine: Machine, source: str, rng: random.Random) -> tuple[list[str], bool]:
-    """Lets a run do up to two steps, then kills it soon after; its lines, whether it ended."""
+def killed_run(
+    machine: Machine, source: str, rng: random.Random, sure: bool
+) -> tuple[list[str], bool]:
+    """Lets a run do up to two steps, then kills it soon after; its lines, whether it ended.
+
+    sure: waits for one step first, as lives without any commit end in the stuck state.
+    """
     process = machine.start("-c", source)
     assert process.stdin is not None and process.stdout is not None
     lines = [process.stdout.readline().decode().strip()]
     if not lines[0].endswith(f" {RUNNING}"):
         lines.append(process.stdout.readline().decode().strip())
     try:
+        if sure:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            lines.append(process.stdout.readline().decode().strip())
         for _ in range(rng.randrange(3)):
             process.stdin.write(b"\n")
             process.stdin.flush()
@@ -78,8 +87,8 @@ def test_sigkill_anywhere_loses_nothing(machine: Machine, seed: int, nvm: str) -
     rng = random.Random(seed)
     source = running(made, nvm)
     found_running, ended = 0, False
-    for _ in range(60):
-        lines, ended = killed_run(machine, source, rng)
+    for life in range(60):
+        lines, ended = killed_run(machine, source, rng, life % 3 == 2)
         found_running += f"open {RUNNING}" in lines
         if ended:
             break

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from relume.blob import format as fmt
+from relume.blob.layouts.packed import Packed
+from relume.blob.layouts.select import CORES, lay_out
 from relume.board.profile import NVM_KINDS
 from relume.model.graph import Op
 from relume.plan.types import Plan
@@ -40,12 +42,12 @@ def packed_size(plan: Plan) -> int:
 
 @dataclass(frozen=True)
 class _Arrays:
-    """Blob offsets of one op's constants; 0 = absent."""
+    """Blob offsets of one op's weights, bias, multipliers, shifts; 0 = absent. And their bytes."""
 
-    weights: int = 0
-    bias: int = 0
-    multipliers: int = 0
-    shifts: int = 0
+    kernel: int
+    p: tuple[int, ...]
+    data: tuple[bytes, ...]
+    at: tuple[int, ...]
 
 
 class _Layout:
@@ -68,15 +70,26 @@ class _Layout:
         self.off_strings = self.off_segments + fmt.SEGMENT_SIZE * len(plan.segments)
         self.meta_size = _align(self.off_strings + len(self.strings), 16)
         self.end = self.meta_size
-        self.arrays = [self._place(op) for op in graph.ops]
+        self.arrays = [self._place(op, lay_out(plan.core, graph, op)) for op in graph.ops]
         self.total_size = _align(self.end, 16)
 
-    def _place(self, op: Op) -> _Arrays:
+    def _place(self, op: Op, fast: Packed | None) -> _Arrays:
+        if fast is None:
+            kernel, p, data = 0, op.p, _portable(op)
+        else:
+            kernel, p = fast.kernel, fast.p
+            data = (fast.weights, fast.bias, fast.multipliers, fast.shifts)
         places = []
-        for array in (op.weights, op.bias, op.multipliers, op.shifts):
-            places.append(self.end if array is not None else 0)
-            self.end = _align(self.end + (array.nbytes if array is not None else 0), 4)
-        return _Arrays(*places)
+        for array in data:
+            places.append(self.end if array else 0)
+            self.end = _align(self.end + len(array), 4)
+        return _Arrays(kernel, p, data, tuple(places))
+
+
+def _portable(op: Op) -> tuple[bytes, ...]:
+    """Weights, bias, multipliers, shifts as SPEC 2.4 has them; empty = absent."""
+    arrays = ((op.weights, "i1"), (op.bias, "<i4"), (op.multipliers, "<i4"), (op.shifts, "i1"))
+    return tuple(b"" if a is None else a.astype(kind).tobytes() for a, kind in arrays)
 
 
 def _align(value: int, step: int) -> int:
@@ -89,15 +102,10 @@ def _put(image: bytearray, at: int, data: bytes) -> None:
 
 def _constants(plan: Plan, layout: _Layout) -> bytes:
     image = bytearray(layout.total_size - layout.meta_size)
-    for op, at in zip(plan.graph.ops, layout.arrays, strict=True):
-        for place, array, kind in (
-            (at.weights, op.weights, "i1"),
-            (at.bias, op.bias, "<i4"),
-            (at.multipliers, op.multipliers, "<i4"),
-            (at.shifts, op.shifts, "i1"),
-        ):
-            if array is not None:
-                _put(image, place - layout.meta_size, array.astype(kind).tobytes())
+    for arrays in layout.arrays:
+        for place, array in zip(arrays.at, arrays.data, strict=True):
+            if array:
+                _put(image, place - layout.meta_size, array)
     return bytes(image)
 
 
@@ -111,7 +119,7 @@ def _header(plan: Plan, layout: _Layout, data_crc: int) -> dict[str, object]:
         "meta_size": layout.meta_size,
         "meta_crc": 0,
         "data_crc": data_crc,
-        "core": fmt.CORE_PORTABLE,
+        "core": CORES[plan.core],
         "nvm_kind": NVM_KINDS[plan.nvm],
         "flags": 0,
         "arena_size": plan.arena_size,
@@ -162,12 +170,13 @@ def _tensors(plan: Plan, layout: _Layout) -> Iterable[bytes]:
 
 def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
     graph = plan.graph
-    for op, at in zip(graph.ops, layout.arrays, strict=True):
+    for op, arrays in zip(graph.ops, layout.arrays, strict=True):
+        off_w, off_bias, off_mult, off_shift = arrays.at
         window = op.window
         yield fmt.OP.build(
             {
                 "kind": int(op.kind),
-                "kernel": 0,
+                "kernel": arrays.kernel,
                 "in0": op.inputs[0],
                 "in1": op.inputs[1] if len(op.inputs) > 1 else fmt.NO_TENSOR,
                 "out": op.output,
@@ -184,12 +193,12 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
                 "depth_mult": op.depth_mult,
                 "act_min": op.act_min,
                 "act_max": op.act_max,
-                "off_w": at.weights,
-                "w_size": op.weight_bytes,
-                "off_bias": at.bias,
-                "off_mult": at.multipliers,
-                "off_shift": at.shifts,
-                "p": list(op.p) + [0] * (fmt.OP_P_WORDS - len(op.p)),
+                "off_w": off_w,
+                "w_size": len(arrays.data[0]),
+                "off_bias": off_bias,
+                "off_mult": off_mult,
+                "off_shift": off_shift,
+                "p": [*arrays.p, *[0] * (fmt.OP_P_WORDS - len(arrays.p))],
                 "name": layout.names[op.name],
             }
         )

@@ -14,7 +14,7 @@ from relume.errors import BoardError
 
 if TYPE_CHECKING:
     from relume_boards.virtual.emulated import EmulatedBoard
-    from relume_boards.virtual.record import Run
+    from relume_boards.virtual.record import PowerChange, Run
 
 DEFAULT_PORT = 2040
 _POLL_S = 0.2
@@ -111,19 +111,21 @@ def _follow(board: EmulatedBoard, quiet: bool) -> None:
         events += len(new_events)
         if quiet:
             continue
-        lines = [(c.t, f"{'on ' if c.on else 'off'}  {c.cause}, {c.volts:.2f} V") for c in new_changes]
-        lines += [
-            (e.t, f"     {e.kind}: inference {e.inference}, tile {e.tile}") for e in new_events
-        ]
+        lines = [(c.t, _change_line(c)) for c in new_changes]
+        lines += [(e.t, f"{e.kind}: inference {e.inference}, tile {e.tile}") for e in new_events]
         for t, text in sorted(lines):
             print(f"{t:10.3f} s  {text}", flush=True)
 
 
+def _change_line(change: PowerChange) -> str:
+    return f"power {'on' if change.on else 'off'}: {change.cause}, {change.volts:.2f} V"
+
+
 def _summary(record: Run) -> str:
-    totals = record.totals
+    cycles, joules = record.totals.get("cycles", 0.0), record.totals.get("drawn_j", 0.0)
     return (
         f"{record.end:.3f} s emulated, {record.charges} charges, {record.brownouts} brown-outs, "
-        f"{totals.get('cycles', 0) / 1e6:.1f} M cycles, {totals.get('drawn_j', 0) * 1e3:.2f} mJ drawn"
+        f"{cycles / 1e6:.1f} M cycles, {joules * 1e3:.2f} mJ drawn"
     )
 
 

@@ -21,15 +21,14 @@ class Samples:
     notes: tuple[str, ...] = ()
 
 
-def quantise(values: np.ndarray[Any, Any], scale: float, zero_point: int) -> np.ndarray[Any, Any]:
-    """float -> int8, as TFLite's QUANTIZE: half away from zero, clamped.
+def quantize(values: np.ndarray[Any, Any], tensor: BlobTensor) -> bytes:
+    """float -> the tensor's int8 bytes, as TFLite's QUANTIZE: half away from zero, clamped.
 
     values: any shape, in the units of the model's float input. Arithmetic in float32.
     """
-    scaled = np.asarray(values, np.float32) / np.float32(scale)
+    scaled = np.asarray(values, np.float32) / np.float32(tensor.scale)
     rounded = np.sign(scaled) * np.floor(np.abs(scaled) + np.float32(0.5))
-    quantised: np.ndarray[Any, Any] = np.clip(rounded + zero_point, -128, 127).astype(np.int8)
-    return quantised
+    return np.clip(rounded + tensor.zero_point, -128, 127).astype(np.int8).tobytes()
 
 
 def load_samples(path: Path, tensor: BlobTensor | None) -> Samples:
@@ -72,8 +71,7 @@ def _array(path: Path, array: np.ndarray[Any, Any], tensor: BlobTensor | None) -
     if not np.isfinite(array).all():
         raise LinkError(f"{path}: not all values are finite numbers")
     note = f"{array.dtype} input quantised: scale {tensor.scale:.6g}, zero {tensor.zero_point}"
-    data = quantise(rows, tensor.scale, tensor.zero_point)
-    return Samples(tuple(row.tobytes() for row in data), (note,))
+    return Samples(tuple(quantize(row, tensor) for row in rows), (note,))
 
 
 def _rows(

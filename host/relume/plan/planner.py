@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from relume.blob.layouts.select import lay_out
 from relume.board.profile import BoardProfile
 from relume.errors import PlanError
-from relume.model.graph import Graph, Kind
+from relume.model.graph import Graph, Kind, Op
 from relume.plan.arena import peak_op, place_arena
 from relume.plan.commits import make_segments, segment_ends
 from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR, CostModel
@@ -163,23 +164,28 @@ def _finish(
         segments,
         arena_off,
         arena_size,
-        scratch_bytes(graph),
+        scratch_bytes(graph, board.core),
         nvm_off,
         nvm_size,
         costs.boot_uj,
         min(budget.charge_uj, MAX_CHARGE_UJ),
         max(input_uj, *(segment.worst_uj for segment in segments)),
+        board.core,
     )
 
 
-def scratch_bytes(graph: Graph) -> int:
-    """SRAM that the kernels use during a tile: CONV_2D gathers a window of words (SPEC 2.4)."""
-    words = [
-        op.window.kh * op.window.kw * graph.tensors[op.inputs[0]].shape[2]
-        for op in graph.ops
-        if op.kind is Kind.CONV_2D
-    ]
-    return -(-4 * max(words, default=0) // 16) * 16
+def scratch_bytes(graph: Graph, core: str = "portable") -> int:
+    """SRAM that the kernels use during a tile (SPEC 2.4, 2.7), a multiple of 16."""
+    return -(-max(_op_scratch(graph, core, op) for op in graph.ops) // 16) * 16
+
+
+def _op_scratch(graph: Graph, core: str, op: Op) -> int:
+    fast = lay_out(core, graph, op)
+    if fast is not None:
+        return fast.scratch
+    if op.kind is not Kind.CONV_2D:
+        return 0
+    return 4 * op.window.kh * op.window.kw * graph.tensors[op.inputs[0]].shape[2]
 
 
 def work_bytes(graph: Graph) -> int:

@@ -40,7 +40,8 @@ class Plan:
     """A graph planned for one board, one NVM and one power budget. Offsets and sizes in bytes.
 
     arena_off, nvm_off: per tensor. boot_uj, charge_uj: one boot, one charge. worst_uj: the largest
-    Segment.worst_uj, or the input's commit if that is larger. tensor_of: TFLite tensor number ->
+    Segment.worst_uj, or the input's commit if that is larger. core: whose kernels it may use
+    (relume.blob.layouts.select). tensor_of: TFLite tensor number ->
     blob tensor number.
     """
 
@@ -58,6 +59,7 @@ class Plan:
     boot_uj: float
     charge_uj: float
     worst_uj: float
+    core: str = "portable"
 
     @property
     def tensor_of(self) -> Mapping[int, int]:

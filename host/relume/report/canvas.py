@@ -63,7 +63,8 @@ class Canvas:
     def bolt(self, x: float, y: float, tip: str = "", size: float = 1.0) -> None:
         """The mark of a brown-out: a lightning bolt whose point is at (x, y)."""
         shape = ((1, -15), (-5, -6), (-1, -6), (-2.5, 0), (4.5, -9), (0.5, -9))
-        data = "M" + "L".join(f"{number(x + dx * size)} {number(y + dy * size)}" for dx, dy in shape)
+        points = ((x + dx * size, y + dy * size) for dx, dy in shape)
+        data = "M" + "L".join(f"{number(px)} {number(py)}" for px, py in points)
         self._parts.append(f'<path d="{data}Z" class="bolt"><title>{escape(tip)}</title></path>')
 
     def text(self, style: str) -> str:

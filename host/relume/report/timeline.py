@@ -80,7 +80,8 @@ def write_timeline(run: Run, path: Path) -> None:
     page = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>relume: {escape(run.board)}</title><style>{_PAGE_STYLE}</style></head><body><main>"
+        f"<title>relume: {escape(run.board)}</title><style>{_PAGE_STYLE}</style></head>"
+        "<body><main>"
         f"<h1>{escape(_headline(scene))}</h1><p class=lead>{escape(_lead(scene))}</p>"
         f"<div class=tiles>{tiles}</div>{_draw(scene, caption=False)}"
         f"<h2>Where the figures come from</h2><dl>{models}</dl></main></body></html>\n"
@@ -111,9 +112,9 @@ def _lead(scene: Scene) -> str:
     if supply.get("kind") != "harvest":
         return f"{scene.run.board}, emulated, on external power, seed {scene.run.seed}"
     return (
-        f"{scene.run.board}, emulated: {supply['cap_f'] * 1e3:g} mF, on at {supply['von']:g} V, off "
-        f"at {supply['voff']:g} V, harvest {supply['harvest']} (mean {supply['mean_w'] * 1e3:.3g} "
-        f"mW), seed {scene.run.seed}"
+        f"{scene.run.board}, emulated: {supply['cap_f'] * 1e3:g} mF, on at {supply['von']:g} V, "
+        f"off at {supply['voff']:g} V, harvest {supply['harvest']} "
+        f"(mean {supply['mean_w'] * 1e3:.3g} mW), seed {scene.run.seed}"
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relume.blob.layouts import m0plus_requant as requant
+from relume.blob.layouts.packed import Packed
 from relume.model.graph import Kind, Op, Tensor
 
 KERNEL = 1
@@ -22,20 +23,6 @@ PAIR_MAX = 255  # |w| + |w'| of two inputs of 128 in a dense lane: 255 * 128 < 2
 MAX_INPUTS = 32768
 GRANULE_WORDS = 4
 Int64Array = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Packed:
-    """Constants of one op: bytes of each array, p, scratch bytes, and what was found."""
-
-    kernel: int
-    weights: bytes
-    bias: bytes
-    multipliers: bytes
-    shifts: bytes
-    p: tuple[int, ...]
-    scratch: int
-    note: str
 
 
 @dataclass(frozen=True)
@@ -214,7 +201,7 @@ def _table(
     """Requantisation [quads * 4][4 or 6] and multiplier, exponent, origin of what has no formula."""
     assert op.multipliers is not None and op.shifts is not None
     rows = np.zeros((len(steps), 6), dtype=np.int64)
-    exact = []
+    exact: list[tuple[int, int, int]] = []
     for i, (step, c) in enumerate(zip(steps, live, strict=True)):
         if step.exact:
             rows[i] = (step.a, step.b, step.low, step.limit, step.corner, step.high)

@@ -68,7 +68,8 @@ def outputs(channel: Channel, acc: Int64Array) -> Int64Array:
     right = max(-channel.shift, 0)
     if right:
         x = (x - (x < 0) + (1 << (right - 1))) >> right
-    return np.clip(x + channel.zero_point, channel.act_min, channel.act_max)
+    clipped: Int64Array = np.clip(x + channel.zero_point, channel.act_min, channel.act_max)
+    return clipped
 
 
 def overflows(channel: Channel) -> bool:

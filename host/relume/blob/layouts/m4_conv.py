@@ -1,8 +1,8 @@
 """CONV_2D and FULLY_CONNECTED for Cortex-M4: byte pairs (SPEC 2.7.2).
 
-Four output channels make a block: words of the pairs (0, 1) and (2, 3). A halfword is 256 w1 + w0, a
-word holds the terms that SXTB16 puts into one word of the widened input: 0 and 2, then 1 and 3 of
-each four.
+Four output channels make a block: words of the pairs (0, 1) and (2, 3). A halfword is
+256 w1 + w0, a word holds the terms that SXTB16 puts into one word of the widened input: 0 and 2,
+then 1 and 3 of each four.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from relume.blob.layouts.m4_requant import (
     reach,
 )
 from relume.blob.layouts.packed import Packed
-from relume.model.graph import Graph, Op
+from relume.model.graph import Op, Tensor
 
-CONV, DENSE = 16, 18
+KERNEL = 1
 GROUP_BYTES = 4096  # scratch for widened pairs of pixels, if one pair is not larger
 GROUP_MAX = 16
 _ORDER = (0, 2, 1, 3)
@@ -34,37 +34,36 @@ class Unfit(Exception):
     """Why the byte-pair kernel cannot be used for an op."""
 
 
-def conv(graph: Graph, op: Op) -> Packed:
+def conv(op: Op, source: Tensor, out: Tensor) -> Packed:
     """CONV_2D. Raises Unfit with the reason."""
-    out_c = graph.tensors[op.output].shape[2]
+    out_h, out_w, out_c = out.shape
     if out_c % 4:
         raise Unfit(f"{out_c} output channels, not a multiple of 4")
     assert op.weights is not None
     terms = -(-op.weights[0].size // 4) * 4
     pair = 4 * terms + 8
-    pixels = graph.units(op)
-    group = max(1, min(GROUP_BYTES // pair, GROUP_MAX, -(-pixels // 2)))
-    weights, table, tail = blocks(graph, op, 4)
+    group = max(1, min(GROUP_BYTES // pair, GROUP_MAX, -(-out_h * out_w // 2)))
+    weights, table, tail = blocks(op, source, out, 4)
     scratch = 2 * terms + group * pair
     why = f"byte pairs, {'short' if tail == SHORT else 'full'} requantisation"
-    return Packed(CONV, weights, table, b"", b"", (tail, group), scratch, why)
+    return Packed(KERNEL, weights, table, b"", b"", (tail, group), scratch, why)
 
 
-def dense(graph: Graph, op: Op) -> Packed:
+def dense(op: Op, source: Tensor, out: Tensor) -> Packed:
     """FULLY_CONNECTED. Raises Unfit with the reason."""
     assert op.weights is not None
     terms = -(-op.weights[0].size // 4) * 4
-    weights, table, tail = blocks(graph, op, 8)
+    weights, table, tail = blocks(op, source, out, 8)
     why = f"byte pairs, {'short' if tail == SHORT else 'full'} requantisation"
-    return Packed(DENSE, weights, table, b"", b"", (tail,), 8 + 3 * terms, why)
+    return Packed(KERNEL, weights, table, b"", b"", (tail,), 8 + 3 * terms, why)
 
 
-def blocks(graph: Graph, op: Op, channels: int) -> tuple[bytes, bytes, int]:
+def blocks(op: Op, source: Tensor, out: Tensor, channels: int) -> tuple[bytes, bytes, int]:
     """Weights, tables and tail of an op in blocks of `channels` (4 or 8) output channels."""
     assert op.weights is not None
     weights = op.weights.reshape(len(op.weights), -1).astype(np.int64)
-    bias = fold(weights, op.bias, graph.tensors[op.inputs[0]].zero_point)
-    lanes = channels_of(graph, op, weights, bias)
+    bias = fold(weights, op.bias, source.zero_point)
+    lanes = channels_of(op, out, weights, bias)
     for n in range(len(weights)):
         if is_constant(lanes, n):
             weights[n], bias[n] = 0, 0
@@ -77,13 +76,13 @@ def blocks(graph: Graph, op: Op, channels: int) -> tuple[bytes, bytes, int]:
     return words, _tables(_padded(bias[:, None], channels)[:, 0], constants), tail
 
 
-def channels_of(graph: Graph, op: Op, weights: Int64Array, bias: Int64Array) -> Channels:
+def channels_of(op: Op, out: Tensor, weights: Int64Array, bias: Int64Array) -> Channels:
     """Multipliers, exponents, clamp and reachable sums of an op with raw inputs."""
     assert op.multipliers is not None and op.shifts is not None
     low, high = reach(weights, bias)
     return Channels(
         op.multipliers.astype(np.int64), op.shifts.astype(np.int64), low, high,
-        graph.tensors[op.output].zero_point, op.act_min, op.act_max,
+        out.zero_point, op.act_min, op.act_max,
     )  # fmt: skip
 
 

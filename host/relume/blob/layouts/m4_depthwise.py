@@ -1,30 +1,29 @@
 """DEPTHWISE_CONV_2D 3 x 3 for Cortex-M4: words of two rows (SPEC 2.7.2).
 
-Ten words a channel: the filter's columns as (w0, w1) and as (w1, w2), what the sum starts with, then
-multiplier, addend and shift.
+Ten words a channel: the filter's columns as (w0, w1) and as (w1, w2), what the sum starts with,
+then multiplier, addend and shift.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from relume.blob.layouts.m4_conv import Unfit, channels_of
+from relume.blob.layouts.m4_conv import KERNEL, Unfit, channels_of
 from relume.blob.layouts.m4_requant import SHORT, Constants, Int64Array, fit, fold
 from relume.blob.layouts.packed import Packed
-from relume.model.graph import Graph, Op
+from relume.model.graph import Op, Tensor
 
-DEPTHWISE = 17
 BAND_BYTES = 4096  # scratch for woven rows, if one band does not need more
 
 
-def depthwise(graph: Graph, op: Op) -> Packed:
+def depthwise(op: Op, source: Tensor, out: Tensor) -> Packed:
     """DEPTHWISE_CONV_2D 3 x 3, stride 1 or 2. Raises Unfit with the reason."""
     assert op.weights is not None
-    _refuse(graph, op)
-    out_h, out_w, channels = graph.tensors[op.output].shape
+    _refuse(op, out)
+    out_h, out_w, channels = out.shape
     weights = op.weights.reshape(9, channels).T.astype(np.int64)
-    bias = fold(weights, op.bias, graph.tensors[op.inputs[0]].zero_point)
-    lanes = channels_of(graph, op, weights, bias)
+    bias = fold(weights, op.bias, source.zero_point)
+    lanes = channels_of(op, out, weights, bias)
     found = [fit(lanes, n, SHORT, 0) for n in range(channels)]
     constants = [one for one in found if one is not None]
     if len(constants) < channels:
@@ -34,16 +33,16 @@ def depthwise(graph: Graph, op: Op) -> Packed:
     bands = max(1, min(whole, BAND_BYTES // row - 1))
     scratch = 4 + (bands + 1) * row
     table = _table(weights, bias, constants)
-    return Packed(DEPTHWISE, table, b"", b"", b"", (0, bands), scratch, "rows in pairs")
+    return Packed(KERNEL, table, b"", b"", b"", (0, bands), scratch, "rows in pairs")
 
 
-def _refuse(graph: Graph, op: Op) -> None:
+def _refuse(op: Op, out: Tensor) -> None:
     window = op.window
     if (window.kh, window.kw) != (3, 3) or (window.dil_h, window.dil_w) != (1, 1):
         raise Unfit(f"filter {window.kh} x {window.kw}, dilation {window.dil_h}")
     if (window.sh, window.sw) not in ((1, 1), (2, 2)):
         raise Unfit(f"stride {window.sh} x {window.sw}")
-    channels = graph.tensors[op.output].shape[2]
+    channels = out.shape[2]
     if op.depth_mult != 1 or channels % 4:
         raise Unfit(f"{channels} channels, multiplier {op.depth_mult}")
 

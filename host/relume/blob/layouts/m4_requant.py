@@ -1,14 +1,15 @@
 """Requantisation constants of the Cortex-M4 kernels, proven for every reachable accumulator.
 
-TFLite's out(acc) = clamp(round(acc * multiplier * 2^(shift - 31)) + zero point) is a staircase that
-rises with acc. Two shorter staircases take its place; they rise with acc too, so they are equal for
-every acc in [low, high] if they are equal on both sides of each of TFLite's steps and at both ends.
-That is what is evaluated here, in exact integers.
+TFLite's out(acc) = clamp(round(acc * multiplier * 2^(shift - 31)) + zero point) is a staircase
+that rises with acc. Two shorter staircases take its place; they rise with acc too, so they are
+equal for every acc in [low, high] if they are equal on both sides of each of TFLite's steps and
+at both ends. That is what is evaluated here, in exact integers.
 
 SHORT  z = ((acc << up) << j) * m / 2^32 + c (floor); byte = clamp(z >> 16, 0, 255) - 128.
-       With e = -shift, m = multiplier, up + j = 17 - e, c = 2^15 + 2^(15 - e) it is TFLite's double
-       rounding wherever acc >= 0: x + 2^(e-1) >= t 2^e is acc m / 2^31 >= (t - 1/2) 2^e - 1/2.
-       Below 0 TFLite rounds halves the other way: right if the clamp begins at the zero point.
+       With e = -shift, m = multiplier, up + j = 17 - e, c = 2^15 + 2^(15 - e) it is TFLite's
+       double rounding wherever acc >= 0: x + 2^(e-1) >= t 2^e, x = round(acc m / 2^31), is
+       acc m / 2^31 >= (t - 1/2) 2^e - 1/2. Below 0 TFLite rounds halves the other way: right if
+       the clamp begins at the zero point.
 FULL   x = round(2 acc * m / 2^32); x += x >> 31; byte = clamp((x + c) >> j, 0, 255) - 128.
 
 up is 8 for channels whose sum is found as 256 S, else 0.
@@ -16,14 +17,12 @@ up is 8 for channels whose sum is found as 256 S, else 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Int64Array = npt.NDArray[np.int64]
-Staircase = Callable[[Int64Array], Int64Array]
 
 SHORT, FULL = 0, 1
 _LIMIT = 1 << 31
@@ -72,7 +71,8 @@ def exact(channels: Channels, n: int, acc: Int64Array) -> Int64Array:
     x = (x * int(channels.multiplier[n]) + (1 << 30)) >> 31
     if shift < 0:
         x = (x + (x >> 63) + (1 << (-shift - 1))) >> -shift
-    return np.clip(x + channels.zero_point, channels.act_min, channels.act_max)
+    out: Int64Array = np.clip(x + channels.zero_point, channels.act_min, channels.act_max)
+    return out
 
 
 def _steps(channels: Channels, n: int) -> Int64Array:
@@ -87,18 +87,21 @@ def _steps(channels: Channels, n: int) -> Int64Array:
         reached = exact(channels, n, middle) >= levels
         above = np.where(reached, middle, above)
         below = np.where(reached, below, middle)
-    return np.concatenate([[low, high], below, above]).astype(np.int64)
+    sums: Int64Array = np.concatenate([[low, high], below, above]).astype(np.int64)
+    return sums
 
 
 def _short(constants: Constants, up: int, acc: Int64Array) -> Int64Array:
     z = (((acc << (up + constants.j)) * constants.m) >> 32) + constants.c
-    return np.clip(z >> 16, 0, 255) - 128
+    out: Int64Array = np.clip(z >> 16, 0, 255) - 128
+    return out
 
 
 def _full(constants: Constants, acc: Int64Array) -> Int64Array:
     x = (2 * acc * constants.m + (1 << 31)) >> 32
     x = x + (x >> 63)
-    return np.clip((x + constants.c) >> constants.j, 0, 255) - 128
+    out: Int64Array = np.clip((x + constants.c) >> constants.j, 0, 255) - 128
+    return out
 
 
 def reachable(channels: Channels, n: int) -> bool:

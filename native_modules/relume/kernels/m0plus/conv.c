@@ -16,8 +16,6 @@
 /* Cycles of a block of channels, to choose by. */
 #define STEP_COST 16u
 
-enum { WITH_CORNER = 1, WITH_SCATTER = 2, WITH_SPARSE = 4 };
-
 typedef struct {
     const rl_call *call;
     uint32_t k, inputs;      /* of a window; rounded up to 8 */
@@ -80,7 +78,7 @@ uint32_t rl_m0_scratch(const rl_op *op, const rl_tensor *in,
     uint32_t size = quads * 20u + MAX_STEPS * (uint32_t)sizeof(rl_m0_step)
         + inputs + inputs / 2u * (uint32_t)sizeof(rl_m0_pair);
 
-    if ((uint32_t)op->p[3] & WITH_SPARSE) {
+    if ((uint32_t)op->p[3] & RL_M0_SPARSE) {
         uint32_t rows = op->kind == RL_FULLY_CONNECTED ? 1u : op->kh;
 
         size += rows * list_bytes(list_inputs(op, in, out),
@@ -313,7 +311,7 @@ static RL_HOT void run_dense(const kernel *m, span part)
 static RL_HOT void finish(const kernel *m, span part, uint32_t add, int8_t *y)
 {
     const rl_call *call = m->call;
-    uint32_t words = m->flags & WITH_CORNER ? 6u : 4u;
+    uint32_t words = m->flags & RL_M0_CORNER ? 6u : 4u;
     rl_m0_finish f;
 
     f.acc = m->acc + 4u * part.first;
@@ -345,7 +343,7 @@ static RL_HOT void finish_pixel(const kernel *m, uint32_t add, int8_t *y)
         return;
     }
     finish(m, all, add, m->row);
-    if (m->flags & WITH_SCATTER) {
+    if (m->flags & RL_M0_SCATTER) {
         const int8_t *constant = call->shift + 12u * (uint32_t)call->op->p[2];
         const uint16_t *place =
             (const uint16_t *)(const void *)(constant + align4(channels));
@@ -459,7 +457,7 @@ static RL_HOT rl_m0_mark *list_one(const kernel *m, const int8_t *x,
 /* Sums of quads `part` for inputs x[k]; returns what finish adds. */
 static RL_HOT uint32_t sum_inputs(const kernel *m, const int8_t *x, span part)
 {
-    if (m->flags & WITH_SPARSE) {
+    if (m->flags & RL_M0_SPARSE) {
         rl_m0_mark *end = list_one(m, x, m->k, m->lists);
         writer s;
 
@@ -591,7 +589,7 @@ static RL_HOT void pixel(const kernel *m, const ring *r, int32_t y, int32_t x,
     span all = { 0, m->quads };
     uint32_t add = 0;
 
-    if ((m->flags & WITH_SPARSE) && write_script(m, r, y, x, &add)) {
+    if ((m->flags & RL_M0_SPARSE) && write_script(m, r, y, x, &add)) {
         run_sparse(m, all);
     } else {
         add = 0;
@@ -633,7 +631,7 @@ static RL_HOT void conv_rows(const kernel *m)
         int32_t y = (int32_t)(row * op->sh) - op->pad_top;
         int32_t end = y + op->kh;
 
-        if (m->flags & WITH_SPARSE) {
+        if (m->flags & RL_M0_SPARSE) {
             if (r.built < y) {
                 r.built = y;
             }

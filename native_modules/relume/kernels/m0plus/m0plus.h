@@ -16,6 +16,13 @@
 #define RL_M0_ASM 0
 #endif
 
+#define RL_M0_KERNEL 1u  /* op.kernel */
+
+/* op.p[3] */
+#define RL_M0_CORNER 1u  /* the table has corners */
+#define RL_M0_SCATTER 2u /* some channels are constant */
+#define RL_M0_SPARSE 4u  /* zero inputs may be left out */
+
 #define RL_M0_RUN 32u /* entries of a run at most */
 
 /* One non-zero input: u = x + 128, and the bytes from the weights of the

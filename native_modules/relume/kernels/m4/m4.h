@@ -69,9 +69,21 @@ void rl_m4_weave(uint32_t *to, const int8_t *a, const int8_t *b, uint32_t n,
 void rl_m4_plane_one(const rl_m4_plane *plane);
 void rl_m4_plane_two(const rl_m4_plane *plane);
 
+/* op.kernel; the kind says which of the tiles. */
+#define RL_M4_KERNEL 1u
+
 void rl_m4_conv_tile(const rl_call *call);
-void rl_m4_dense_tile(const rl_call *call);
 void rl_m4_depthwise_tile(const rl_call *call);
-void rl_m4_add_tile(const rl_call *call);
+void rl_m4_dense_tile(const rl_call *call);
+
+/* Bytes of constants and scratch memory that an op's kernel reads. */
+typedef struct {
+    uint64_t w, bias, scratch;
+} rl_m4_layout;
+
+/* Fills *layout for an op whose window, if its kind has one, and tensors are
+ * proven. Returns 0 when there is no kernel for it. */
+int rl_m4_layout_of(const rl_op *op, const rl_tensor *in,
+                    const rl_tensor *out, rl_m4_layout *layout);
 
 #endif

@@ -1,0 +1,26 @@
+"""Which kernel computes an op on a core: the fastest whose proof holds, or none (portable)."""
+
+from __future__ import annotations
+
+import functools
+
+from relume.blob.layouts import m0plus_conv, m4
+from relume.blob.layouts.packed import Packed
+from relume.model.graph import Graph, Op, Tensor
+
+PORTABLE, M0PLUS, M4 = "portable", "m0plus", "m4"
+CORES = {PORTABLE: 0, M0PLUS: 1, M4: 2}  # header.core, SPEC 2.1
+
+
+def lay_out(core: str, graph: Graph, op: Op) -> Packed | None:
+    """The op's constants for a fast kernel of `core`; None: the portable kernel and layout."""
+    return _lay_out(core, op, graph.tensors[op.inputs[0]], graph.tensors[op.output])
+
+
+@functools.lru_cache(maxsize=4096)
+def _lay_out(core: str, op: Op, source: Tensor, out: Tensor) -> Packed | None:
+    if core == M0PLUS:
+        return m0plus_conv.lay_out(op, source, out)
+    if core == M4:
+        return m4.lay_out(op, source, out)
+    return None

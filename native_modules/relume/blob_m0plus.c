@@ -1,0 +1,193 @@
+/* relume: the blob checker, ops laid out for Cortex-M0+ (SPEC 2.7.1). A
+ * hostile table may give wrong numbers; every offset that a kernel follows
+ * is proven here. */
+#include "blob_check.h"
+#include "engine_fast.h"
+
+#if RL_WITH_M0PLUS
+#include "kernels/m0plus/m0plus.h"
+
+#define MAX_INPUTS 32768u /* of a window */
+#define MAX_ROWS 15u      /* of a filter, sparse: scratch below 2^32 */
+
+/* Sizes that follow from the shapes. */
+typedef struct {
+    uint32_t depth, inputs, width, live, quads, flags;
+} shape;
+
+static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
+{
+    const rl_tensor *out = &c->blob.tensors[op->out];
+    const int32_t *p = op->p;
+    uint32_t flags = (uint32_t)p[3];
+
+    REFUSE_UNLESS(p[0] == 8 || p[0] == 12, RL_E_SHAPE, p[0],
+                  "channels of a block");
+    REFUSE_UNLESS(p[1] >= 1 && p[1] <= out->c, RL_E_SHAPE, p[1],
+                  "computed channels");
+    REFUSE_UNLESS(p[2] >= 0 && p[2] <= p[1], RL_E_SHAPE, p[2],
+                  "channels requantised in full");
+    REFUSE_UNLESS(flags <= 7, RL_E_SHAPE, p[3], "flags");
+    REFUSE_UNLESS(p[4] >= 255 && p[4] <= 65535, RL_E_SHAPE, p[4],
+                  "limit of a lane");
+    REFUSE_UNLESS(p[5] == 1 || p[5] == 2 || p[5] == 4, RL_E_SHAPE, p[5],
+                  "words of a granule");
+    REFUSE_UNLESS(p[6] == 0 && p[7] == 0, RL_E_SHAPE, p[6], "p6 or p7");
+    REFUSE_UNLESS((flags & RL_M0_SCATTER) || p[1] == out->c, RL_E_SHAPE,
+                  p[1], "channels are left out");
+    return RL_OK;
+}
+
+static rl_status check_dense_shape(rl_blob_state *c, const rl_op *op,
+                                   uint64_t *taps, shape *s)
+{
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *out = &c->blob.tensors[op->out];
+    uint32_t rows = (uint32_t)out->h * out->w;
+
+    REFUSE_UNLESS(in->size % rows == 0, RL_E_SHAPE, op->in0,
+                  "input does not split into the output's rows");
+    REFUSE_UNLESS(((uint32_t)op->p[3] & RL_M0_SCATTER) == 0, RL_E_SHAPE,
+                  op->p[3], "FULLY_CONNECTED with constant channels");
+    *taps = 1;
+    s->depth = in->size / rows;
+    return RL_OK;
+}
+
+static rl_status check_conv_shape(rl_blob_state *c, const rl_op *op,
+                                  uint64_t *taps, shape *s)
+{
+    REFUSE_UNLESS(op->dil_h == 1 && op->dil_w == 1, RL_E_SHAPE, op->dil_h,
+                  "dilation");
+    REFUSE_UNLESS(((uint32_t)op->p[3] & RL_M0_SPARSE) == 0
+                  || op->kh <= MAX_ROWS, RL_E_SHAPE, op->kh,
+                  "rows of a sparse filter");
+    *taps = (uint64_t)op->kh * op->kw;
+    s->depth = c->blob.tensors[op->in0].c;
+    return RL_OK;
+}
+
+/* taps and depth are at least 1; their product is below 2^57. */
+static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
+{
+    uint64_t taps;
+
+    CHECK(check_parameters(c, op));
+    if (op->kind == RL_CONV_2D) {
+        CHECK(check_conv_shape(c, op, &taps, s));
+    } else {
+        CHECK(check_dense_shape(c, op, &taps, s));
+    }
+    REFUSE_UNLESS(taps * s->depth <= MAX_INPUTS, RL_E_SHAPE, op->kh,
+                  "inputs of a window");
+    s->inputs = ((uint32_t)taps * s->depth + 7u) & ~7u;
+    s->width = (uint32_t)op->p[0];
+    s->live = (uint32_t)op->p[1];
+    s->quads = (s->live + 3u) / 4u;
+    s->flags = (uint32_t)op->p[3];
+    REFUSE_UNLESS((s->flags & RL_M0_SPARSE) == 0
+                  || s->depth % (4u * (uint32_t)op->p[5]) == 0, RL_E_SHAPE,
+                  op->p[5], "granules do not divide the depth");
+    REFUSE_UNLESS(rl_m0_scratch(op, &c->blob.tensors[op->in0],
+                                &c->blob.tensors[op->out])
+                  <= c->blob.header->scratch_size, RL_E_BOUNDS, op->kind,
+                  "scratch memory is too small");
+    return RL_OK;
+}
+
+static rl_status check_weights(rl_blob_state *c, const rl_op *op,
+                               const shape *s)
+{
+    uint32_t per = s->width / 4u;
+    uint64_t size = (uint64_t)((s->quads + per - 1u) / per)
+        * s->inputs * s->width;
+
+    REFUSE_UNLESS(op->w_size == size, RL_E_SHAPE, op->w_size,
+                  "w_size does not fit the shapes");
+    CHECK(rl_blob_check_array(c, &op->off_w, size));
+    return rl_blob_check_array(c, &op->off_bias, 32u * (uint64_t)s->quads);
+}
+
+/* Entries without a formula name a row of the exact constants. */
+static rl_status check_table(rl_blob_state *c, const rl_op *op,
+                             const shape *s)
+{
+    uint32_t words = s->flags & RL_M0_CORNER ? 6u : 4u;
+    uint32_t n = 4u * s->quads;
+    const uint32_t *entry;
+
+    CHECK(rl_blob_check_array(c, &op->off_mult, 4u * (uint64_t)n * words));
+    CHECK(rl_blob_count(c, &op->off_mult, n));
+    entry = (const uint32_t *)(const void *)(c->blob.base + op->off_mult);
+    for (; n; n--, entry += words) {
+        REFUSE_UNLESS(entry[3] || entry[0] < (uint32_t)op->p[2], RL_E_BOUNDS,
+                      entry[0], "row of the exact constants");
+    }
+    return RL_OK;
+}
+
+static rl_status check_exact(rl_blob_state *c, const rl_op *op)
+{
+    const int32_t *row =
+        (const int32_t *)(const void *)(c->blob.base + op->off_shift);
+    uint32_t n = (uint32_t)op->p[2];
+
+    CHECK(rl_blob_count(c, &op->off_shift, n));
+    for (; n; n--, row += 3) {
+        REFUSE_UNLESS(is_multiplier(row[0], row[1]), RL_E_BOUNDS, row[0],
+                      "multiplier or exponent");
+    }
+    return RL_OK;
+}
+
+static rl_status check_places(rl_blob_state *c, const rl_op *op,
+                              const shape *s, uint32_t at)
+{
+    uint32_t channels = c->blob.tensors[op->out].c;
+    const uint16_t *place =
+        (const uint16_t *)(const void *)(c->blob.base + op->off_shift + at);
+    uint32_t i;
+
+    CHECK(rl_blob_count(c, &op->off_shift, s->live));
+    for (i = 0; i < s->live; i++) {
+        REFUSE_UNLESS(place[i] < channels, RL_E_BOUNDS, place[i],
+                      "place of a channel");
+    }
+    return RL_OK;
+}
+
+static rl_status check_extra(rl_blob_state *c, const rl_op *op,
+                             const shape *s)
+{
+    uint32_t exact = 12u * (uint32_t)op->p[2];
+    uint32_t constants = ((uint32_t)c->blob.tensors[op->out].c + 3u) & ~3u;
+    int scatter = (s->flags & RL_M0_SCATTER) != 0;
+
+    CHECK(rl_blob_check_array(c, &op->off_shift, scatter
+                              ? exact + constants + 2u * s->live : exact));
+    CHECK(check_exact(c, op));
+    return scatter ? check_places(c, op, s, exact + constants) : RL_OK;
+}
+
+rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
+{
+    shape s;
+
+    REFUSE_UNLESS(op->kernel == RL_M0_KERNEL
+                  && (op->kind == RL_CONV_2D
+                      || op->kind == RL_FULLY_CONNECTED), RL_E_KIND,
+                  op->kernel, "kernel");
+    CHECK(check_shape(c, op, &s));
+    CHECK(check_weights(c, op, &s));
+    CHECK(check_table(c, op, &s));
+    return check_extra(c, op, &s);
+}
+
+#else
+
+rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
+{
+    return refuse(c, RL_E_KIND, offset_of(c, &op->kernel), "kernel");
+}
+
+#endif

@@ -1,0 +1,73 @@
+/* relume: what the Cortex-M4 kernels demand of an op (SPEC 2.7.2). A table
+ * may hold anything: it is only computed with. Shapes decide every address. */
+#include "m4.h"
+
+#define TABLE_BYTES (4u * RL_M4_TABLE)
+
+static uint64_t whole_words(uint64_t bytes)
+{
+    return (bytes + 3u) & ~(uint64_t)3u;
+}
+
+static int none_from(const rl_op *op, uint32_t i)
+{
+    for (; i < 8; i++) {
+        if (op->p[i]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int conv(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
+                rl_m4_layout *layout)
+{
+    uint64_t terms = whole_words((uint64_t)((uint32_t)op->kh * op->kw)
+                                 * in->c);
+
+    layout->w = terms * out->c;
+    layout->bias = (uint64_t)TABLE_BYTES * (out->c / 4u);
+    layout->scratch = 2u * terms
+        + (uint64_t)(uint32_t)op->p[1] * (4u * terms + 8u);
+    return out->c % 4u == 0 && op->p[1] >= 1
+        && terms < (1u << 24) && none_from(op, 2);
+}
+
+static int depthwise(const rl_op *op, const rl_tensor *in,
+                     const rl_tensor *out, rl_m4_layout *layout)
+{
+    uint64_t row = 16u * ((uint64_t)(out->w - 1u) * op->sw + 3u);
+
+    layout->w = 4u * RL_M4_DEPTHWISE_TABLE * (uint64_t)out->c;
+    layout->scratch = 4u + ((uint64_t)(uint32_t)op->p[1] + 1u) * row;
+    return op->kh == 3 && op->kw == 3 && in->c == out->c
+        && op->dil_h == 1 && op->dil_w == 1 && op->sh == op->sw
+        && (op->sh == 1 || op->sh == 2) && op->depth_mult == 1
+        && out->c % 4u == 0 && op->p[0] == 0 && op->p[1] >= 1
+        && none_from(op, 2);
+}
+
+static int dense(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
+                 rl_m4_layout *layout)
+{
+    uint32_t rows = (uint32_t)out->h * out->w;
+    uint64_t terms = whole_words(in->size / rows);
+    uint64_t blocks = ((uint32_t)out->c + 7u) / 8u;
+
+    layout->w = 8u * blocks * terms;
+    layout->bias = 2u * TABLE_BYTES * blocks;
+    layout->scratch = 8u + 3u * terms;
+    return in->size % rows == 0 && none_from(op, 1);
+}
+
+int rl_m4_layout_of(const rl_op *op, const rl_tensor *in,
+                    const rl_tensor *out, rl_m4_layout *layout)
+{
+    layout->bias = 0;
+    switch (op->kind) {
+    case RL_CONV_2D: return conv(op, in, out, layout);
+    case RL_DEPTHWISE_CONV_2D: return depthwise(op, in, out, layout);
+    case RL_FULLY_CONNECTED: return dense(op, in, out, layout);
+    default: return 0;
+    }
+}
