@@ -116,6 +116,7 @@ class Chip:
         mcu.usb_dpram[:] = noise.randbytes(len(mcu.usb_dpram))
         self.core: Any = mcu.core
         self._cycles_before = 0
+        self.waited = 0
         self._fit_parts(times, len(flash), identity)
         self._switch = _Switch(mcu, self._clock)
         self._stop = self._clock.create_alarm(self._on_stop)
@@ -187,6 +188,7 @@ class Chip:
         if ahead > 0:
             cycles = whole_cycles(ahead, CYCLE_NS)
             self.core.cycles += cycles
+            self.waited += cycles
             self._clock.tick(cycles * CYCLE_NS)
 
     def stall(self, cycles: int) -> None:

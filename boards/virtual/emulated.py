@@ -117,10 +117,10 @@ class EmulatedBoard:
         """External (USB) power on: no cuts."""
         self._ask(self.pico.plug)
 
-    def unplug(self) -> None:
-        """External power off: from a full capacitor on, the supply decides. Without a supply
-        there is nothing to fall back on, and the board stays plugged."""
-        self._ask(self.pico.unplug)
+    def unplug(self, empty: bool = False) -> None:
+        """External power off: from a full capacitor on, or an `empty` one, the supply decides.
+        Without a supply there is nothing to fall back on, and the board stays plugged."""
+        self._ask(lambda: self.pico.unplug(empty))
 
     def news(self, changes: int, events: int) -> tuple[list[PowerChange], list[BoardEvent]]:
         """Power changes and events after the first so many. Errors: LinkError if it failed."""

@@ -168,12 +168,15 @@ class VirtualPico:
         if self.chip is None:
             self._power_on("plugged")
 
-    def unplug(self) -> None:
-        """External power off; the capacitor is full. Without a supply nothing happens."""
+    def unplug(self, empty: bool = False) -> None:
+        """External power off. The capacitor is full, or `empty`: then the board goes off and
+        comes back with the first charge. Without a supply nothing happens."""
         if self.supply is None or not self.plugged:
             return
         self.plugged = False
-        self.supply.fill(max(self.supply.von, USB_VOLTS))
+        self.supply.fill(self.supply.voff if empty else max(self.supply.von, USB_VOLTS))
+        if empty:
+            self.power_off("unplugged")
         self._sample(keep=True)
 
     # --- time -------------------------------------------------------------------------------
@@ -247,12 +250,13 @@ class VirtualPico:
 
     def _execute(self, chip: Chip, seconds: float) -> float:
         """Run the core and return the joules drawn."""
-        start_ns, start_cycles = chip.nanos, chip.cycles
+        start_ns, start_cycles, waited = chip.nanos, chip.cycles, chip.waited
         if self._xip and not chip.sleeping and self._sampler.due(start_cycles):
             self._sampler.sample(self._probe)
         chip.run(seconds * 1e9)
         if self._xip:
-            extra = self._sampler.stall(chip.cycles - start_cycles)
+            # A core that polls a busy flag runs from SRAM or ROM, or out of the cache.
+            extra = self._sampler.stall(chip.cycles - start_cycles - (chip.waited - waited))
             if extra:
                 chip.stall(extra)
                 self._totals["stall_cycles"] += extra

@@ -2,13 +2,13 @@
 
 import select
 import sys
-from time import ticks_diff, ticks_ms
+from time import sleep_ms, ticks_diff, ticks_ms
 
 import _relume
 import micropython
 
 QUIET_MS = 3000
-CTRL_C = b"\x03"
+GATHER_MS = 2
 
 
 class Console:
@@ -16,8 +16,6 @@ class Console:
 
     def __init__(self):
         self.decoder = _relume.Decoder()
-        self.buffer = bytearray(256)
-        self.view = memoryview(self.buffer)
         self.poll = select.poll()
         self.poll.register(sys.stdin, select.POLLIN)
         self.out = sys.stdout.buffer
@@ -31,10 +29,9 @@ class Console:
             self.out.flush()
 
     def wait(self, ms):
-        """Sleeps until something arrives, at most ms."""
-        if not self.open:
-            return
-        self.poll.poll(ms)
+        """Sleeps until something arrives, at most ms; then a little, for what follows it."""
+        for _ in self.poll.ipoll(ms):
+            sleep_ms(GATHER_MS)
 
     def _ctrl_c(self, on):
         if self.quiet == on:
@@ -42,14 +39,11 @@ class Console:
             self.quiet = not on
 
     def receive(self):
-        """The frames that have arrived; [] also when the stream has ended."""
-        n = _relume.console(self.buffer)
-        if n < 0:
+        """The frames that have arrived; none also when the stream has ended."""
+        frames = self.decoder.receive(not self.quiet)
+        if frames is None:
             self.open = False
-            return []
-        if not self.quiet and n and CTRL_C in self.buffer[:n]:
-            raise KeyboardInterrupt
-        frames = self.decoder.feed(self.view[:n]) if n else []
+            return ()
         if frames:
             self.heard = ticks_ms()
             self._ctrl_c(False)

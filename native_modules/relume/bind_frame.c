@@ -4,6 +4,8 @@
 #include "frame.h"
 
 #define VERSION 1u
+#define CTRL_C 3
+#define BURST 512 /* bytes taken before Python has its turn */
 
 typedef struct {
     mp_obj_base_t    base;
@@ -33,26 +35,66 @@ static mp_obj_t frame_tuple(const rl_frame_decoder *decoder) {
     return mp_obj_new_tuple(3, items);
 }
 
-/* feed(data) -> [(type, seq, body)]. Frames of another protocol version are
+/* Adds the frame that ends with this byte, if one does. The list is made for
+ * the first one, so that listening leaves no garbage. */
+static void take_byte(bind_decoder *self, uint8_t byte, mp_obj_t *list) {
+    rl_frame_event event = rl_frame_feed(&self->decoder, byte);
+    if (event == RL_FRAME_ESCAPE) {
+        self->escape = true;
+    } else if (event == RL_FRAME_READY && self->decoder.fill >= 8u
+               && self->decoder.payload[1] == VERSION) {
+        if (*list == mp_const_empty_tuple) {
+            *list = mp_obj_new_list(0, NULL);
+        }
+        mp_obj_list_append(*list, frame_tuple(&self->decoder));
+    }
+}
+
+/* feed(data) -> the frames (type, seq, body) that end in data. Frames of another protocol version are
  * dropped. Bytes after an escape are not looked at. */
 static mp_obj_t decoder_feed(mp_obj_t self_in, mp_obj_t data) {
     bind_decoder *self = MP_OBJ_TO_PTR(self_in);
     mp_buffer_info_t info;
     mp_get_buffer_raise(data, &info, MP_BUFFER_READ);
     const uint8_t *byte = info.buf;
-    mp_obj_t list = mp_obj_new_list(0, NULL);
+    mp_obj_t list = mp_const_empty_tuple;
     for (size_t i = 0; i < info.len && !self->escape; i++) {
-        rl_frame_event event = rl_frame_feed(&self->decoder, byte[i]);
-        if (event == RL_FRAME_ESCAPE) {
-            self->escape = true;
-        } else if (event == RL_FRAME_READY && self->decoder.fill >= 8u
-                   && self->decoder.payload[1] == VERSION) {
-            mp_obj_list_append(list, frame_tuple(&self->decoder));
-        }
+        take_byte(self, byte[i], &list);
     }
     return list;
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(decoder_feed_obj, decoder_feed);
+
+/* True when Ctrl-C was pressed and Python has not heard of it yet. */
+static bool interrupted(void) {
+    return MP_STATE_THREAD(mp_pending_exception) != MP_OBJ_NULL;
+}
+
+/* receive(ctrl_c) -> frames that have arrived on the console, without
+ * waiting; None when it is closed. Not one byte is taken after an escape or a
+ * Ctrl-C (which counts if ctrl_c is true): they are for the REPL. */
+static mp_obj_t decoder_receive(mp_obj_t self_in, mp_obj_t ctrl_c) {
+    bind_decoder *self = MP_OBJ_TO_PTR(self_in);
+    mp_obj_t list = mp_const_empty_tuple;
+    bool counts = mp_obj_is_true(ctrl_c);
+    for (int i = 0; i < BURST && !self->escape && !interrupted(); i++) {
+        uint8_t byte;
+        int32_t got = rl_port_console(&byte, 1);
+        if (got < 0) {
+            return mp_const_none;
+        }
+        if (got == 0) {
+            break;
+        }
+        if (counts && byte == CTRL_C) {
+            self->escape = true;
+            break;
+        }
+        take_byte(self, byte, &list);
+    }
+    return list;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(decoder_receive_obj, decoder_receive);
 
 static mp_obj_t decoder_reset(mp_obj_t self_in) {
     bind_decoder *self = MP_OBJ_TO_PTR(self_in);
@@ -72,6 +114,7 @@ static void decoder_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
 }
 
 static const mp_rom_map_elem_t decoder_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_receive), MP_ROM_PTR(&decoder_receive_obj) },
     { MP_ROM_QSTR(MP_QSTR_feed), MP_ROM_PTR(&decoder_feed_obj) },
     { MP_ROM_QSTR(MP_QSTR_reset), MP_ROM_PTR(&decoder_reset_obj) },
 };

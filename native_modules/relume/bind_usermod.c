@@ -219,15 +219,6 @@ static mp_obj_t relume_micros(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(relume_micros_obj, relume_micros);
 
-/* console(buf) -> bytes moved into buf without waiting, -1 = closed. */
-static mp_obj_t relume_console(mp_obj_t buffer) {
-    mp_buffer_info_t info;
-    mp_get_buffer_raise(buffer, &info, MP_BUFFER_WRITE);
-    int32_t n = rl_port_console(info.buf, (uint32_t)info.len);
-    return MP_OBJ_NEW_SMALL_INT(n);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(relume_console_obj, relume_console);
-
 static mp_obj_t relume_board(void) {
     return mp_obj_new_str_from_cstr(rl_port_board);
 }
@@ -250,7 +241,6 @@ static const mp_rom_map_elem_t relume_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_millivolts), MP_ROM_PTR(&relume_millivolts_obj) },
     { MP_ROM_QSTR(MP_QSTR_cycles), MP_ROM_PTR(&relume_cycles_obj) },
     { MP_ROM_QSTR(MP_QSTR_micros), MP_ROM_PTR(&relume_micros_obj) },
-    { MP_ROM_QSTR(MP_QSTR_console), MP_ROM_PTR(&relume_console_obj) },
     { MP_ROM_QSTR(MP_QSTR_board), MP_ROM_PTR(&relume_board_obj) },
     { MP_ROM_QSTR(MP_QSTR_text), MP_ROM_PTR(&relume_text_obj) },
     { MP_ROM_QSTR(MP_QSTR_BlobError), MP_ROM_PTR(&blob_error_type) },

@@ -80,7 +80,7 @@ static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
     }
     REFUSE_UNLESS(taps * s->depth <= MAX_INPUTS, RL_E_SHAPE, op->kh,
                   "inputs of a window");
-    s->inputs = ((uint32_t)taps * s->depth + 7u) & ~7u;
+    s->inputs = ((uint32_t)taps * s->depth + 1u) & ~1u;
     s->width = (uint32_t)op->p[0];
     s->live = (uint32_t)op->p[1];
     s->quads = (s->live + 3u) / 4u;

@@ -33,6 +33,7 @@ static void m4_tile(const rl_call *call)
     switch (call->op->kind) {
     case RL_CONV_2D: rl_m4_conv_tile(call); break;
     case RL_DEPTHWISE_CONV_2D: rl_m4_depthwise_tile(call); break;
+    case RL_ADD: rl_m4_add_tile(call); break;
     default: rl_m4_dense_tile(call); break;
     }
 }

@@ -7,101 +7,16 @@
 
 #include "bytes.h"
 #include "crc32.h"
-
-/* ---------------------------------------------------------------- work -- */
-
-typedef struct {
-    uint32_t *done;  /* [n_ops] units finished */
-    uint32_t *clean; /* [n_tensors] prefix that commits have carried */
-    uint32_t *end;   /* [n_tensors] finished prefix, by survey() */
-    uint32_t *lo;    /* [n_tensors] first byte still needed, by survey() */
-} work;
+#include "live.h"
 
 uint32_t rl_session_work(const rl_blob *blob)
 {
-    const rl_header *h = blob->header;
-    return 4u * ((uint32_t)h->n_ops + 3u * (uint32_t)h->n_tensors);
+    return rl_live_work(blob);
 }
 
-static work work_of(const rl_session *s)
+static rl_live live_of(const rl_session *s)
 {
-    uint32_t tensors = s->blob->header->n_tensors;
-    work w;
-    w.done = s->work;
-    w.clean = w.done + s->blob->header->n_ops;
-    w.end = w.clean + tensors;
-    w.lo = w.end + tensors;
-    return w;
-}
-
-static void restart(rl_session *s)
-{
-    rl_bytes_fill(s->work, 0, rl_session_work(s->blob));
-    s->tile = 0;
-}
-
-/* Units of tiles [from, to) become finished, or unfinished again. */
-static void finish(rl_session *s, uint32_t from, uint32_t to)
-{
-    work w = work_of(s);
-    for (uint32_t t = from; t < to; t++) {
-        w.done[s->blob->tiles[t].op] += s->blob->tiles[t].count;
-    }
-}
-
-static void unfinish(rl_session *s, uint32_t from, uint32_t to)
-{
-    work w = work_of(s);
-    for (uint32_t t = from; t < to; t++) {
-        w.done[s->blob->tiles[t].op] -= s->blob->tiles[t].count;
-    }
-}
-
-/* ---------------------------------------------------------------- live -- */
-
-static void need(const rl_session *s, const work *w, const rl_op *op,
-                 int which, uint32_t done)
-{
-    uint32_t tensor = which == 0 ? op->in0 : op->in1;
-    if (tensor == RL_NONE) {
-        return;
-    }
-    uint32_t at = rl_engine_need(s->blob, op, which, done);
-    if (at < w->lo[tensor]) {
-        w->lo[tensor] = at;
-    }
-}
-
-static uint32_t live(const work *w, uint32_t tensor)
-{
-    return w->end[tensor] > w->lo[tensor]
-         ? w->end[tensor] - w->lo[tensor] : 0;
-}
-
-/* Fills end[] and lo[] from done[]; returns the live bytes. */
-static uint32_t survey(rl_session *s)
-{
-    const rl_header *h = s->blob->header;
-    work w = work_of(s);
-    uint32_t total = 0;
-    for (uint32_t t = 0; t < h->n_tensors; t++) {
-        w.end[t] = 0;
-        w.lo[t] = s->blob->tensors[t].size;
-    }
-    w.end[h->input] = s->blob->tensors[h->input].size;
-    w.lo[h->output] = 0; /* the host reads it */
-    for (uint32_t o = 0; o < h->n_ops; o++) {
-        const rl_op *op = &s->blob->ops[o];
-        w.end[op->out] = w.done[o] * op->unit_bytes;
-        if (w.done[o] < op->units) {
-            need(s, &w, op, 0, w.done[o]);
-            need(s, &w, op, 1, w.done[o]);
-        }
-    }
-    for (uint32_t t = 0; t < h->n_tensors; t++) {
-        total += live(&w, t);
-    }
-    return total;
+    return rl_live_in(s->blob, s->work);
 }
 
 /* -------------------------------------------------------------- cycles -- */
@@ -113,25 +28,29 @@ static uint64_t now(const rl_session *s)
 
 /* -------------------------------------------------------------- commit -- */
 
-static uint8_t *home_of(const rl_session *s, const work *w, uint32_t tensor)
+/* A tensor's first live byte, in the arena and in the home area. */
+static uint8_t *in_arena(const rl_session *s, const rl_live *l, uint32_t t)
 {
-    return s->arena + s->blob->tensors[tensor].arena_off + w->lo[tensor];
+    return s->arena + s->blob->tensors[t].arena_off + l->lo[t];
+}
+
+static uint32_t in_home(const rl_session *s, const rl_live *l, uint32_t t)
+{
+    return s->blob->tensors[t].nvm_off + l->lo[t];
 }
 
 /* Carries the live bytes; clean marks say what is at home already. */
-static rl_status carry(rl_session *s, rl_record *record)
+static rl_status carry(rl_session *s, const rl_live *l, rl_record *record)
 {
-    work w = work_of(s);
     for (uint32_t t = 0; t < s->blob->header->n_tensors; t++) {
-        uint32_t n = live(&w, t);
+        uint32_t n = rl_live_bytes(l, t);
         if (n == 0) {
             continue;
         }
-        uint32_t clean = w.clean[t] > w.lo[t] ? w.clean[t] - w.lo[t] : 0;
-        const uint8_t *data = home_of(s, &w, t);
+        const uint8_t *data = in_arena(s, l, t);
         record->live_crc = rl_crc32(record->live_crc, data, n);
-        rl_status status = rl_store_put(
-            s->store, s->blob->tensors[t].nvm_off + w.lo[t], data, n, clean);
+        rl_status status = rl_store_put(s->store, in_home(s, l, t), data, n,
+                                        rl_live_clean(l, t));
         if (status != RL_OK) {
             return status;
         }
@@ -156,12 +75,12 @@ static rl_record successor(const rl_session *s, uint8_t state)
  * what the NVM holds is unknown: the session must be opened again. */
 static rl_status commit(rl_session *s, rl_record *record)
 {
-    work w = work_of(s);
-    record->live_bytes = survey(s);
+    rl_live l = live_of(s);
+    record->live_bytes = rl_live_survey(&l);
     s->loaded = 0;
     rl_status status = rl_store_begin(s->store, record->live_bytes);
     if (status == RL_OK) {
-        status = carry(s, record);
+        status = carry(s, &l, record);
     }
     if (status != RL_OK) {
         return status;
@@ -177,7 +96,7 @@ static rl_status commit(rl_session *s, rl_record *record)
     s->carry = now(s) - at;
     s->state = record->state;
     s->loaded = 1;
-    rl_bytes_copy(w.clean, w.end, 4u * s->blob->header->n_tensors);
+    rl_live_carried(&l);
     return RL_OK;
 }
 
@@ -253,20 +172,20 @@ static rl_status fits(const rl_session *s)
 static rl_status load(rl_session *s)
 {
     const rl_record *record = &s->store->newest;
-    work w = work_of(s);
+    rl_live l = live_of(s);
     uint32_t crc = 0, order = 0;
-    finish(s, 0, record->tile);
-    if (survey(s) != record->live_bytes) {
+    rl_live_finish(&l, 0, record->tile);
+    if (rl_live_survey(&l) != record->live_bytes) {
         return RL_E_DAMAGED;
     }
     for (uint32_t t = 0; t < s->blob->header->n_tensors; t++) {
-        uint32_t n = live(&w, t);
+        uint32_t n = rl_live_bytes(&l, t);
         if (n == 0) {
             continue;
         }
-        uint8_t *data = home_of(s, &w, t);
-        rl_status status = rl_store_get(
-            s->store, s->blob->tensors[t].nvm_off + w.lo[t], order, data, n);
+        uint8_t *data = in_arena(s, &l, t);
+        rl_status status = rl_store_get(s->store, in_home(s, &l, t), order,
+                                        data, n);
         if (status != RL_OK) {
             return status;
         }
@@ -276,7 +195,7 @@ static rl_status load(rl_session *s)
     if (crc != record->live_crc) {
         return RL_E_DAMAGED;
     }
-    rl_bytes_copy(w.clean, w.end, 4u * s->blob->header->n_tensors);
+    rl_live_carried(&l);
     s->tile = record->tile;
     s->loaded = 1;
     return RL_OK;
@@ -304,7 +223,9 @@ static rl_status resume(rl_session *s)
 rl_status rl_session_open(rl_session *s)
 {
     const rl_record *record = &s->store->newest;
-    restart(s);
+    rl_live l = live_of(s);
+    rl_live_restart(&l);
+    s->tile = 0;
     s->part = 0;
     s->loaded = 0;
     s->stuck = 0;
@@ -340,8 +261,10 @@ static rl_status commit_input(rl_session *s, uint32_t id,
 {
     const rl_header *h = s->blob->header;
     const rl_tensor *tensor = &s->blob->tensors[h->input];
-    restart(s);
-    rl_status status = rl_store_room(s->store, survey(s));
+    rl_live l = live_of(s);
+    rl_live_restart(&l);
+    s->tile = 0;
+    rl_status status = rl_store_room(s->store, rl_live_survey(&l));
     if (status != RL_OK) {
         return status;
     }
@@ -399,9 +322,10 @@ static rl_status make_room(rl_session *s, uint32_t end)
     if (s->store->nvm->kind != RL_NVM_FLASH) {
         return RL_OK;
     }
-    finish(s, s->tile, end);
-    uint32_t bytes = survey(s);
-    unfinish(s, s->tile, end);
+    rl_live l = live_of(s);
+    rl_live_finish(&l, s->tile, end);
+    uint32_t bytes = rl_live_survey(&l);
+    rl_live_unfinish(&l, s->tile, end);
     return rl_store_room(s->store, bytes);
 }
 
@@ -422,9 +346,10 @@ static rl_status run(rl_session *s)
         s->part = part;
         return status;
     }
+    rl_live l = live_of(s);
+    rl_live_finish(&l, s->tile, end);
     for (; s->tile < end; s->tile++) {
         rl_engine_tile(s->blob, s->arena, s->tile);
-        finish(s, s->tile, s->tile + 1u);
     }
     int last = end == s->blob->header->n_tiles;
     rl_record record = successor(s, last ? RL_STATE_DONE : RL_STATE_RUNNING);

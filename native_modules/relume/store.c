@@ -182,7 +182,7 @@ static void complete(const rl_store *store, rl_record *record)
     record->nvm_kind = store->nvm->kind;
     record->reserved0 = 0;
     record->reserved1 = 0;
-    record->home = is_flash(store) ? rl_store_flash_offset(store->first) : 0;
+    record->home = is_flash(store) ? rl_store_flash_home(store) : 0;
     record->crc = record_crc(record);
 }
 

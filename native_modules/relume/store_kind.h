@@ -46,9 +46,9 @@ RL_CHECKED rl_status rl_store_flash_end(rl_store *store,
 RL_CHECKED rl_status rl_store_flash_get(rl_store *store, uint32_t order,
                                         void *data, uint32_t n);
 
-/* Pages of data of a commit of `live` bytes, and their place: ring number to
- * offset in the region. */
+/* Pages of data of a commit of `live` bytes, and where the commit under way
+ * has its first: its record's home. */
 uint32_t rl_store_flash_pages(uint32_t live);
-uint32_t rl_store_flash_offset(uint32_t ring);
+uint32_t rl_store_flash_home(const rl_store *store);
 
 #endif

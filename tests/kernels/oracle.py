@@ -43,10 +43,14 @@ class Packed:
         return bad
 
 
-def packed(model: bytes, seed: int | None = None) -> Packed:
-    """The blob that the planner makes with a large capacitor; seed: with tiles cut at random."""
+def packed(model: bytes, seed: int | None = None, core: str = "portable") -> Packed:
+    """The blob that the planner makes with a large capacitor; seed: with tiles cut at random.
+
+    core: whose kernels and layouts (portable, m0plus, m4).
+    """
     graph = read_tflite(model)
-    plan = make_plan(graph, load_board("RPI_PICO"), Budget(1.0, 5.0, 1.8))
+    board = replace(load_board("RPI_PICO"), core=core)
+    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8))
     if seed is not None:
         tiles = random_tiles(graph, seed)
         whole = replace(plan.segments[0], start=0, end=len(tiles))

@@ -16,7 +16,10 @@ from tests.powercut.plans import colliding_blob, random_blob
 
 HERE = ROOT / "tests" / "powercut"
 BUILD = ROOT / "build" / "powercut"
-STORE = ("store.c", "store_bytes.c", "store_flash.c", "nvm_fram.c", "session.c")
+STORE = (
+    "store.c", "store_bytes.c", "store_flash.c", "store_ring.c", "nvm_fram.c", "live.c",
+    "session.c",
+)  # fmt: skip
 WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 # The session computes tiles through the reference, which remembers them.
 SESSION = ("-Drl_engine_tile=reference_tile",)
@@ -52,7 +55,7 @@ def _compile(flags: tuple[str, ...], source: Path, target: Path) -> Path:
 
 
 def _engine() -> list[Path]:
-    names = ("blob*.c", "engine.c", "crc32.c", "status.c", "kernels/portable/*.c")
+    names = ("blob*.c", "engine*.c", "crc32.c", "status.c", "kernels/*/*.c")
     return sorted(path for name in names for path in NATIVE.glob(name))
 
 
@@ -64,7 +67,15 @@ def objects(flags: tuple[str, ...]) -> dict[str, Path]:
     folder = BUILD / ("sanitized" if flags == SANITIZED else "fast")
     folder.mkdir(parents=True, exist_ok=True)
     sources = [*_engine(), *(NATIVE / name for name in STORE), *sorted(HERE.glob("*.c"))]
-    return {path.name: _compile(flags, path, folder / f"{path.stem}.o") for path in sources}
+    return {
+        _name(path): _compile(flags, path, folder / f"{_name(path)}.o") for path in sources
+    }
+
+
+def _name(path: Path) -> str:
+    """File name, with its folder below kernels/, where names come twice."""
+    core = path.parent.parent.name == "kernels"
+    return f"{path.parent.name}_{path.name}" if core else path.name
 
 
 def _link(flags: tuple[str, ...], parts: dict[str, Path], program: Path) -> Path:

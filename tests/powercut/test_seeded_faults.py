@@ -52,7 +52,7 @@ BYTES_FAULTS = (
           (("    s->carry = now(s) - at;\n",
             "    s->carry = now(s) - at;\n"
             "    for (uint32_t t = 0; t < s->blob->header->n_tensors; t++) {\n"
-            "        w.end[t] += w.end[t] > 0;\n"
+            "        l.end[t] += l.end[t] > 0;\n"
             "    }\n"),)),
     Fault("no_write_enable", "nvm_fram.c",
           (("        command(fram, WREN);\n        address(nvm, WRITE, at);\n",
@@ -62,9 +62,9 @@ BYTES_FAULTS = (
 )
 
 SESSION_FAULTS = (
-    Fault("output_not_live", "session.c", (("    w.lo[h->output] = 0;", "    ;"),)),
-    Fault("second_input_ignored", "session.c",
-          (("            need(s, &w, op, 1, w.done[o]);\n", ""),)),
+    Fault("output_not_live", "live.c", (("    live->lo[h->output] = 0;", "    ;"),)),
+    Fault("second_input_ignored", "live.c",
+          (("            need(live, op, 1, live->done[o]);\n", ""),)),
     Fault("input_committed_again", "session.c",
           (("        if (s->store->newest.inference == id) {\n            return RL_OK;\n"
             "        }\n"
@@ -84,15 +84,15 @@ SESSION_FAULTS = (
 )
 
 FLASH_FAULTS = (
-    Fault("no_open_mark", "store_flash.c",
+    Fault("no_open_mark", "store_ring.c",
           (("        status = mark_open(store, sector);\n", ""),)),
-    Fault("open_mark_ignored", "store_flash.c",
+    Fault("open_mark_ignored", "store_ring.c",
           (("    *yes = *yes && header.open == 0xFFFFFFFFu;\n", ""),)),
-    Fault("newest_erased", "store_flash.c",
+    Fault("newest_erased", "store_ring.c",
           (("    return here <= span;", "    return span > n;"),
            ("                    : store->at / RL_FLASH_RING;",
             "                    : (store->at / RL_FLASH_RING + n - 1u) % n;"))),
-    Fault("torn_pages_used", "store_flash.c",
+    Fault("torn_pages_used", "store_ring.c",
           (("        *yes = rl_bytes_blank(part, sizeof part);",
             "        *yes = part[0] == 0xFF;"),)),
     Fault("no_room_made", "session.c",
@@ -136,7 +136,7 @@ def test_an_attempt_cell_that_is_overwritten_is_caught() -> None:
 
 def test_a_data_page_sought_beyond_the_end_of_the_ring_is_caught() -> None:
     fault = Fault("ring_not_closed", "store_flash.c",
-                  (("        at = next(store, at);\n    }\n    return RL_OK;\n}\n",
+                  (("        at = rl_ring_next(store, at);\n    }\n    return RL_OK;\n}\n",
                     "        at++;\n    }\n    return RL_OK;\n}\n"),))  # fmt: skip
     binary = harness.faulty_program(fault)
     blob = harness.blob_file(31, "flash", scale=10)

@@ -315,4 +315,4 @@ class FakeBoard:
         name, image = list(self.kept.models.items())[index]
         crc = struct.unpack_from("<I", image, 16)[0]
         numbers = struct.pack("<IIB", len(image), crc, name == self.kept.active)
-        return numbers + name.encode() + b"\0"
+        return b"".join((numbers, name.encode(), b"\0"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -243,7 +244,8 @@ def test_shared_multipliers_cannot_make_the_check_long() -> None:
         0,
         ops,
     )
-    blob = pack(make_plan(graph, load_board("RPI_PICO"), Budget(1.0, 5.0, 1.8)))
+    board = replace(load_board("RPI_PICO"), core="portable")
+    blob = pack(make_plan(graph, board, Budget(1.0, 5.0, 1.8)))
     assert native.check(blob)[0] == "RL_OK"
     arrays = ("off_w", "off_mult", "off_shift")
     first = {key: blob_edit.get(blob, f"op[0].{key}") for key in arrays}

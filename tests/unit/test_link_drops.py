@@ -11,9 +11,9 @@ from relume.blob.reader import read_blob
 from relume.errors import LinkError
 from relume.link.client import Board
 from relume.link.inference import inference_id
-from relume.link.messages import State
+from relume.link.messages import Kind, State
 from relume.link.ports import Port
-from relume.link.stream import Stream, Timings
+from relume.link.stream import Refused, Stream, Timings
 
 from tests.unit.fakeboard import FakeBoard, Kept, answer_of
 from tests.unit.fakelines import Bench, Faults, grown
@@ -203,10 +203,28 @@ def test_equal_samples_are_inferences_of_their_own() -> None:
 def test_a_long_silence_does_not_let_ctrl_c_in_the_data_stop_the_server() -> None:
     client, bench = bench_of(Faults())
     client.connect()
-    bench.board.now += 60
+    board = bench.board
+    assert board is not None
+    board.now += 60
     bench.now += 60
-    client.run(b"\x03" * 300)
-    assert bench.board is not None and bench.board.interrupted == 0
+    with pytest.raises(Refused):
+        client.stream.request(Kind.PUT_DATA, b"\x03" * 200)
+    assert board.interrupted == 0 and board.mode == "serving"
+
+
+class LyingBoard(FakeBoard):
+    """Says yes to PUT_END and keeps its old model."""
+
+    def put_end(self, body: bytes) -> bytes:
+        return b""
+
+
+def test_a_deploy_is_not_done_until_the_board_names_the_new_model() -> None:
+    kept = Kept(models={"old": OLD}, active="old")
+    bench = Bench(kept, Faults(), LyingBoard)
+    stream = Stream(bench, PATIENT, clock=bench.clock, sleep=bench.sleep)
+    with pytest.raises(LinkError, match=f"model {read_blob(OLD).meta_crc:08x} is active, not"):
+        Board(Port("bench"), stream=stream).deploy(NEW, "new")
 
 
 def test_events_are_shown_while_the_inference_runs() -> None:

@@ -6,7 +6,7 @@ import random
 import struct
 
 import pytest
-from relume.link.frames import encode
+from relume.link.frames import encode, encode_quiet
 
 from tests.unix.firmware import (
     CLEAR,
@@ -256,3 +256,14 @@ def test_a_closed_console_ends_the_server(board: Board) -> None:
     assert board.process.stdin is not None
     board.process.stdin.close()
     assert board.process.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize("greet", [True, False])
+def test_what_follows_the_escape_is_left_for_the_repl(machine: Machine, greet: bool) -> None:
+    """mpremote sends its next key right after; a server that swallows it locks people out."""
+    source = "import relume.link, sys\nrelume.link.serve()\nprint([sys.stdin.read(7)])"
+    process = machine.start("-c", source)
+    wire = encode_quiet(HELLO, 1)[1] if greet else b""
+    out, errors = process.communicate(wire + b"\r\x03\r\x01next\n", timeout=10)
+    assert not errors
+    assert out.endswith(rb"['\r\x01next\n']" + b"\n")

@@ -12,15 +12,14 @@ from relume import ui
 from relume.errors import RelumeError
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from relume.blob.reader import Blob
     from relume.link.client import Board
     from relume.link.inference import Result
     from relume.plan.types import Plan
 
 BOARD = "RPI_PICO"
-SCALE = 40.0          # of the synthetic RF harvest, so that a charge takes seconds, not minutes
-MOST_DIGITS = 40      # run on until there were enough cuts, but not for ever
+SCALE = 10.0  # of the synthetic RF harvest: a charge takes seconds, and little comes in meanwhile
+MOST_DIGITS = 40  # run on until there were enough cuts, but not for ever
 SEED = 5
 
 
@@ -88,9 +87,9 @@ def _model(out: Path) -> Path:
     files = Digits.in_folder(out)
     if not files.exist():
         print("train      a CNN on scikit-learn's digits (8 x 8 pixels)", flush=True)
-        from relume.model.convert import quiet_tensorflow
+        from relume.model.convert import quiet
 
-        with quiet_tensorflow():
+        with quiet(out):
             files = train(out)
         tflite.unlink(missing_ok=True)
     if not tflite.exists():
@@ -154,51 +153,48 @@ def _emulate(args: argparse.Namespace, plan: Plan, image: bytes, tflite: Path) -
     with Board(port) as board:
         deployed = board.deploy(image, "digits")
         _say(args, f"deploy     {deployed.size:,} bytes, checked by the board")
-        emulated.unplug()
+        emulated.unplug(empty=True)
         outcome = _classify(args, board, read_blob(image), tflite)
         write_timeline(emulated.run, args.out / "timeline.html")
     return outcome
 
 
-def _classify(args: argparse.Namespace, board: Board, blob: Any, tflite: Path) -> Outcome:
+def _classify(args: argparse.Namespace, board: Board, blob: Blob, tflite: Path) -> Outcome:
     import numpy as np
 
     from relume.demo.digits import Digits
     from relume.link.inputs import quantize
-    from relume.model.reference import run_reference
+    from relume.model.reference import reference_output
 
     files = Digits.in_folder(args.out)
     images, labels = np.load(files.held_back), np.load(files.labels)
-    model = tflite.read_bytes()
+    model, tensor = tflite.read_bytes(), blob.input_tensor
     count = cuts = wrong = right = 0
     while count < args.digits or (cuts < args.cuts and count < MOST_DIGITS):
-        data = quantize(images[count], blob.input_tensor)
+        data = quantize(images[count], tensor)
         started = time.monotonic()
         result = board.run(data, number=count, blob=blob)
-        differ = _compare(result, run_reference(model, data), blob, tflite)
-        guess = int(np.frombuffer(result.output, np.int8).argmax())
-        cuts, wrong = cuts + result.brownouts, wrong + differ
-        right += guess == labels[count]
-        _say(args, _row(images[count], count, guess, int(labels[count]), result, differ,
-                        time.monotonic() - started))
-        count += 1
+        differ = _differences(result.output, reference_output(model, data))
+        guess, label = int(np.frombuffer(result.output, np.int8).argmax()), int(labels[count])
+        count, cuts, wrong = count + 1, cuts + result.brownouts, wrong + differ
+        right += guess == label
+        _say(args, _row(count, guess, label, result, differ, time.monotonic() - started))
     return Outcome(count, cuts, wrong, right)
 
 
-def _compare(result: Result, reference: dict[int, bytes], blob: Any, tflite: Path) -> int:
-    """Output bytes that differ from TFLite's reference kernels."""
-    from relume.model.reference import output_number
-
-    expected = reference[output_number(tflite.read_bytes())]
-    if len(expected) != len(result.output):
-        return max(len(expected), len(result.output))
-    return sum(a != b for a, b in zip(expected, result.output, strict=True))
+def _differences(found: bytes, expected: bytes) -> int:
+    """Bytes that differ; a missing byte differs."""
+    longer = max(len(found), len(expected))
+    return longer - sum(a == b for a, b in zip(found, expected, strict=False))
 
 
-def _row(image: np.ndarray[Any, Any], number: int, guess: int, label: int, result: Result, differ: int,
-         seconds: float) -> str:
+def _row(
+    number: int, guess: int, label: int, result: Result, differ: int, seconds: float
+) -> str:
     verdict = "exact" if differ == 0 else f"{differ} BYTES DIFFER"
     mark = "" if guess == label else f" (it is a {label})"
-    return (f"digit {number + 1:3}  {guess}{mark}  {result.brownouts} brown-outs, "
-            f"{result.charges} charges, {result.commits} commits, "
-            f"{result.cycles / 1e6:.1f} Mcycles, {verdict}, {seconds:.1f} s")
+    return (
+        f"digit {number:3}  {guess}{mark}  {result.brownouts} brown-outs, "
+        f"{result.charges} charges, {result.commits} commits, "
+        f"{result.cycles / 1e6:.1f} Mcycles, {verdict}, {seconds:.1f} s"
+    )

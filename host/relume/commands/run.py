@@ -157,7 +157,10 @@ def _timings(args: argparse.Namespace) -> Any:
     from relume.link.stream import EMULATED, Timings
 
     timings = EMULATED if args.port.startswith("emu:") else Timings()
-    return replace(timings, progress=args.timeout) if args.timeout else timings
+    if not args.timeout:
+        return timings
+    answer = max(timings.answer, args.timeout)  # a board that charges may be silent so long
+    return replace(timings, progress=args.timeout, answer=answer)
 
 
 def _samples(args: argparse.Namespace, blob: Blob | None) -> Samples:

@@ -28,7 +28,7 @@ def quantize(values: np.ndarray[Any, Any], tensor: BlobTensor) -> bytes:
     """
     scaled = np.asarray(values, np.float32) / np.float32(tensor.scale)
     rounded = np.sign(scaled) * np.floor(np.abs(scaled) + np.float32(0.5))
-    return np.clip(rounded + tensor.zero_point, -128, 127).astype(np.int8).tobytes()
+    return bytes(np.clip(rounded + tensor.zero_point, -128, 127).astype(np.int8).tobytes())
 
 
 def load_samples(path: Path, tensor: BlobTensor | None) -> Samples:

@@ -44,7 +44,7 @@ def convert(model: Path, samples: Path, labels: Path | None) -> Converted:
     data = load_array(samples, "samples").astype(np.float32)
     classes = None if labels is None else _load_labels(labels, len(data))
     tf = _tensorflow()
-    with _quiet(model):
+    with quiet(model):
         return _convert(tf, model, data, classes)
 
 
@@ -107,8 +107,8 @@ def _streams_to(sink: Any) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _quiet(model: Path) -> Iterator[None]:
-    """Silences TensorFlow; what it raises becomes one ModelError."""
+def quiet(model: Path) -> Iterator[None]:
+    """Silences TensorFlow; what it raises becomes one ModelError that names `model`."""
     try:
         with _streams_to(tempfile.TemporaryFile("w+b")):
             yield

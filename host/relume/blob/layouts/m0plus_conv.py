@@ -21,7 +21,7 @@ QUAD_ORDER = (0, 2, 1, 3)  # channels of a quad as the lanes give them
 LANE_MAX = 65535  # a sparse lane is unsigned
 PAIR_MAX = 255  # |w| + |w'| of two inputs of 128 in a dense lane: 255 * 128 < 2^15
 MAX_INPUTS = 32768
-GRANULE_WORDS = 4
+GRANULE_WORDS = 2
 Int64Array = npt.NDArray[np.int64]
 
 
@@ -34,8 +34,8 @@ class _Shape:
 
     @property
     def inputs(self) -> int:
-        """Inputs of a window, rounded up to 8."""
-        return -(-self.taps * self.depth // 8) * 8
+        """Inputs of a window, rounded up to 2."""
+        return -(-self.taps * self.depth // 2) * 2
 
     @property
     def quads(self) -> int:
@@ -186,13 +186,17 @@ def _starts(
     op: Op, weights: Int64Array, live: npt.NDArray[np.int64], steps: list[requant.Steps],
     source: Tensor, shape: _Shape,
 ) -> bytes:  # fmt: skip
-    """What the sums start from [sparse, dense][quads * 4]: sum - origin of the requantisation."""
+    """What the sums start from [sparse, dense][quads * 4]: sum - origin of the requantisation.
+
+    Channels a and b that share a pair of lanes have the sums a + 2^16 b and b.
+    """
     bias = np.zeros(len(weights), dtype=np.int64) if op.bias is None else op.bias.astype(np.int64)
     start = bias[live] - np.array([step.origin for step in steps], dtype=np.int64)
     dense = start - source.zero_point * weights[live].sum(axis=1)
     low_lanes = np.where(np.arange(len(live)) % 4 < 2, 0x8000 * (shape.inputs // 2), 0)
-    both = [_lanes(start, shape.quads), _lanes(dense - low_lanes, shape.quads)]
-    return (np.concatenate(both) & 0xFFFFFFFF).astype("<u4").tobytes()
+    lanes = np.stack([_lanes(start, shape.quads), _lanes(dense - low_lanes, shape.quads)])
+    lanes[:, 0::2] += lanes[:, 1::2] << 16
+    return (lanes & 0xFFFFFFFF).astype("<u4").tobytes()
 
 
 def _table(
@@ -225,7 +229,7 @@ def _scatter(live: npt.NDArray[np.int64], constants: npt.NDArray[np.int8]) -> by
 
 def scratch_bytes(op: Op, source: Tensor, shape: _Shape, sparse: bool, words: int) -> int:
     """Scratch memory of a tile; the engine's rl_m0_scratch says the same."""
-    size = shape.quads * 20 + 64 * 12 + shape.inputs + shape.inputs // 2 * 12
+    size = shape.quads * 20 + 64 * 12 + -(-shape.inputs // 4) * 4 + shape.inputs // 2 * 12
     if sparse:
         rows = op.window.kh if op.kind is Kind.CONV_2D else 1
         inputs = shape.depth * (source.shape[1] if shape.taps > 1 else 1)

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from relume.blob.layouts import m4_conv, m4_depthwise
+from relume.blob.layouts import m4_add, m4_conv, m4_depthwise
 from relume.blob.layouts.packed import Packed
 from relume.model.graph import Kind, Op, Tensor
 
-_KINDS = {
-    Kind.CONV_2D: m4_conv.conv,
-    Kind.DEPTHWISE_CONV_2D: m4_depthwise.depthwise,
-    Kind.FULLY_CONNECTED: m4_conv.dense,
-}
 
-
-def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
+def lay_out(op: Op, sources: tuple[Tensor, ...], out: Tensor) -> Packed | None:
     """The op's constants for its kernel; None: the portable kernel, and `refusal` says why."""
     try:
-        return _KINDS[op.kind](op, source, out) if op.kind in _KINDS else None
+        return _of_kind(op, sources, out)
     except m4_conv.Unfit:
         return None
 
 
-def refusal(op: Op, source: Tensor, out: Tensor) -> str | None:
+def refusal(op: Op, sources: tuple[Tensor, ...], out: Tensor) -> str | None:
     """Why an op has to stay with the portable kernel; None: it has not."""
-    if op.kind not in _KINDS:
-        return "no kernel for this kind"
     try:
-        _KINDS[op.kind](op, source, out)
+        _of_kind(op, sources, out)
     except m4_conv.Unfit as reason:
         return str(reason)
     return None
+
+
+def _of_kind(op: Op, sources: tuple[Tensor, ...], out: Tensor) -> Packed:
+    if op.kind is Kind.CONV_2D:
+        return m4_conv.conv(op, sources[0], out)
+    if op.kind is Kind.DEPTHWISE_CONV_2D:
+        return m4_depthwise.depthwise(op, sources[0], out)
+    if op.kind is Kind.FULLY_CONNECTED:
+        return m4_conv.dense(op, sources[0], out)
+    if op.kind is Kind.ADD:
+        return m4_add.add(op, sources[0], sources[1], out)
+    raise m4_conv.Unfit("no kernel for this kind")

@@ -7,6 +7,8 @@ then 1 and 3 of each four.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from relume.blob.layouts.m4_requant import (
@@ -21,7 +23,7 @@ from relume.blob.layouts.m4_requant import (
     reach,
 )
 from relume.blob.layouts.packed import Packed
-from relume.model.graph import Op, Tensor
+from relume.model.graph import Int8Array, Op, Tensor
 
 KERNEL = 1
 GROUP_BYTES = 4096  # scratch for widened pairs of pixels, if one pair is not larger
@@ -36,17 +38,42 @@ class Unfit(Exception):
 
 def conv(op: Op, source: Tensor, out: Tensor) -> Packed:
     """CONV_2D. Raises Unfit with the reason."""
-    out_h, out_w, out_c = out.shape
-    if out_c % 4:
-        raise Unfit(f"{out_c} output channels, not a multiple of 4")
+    if out.shape[2] % 4:
+        raise Unfit(f"{out.shape[2]} output channels, not a multiple of 4")
     assert op.weights is not None
-    terms = -(-op.weights[0].size // 4) * 4
-    pair = 4 * terms + 8
-    group = max(1, min(GROUP_BYTES // pair, GROUP_MAX, -(-out_h * out_w // 2)))
-    weights, table, tail = blocks(op, source, out, 4)
-    scratch = 2 * terms + group * pair
-    why = f"byte pairs, {'short' if tail == SHORT else 'full'} requantisation"
-    return Packed(KERNEL, weights, table, b"", b"", (tail, group), scratch, why)
+    columns = _columns(op, source.shape[2])
+    weights = op.weights.transpose(0, 2, 1, 3) if columns else _rows(op.weights)
+    data, table, tail = blocks(replace(op, weights=weights), source, out, 4)
+    group, scratch = _scratch(op, source.shape[2], out, columns)
+    note = f"byte pairs, {'short' if tail == SHORT else 'full'} requantisation"
+    return Packed(KERNEL, data, table, b"", b"", (tail, group, int(columns)), scratch, note)
+
+
+def _rows(weights: Int8Array) -> Int8Array:
+    """[n][kh][kw][c] -> [n][kh][kw * c rounded up to 4], zeros behind each row."""
+    n, kh, kw, depth = weights.shape
+    return np.pad(weights.reshape(n, kh, kw * depth), ((0, 0), (0, 0), (0, -kw * depth % 4)))
+
+
+def _columns(op: Op, depth: int) -> bool:
+    """Windows of a row share their columns."""
+    window = op.window
+    dense_window = window.sw == window.dil_h == window.dil_w == 1
+    return dense_window and window.kw > 1 and depth % 4 == 0
+
+
+def _scratch(op: Op, depth: int, out: Tensor, columns: bool) -> tuple[int, int]:
+    """Pairs of pixels widened at a time, and the scratch bytes that they need."""
+    window = op.window
+    terms = window.kh * (-(-window.kw * depth // 4) * 4)
+    if columns:
+        column = 4 * window.kh * depth
+        fixed = depth + window.kw * column
+        pair, most = 2 * column, -(-out.shape[1] // 2)
+    else:
+        fixed, pair, most = 2 * terms, 4 * terms, -(-out.shape[0] * out.shape[1] // 2)
+    group = max(1, min((GROUP_BYTES - fixed) // pair, GROUP_MAX, most))
+    return group, fixed + group * pair
 
 
 def dense(op: Op, source: Tensor, out: Tensor) -> Packed:

@@ -14,13 +14,14 @@ CORES = {PORTABLE: 0, M0PLUS: 1, M4: 2}  # header.core, SPEC 2.1
 
 def lay_out(core: str, graph: Graph, op: Op) -> Packed | None:
     """The op's constants for a fast kernel of `core`; None: the portable kernel and layout."""
-    return _lay_out(core, op, graph.tensors[op.inputs[0]], graph.tensors[op.output])
+    sources = tuple(graph.tensors[number] for number in op.inputs)
+    return _lay_out(core, op, sources, graph.tensors[op.output])
 
 
 @functools.lru_cache(maxsize=4096)
-def _lay_out(core: str, op: Op, source: Tensor, out: Tensor) -> Packed | None:
+def _lay_out(core: str, op: Op, sources: tuple[Tensor, ...], out: Tensor) -> Packed | None:
     if core == M0PLUS:
-        return m0plus_conv.lay_out(op, source, out)
+        return m0plus_conv.lay_out(op, sources[0], out)
     if core == M4:
-        return m4.lay_out(op, source, out)
+        return m4.lay_out(op, sources, out)
     return None

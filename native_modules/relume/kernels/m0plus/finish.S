@@ -3,11 +3,12 @@
  * host/relume/blob/layouts/m0plus_requant.py).
  *
  * d < 0 gives the low end of the clamp, which the whole quad is filled with
- * first: 9 cycles. Inside the staircase 20 cycles, 26 with a corner. Above
- * it, or where no constants exist, a call. A quad costs 8 more.
+ * first: 7 cycles. Inside the staircase 18 cycles, 24 with a corner. Above
+ * it, or where no constants exist, a call. A quad costs 22 more.
  *
  * r0 sums, r1 table, r2 y, r3 d, r4-r7 constants; r8 what is added to sums,
- * r9 low byte four times, r10 high byte, r11 quads left; [sp] the argument. */
+ * r9 low byte four times, r10 high byte, r11 quads left, r12 upper sum;
+ * [sp] the argument. */
 #if defined(__ARM_ARCH_6M__)
 
         .syntax unified
@@ -15,7 +16,14 @@
         .thumb
 
         .macro  channel at, corner, name
-        ldm     r0!, {r3}
+        .if     \at < 2
+        ldm     r0!, {r3, r4}    /* sums of P and P >> 16 */
+        mov     r12, r4
+        lsls    r4, r4, #16
+        subs    r3, r3, r4
+        .else
+        mov     r3, r12
+        .endif
         add     r3, r8
         cmp     r3, #0
         blt     .Llow_\name\at
@@ -116,13 +124,16 @@ over:                            /* r4 = output; keeps r0 to r3 */
         beq     1f
         mov     r4, r10
         bx      lr
-1:      push    {r0-r3, lr}
-        ldr     r0, [sp, #20]    /* the argument of the caller */
+1:      mov     r5, r12
+        push    {r0-r3, r5, lr}
+        ldr     r0, [sp, #24]    /* the argument of the caller */
         mov     r1, r3
         mov     r2, r4
         bl      rl_m0_exact
         mov     r4, r0
-        pop     {r0-r3, pc}
+        pop     {r0-r3, r5}
+        mov     r12, r5
+        pop     {pc}
 
         finish  rl_m0_finish_plain, 0
         finish  rl_m0_finish_corner, 1

@@ -42,6 +42,114 @@ void rl_m0_list(const rl_m0_source *source)
     }
 }
 
+/* ----------------------------------------------------------------- scripts */
+
+/* A script under construction. */
+typedef struct {
+    rl_m0_step *next;
+    uint32_t    left;  /* of the limit */
+    uint32_t    flags; /* of the next step */
+} writer;
+
+/* Steps for entries [at, end). Returns 0 if there is no room. */
+static int put_run(const rl_m0_window *w, writer *s, rl_m0_ref at,
+                   rl_m0_ref end, uint32_t base)
+{
+    while (at != end) {
+        uint32_t n = (end - at) / (uint32_t)sizeof(rl_m0_entry);
+
+        if (s->next == w->end) {
+            return 0;
+        }
+        if (n > RL_M0_RUN) {
+            n = RL_M0_RUN;
+        }
+        s->next->at = at;
+        s->next->n = n | s->flags;
+        s->next->base = base;
+        s->next++;
+        s->flags = 0;
+        at += n * (uint32_t)sizeof(rl_m0_entry);
+    }
+    return 1;
+}
+
+static void put_flush(const rl_m0_window *w, writer *s)
+{
+    s->flags = RL_M0_FLUSH;
+    s->left = w->limit;
+}
+
+/* A granule whose own sum is above the limit: each entry by itself. */
+static int put_entries(const rl_m0_window *w, writer *s, rl_m0_ref at,
+                       rl_m0_ref end, uint32_t base)
+{
+    for (; at != end; at += (uint32_t)sizeof(rl_m0_entry)) {
+        put_flush(w, s);
+        if (!put_run(w, s, at, at + (uint32_t)sizeof(rl_m0_entry), base)) {
+            return 0;
+        }
+    }
+    put_flush(w, s);
+    return 1;
+}
+
+static int put_line(const rl_m0_window *w, writer *s, const rl_m0_mark *mark,
+                    const rl_m0_mark *end, uint32_t base)
+{
+    rl_m0_ref from = mark->at;
+
+    for (; mark != end; mark++) {
+        uint32_t sum = mark[1].sum - mark->sum;
+
+        if (sum > s->left) {
+            if (!put_run(w, s, from, mark->at, base)) {
+                return 0;
+            }
+            put_flush(w, s);
+            from = mark->at;
+            if (sum > s->left) {
+                if (!put_entries(w, s, from, mark[1].at, base)) {
+                    return 0;
+                }
+                from = mark[1].at;
+                continue;
+            }
+        }
+        s->left -= sum;
+    }
+    return put_run(w, s, from, end->at, base);
+}
+
+static const rl_m0_mark *mark_at(const rl_m0_window *w, uint32_t line,
+                                 uint32_t bytes)
+{
+    return (const rl_m0_mark *)(rl_m0_origin(w->scratch)
+                                + w->lines[line].marks + bytes);
+}
+
+uint32_t rl_m0_script(const rl_m0_window *w)
+{
+    uint32_t bytes = 0, sum = 0, i;
+    writer s = { w->steps, w->limit, 0 };
+
+    for (i = 0; i < w->n; i++) {
+        bytes += mark_at(w, i, w->last)->at - mark_at(w, i, w->first)->at;
+        sum += mark_at(w, i, w->last)->sum - mark_at(w, i, w->first)->sum;
+    }
+    if (bytes / 8u * w->entry_cost + (sum >> 8) * w->flush_cost > w->most) {
+        return RL_M0_NONE;
+    }
+    for (i = 0; i < w->n; i++) {
+        if (!put_line(w, &s, mark_at(w, i, w->first), mark_at(w, i, w->last),
+                      w->lines[i].base + w->base)) {
+            return RL_M0_NONE;
+        }
+    }
+    s.next->n = RL_M0_END;
+    return sum;
+}
+
 /* ------------------------------------------------------------------ sparse */
 
 /* Four bytes of weights, as one word. */
@@ -56,24 +164,24 @@ typedef struct {
     uint32_t all, odd;
 } lanes;
 
-static void flush(lanes *l, const int32_t *from, int32_t *to)
+static void flush(lanes *l, const uint32_t *from, uint32_t *to)
 {
     uint32_t even = l->all - (l->odd << 8);
 
-    to[0] = rl_requant_add(from[0], (int32_t)(even & 0xFFFFu));
-    to[1] = rl_requant_add(from[1], (int32_t)(even >> 16));
-    to[2] = rl_requant_add(from[2], (int32_t)(l->odd & 0xFFFFu));
-    to[3] = rl_requant_add(from[3], (int32_t)(l->odd >> 16));
+    to[0] = from[0] + even;
+    to[1] = from[1] + (even >> 16);
+    to[2] = from[2] + l->odd;
+    to[3] = from[3] + (l->odd >> 16);
     l->all = 0;
     l->odd = 0;
 }
 
 /* One quad of channels, its weights from w on. */
 static void run_quad(const rl_m0_job *job, const uint8_t *w,
-                     const int32_t *start, int32_t *acc)
+                     const uint32_t *start, uint32_t *acc)
 {
     const rl_m0_step *step = (const rl_m0_step *)job->inputs;
-    const int32_t *from = start;
+    const uint32_t *from = start;
     lanes l = { 0, 0 };
     uint32_t n;
 
@@ -138,12 +246,11 @@ void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n)
 
 /* Two products a lane, from -32512 to 32512 if no weight is -128 (the packer
  * proves what else there is); 0x8000 in the low lane keeps it positive. */
-void rl_m0_dense4(const rl_m0_job *job)
+static void dense_quad(const rl_m0_job *job, const uint8_t *w,
+                       const uint32_t *start, uint32_t *acc)
 {
     const rl_m0_pair *pair = (const rl_m0_pair *)job->inputs;
-    const uint8_t *w = job->w;
-    uint32_t s0 = (uint32_t)job->start[0], s1 = (uint32_t)job->start[1];
-    uint32_t s2 = (uint32_t)job->start[2], s3 = (uint32_t)job->start[3];
+    uint32_t s0 = start[0], s1 = start[1], s2 = start[2], s3 = start[3];
     uint32_t left;
 
     for (left = job->pairs; left; left--, pair++) {
@@ -153,16 +260,32 @@ void rl_m0_dense4(const rl_m0_job *job)
         uint32_t odd = (a >> 8 & 0x00FF00FFu) * (uint32_t)pair->a
             + (b >> 8 & 0x00FF00FFu) * (uint32_t)pair->b + pair->z;
 
-        s0 += even & 0xFFFFu;
+        s0 += even;
         s1 += (uint32_t)((int32_t)even >> 16);
-        s2 += odd & 0xFFFFu;
+        s2 += odd;
         s3 += (uint32_t)((int32_t)odd >> 16);
         w += 2 * job->row;
     }
-    job->acc[0] = (int32_t)s0;
-    job->acc[1] = (int32_t)s1;
-    job->acc[2] = (int32_t)s2;
-    job->acc[3] = (int32_t)s3;
+    acc[0] = s0;
+    acc[1] = s1;
+    acc[2] = s2;
+    acc[3] = s3;
+}
+
+void rl_m0_dense(const rl_m0_job *job)
+{
+    const uint8_t *w = job->w;
+    uint32_t lane = 0, quad;
+
+    for (quad = 0; quad < job->blocks; quad++) {
+        dense_quad(job, w, job->start + 4u * quad, job->acc + 4u * quad);
+        w += 4;
+        lane += 4;
+        if (lane == job->row) {
+            lane = 0;
+            w += job->step - job->row;
+        }
+    }
 }
 
 /* ------------------------------------------------------------------ finish */
@@ -186,7 +309,8 @@ static void finish(const rl_m0_finish *f, uint32_t words)
     uint32_t i;
 
     for (i = 0; i < 4u * f->quads; i++, t += words) {
-        uint32_t d = (uint32_t)f->acc[i] + f->add;
+        uint32_t sum = i & 1u ? f->acc[i] : f->acc[i] - (f->acc[i + 1] << 16);
+        uint32_t d = sum + f->add;
         uint32_t c = words == 6 && d >= t[4] ? t[5] : t[2];
 
         f->y[(i & ~3u) + place[i & 3u]] = finish_one(f, t, d, c);

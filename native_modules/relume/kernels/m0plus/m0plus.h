@@ -72,19 +72,20 @@ typedef struct {
 typedef struct {
     const void    *inputs; /* script or pairs */
     const uint8_t *w;      /* [blocks][step / width][width] */
-    const int32_t *start;  /* [blocks][width] what to add to the sums */
-    int32_t       *acc;    /* [blocks][width] results */
+    const uint32_t *start; /* [blocks][width] what to add to the sums */
+    uint32_t      *acc;    /* [blocks][width] results */
     uint32_t       blocks;
     uint32_t       step;   /* bytes of weights of a block */
-    uint32_t       pairs;  /* dense: multiple of 4 */
+    uint32_t       pairs;  /* dense: at least 1 */
     uint32_t       row;    /* dense: bytes of weights of an input, 8 or 12 */
     const void    *scratch; /* what the script's references are to */
 } rl_m0_job;
 
-/* Requantised channels in the accumulators' order 0, 2, 1, 3. */
+/* Requantises. A quad of sums: of channels 0 + 2^16 2, 2, 1 + 2^16 3, 3. */
 typedef struct {
-    const int32_t  *acc;   /* [quads][4] */
-    const uint32_t *table; /* [quads][4][4], with corners [quads][4][6] */
+    const uint32_t *acc;   /* [quads][4] */
+    const uint32_t *table; /* [quads][4][4], with corners [quads][4][6], of
+                            * channels 0, 2, 1, 3 */
     int8_t         *y;     /* [quads][4] in the channels' own order */
     uint32_t        quads;
     uint32_t        add;   /* to every accumulator */
@@ -105,18 +106,43 @@ typedef struct {
 
 void rl_m0_list(const rl_m0_source *source);
 
-/* acc = start + sums of u * (w + 128) of a script, width channels a block.
+/* One row of a filter: the list of the input's row, its weights' place. */
+typedef struct {
+    rl_m0_ref marks;
+    uint32_t  base;
+} rl_m0_line;
+
+/* What a script is made of: granules [first, last) of each line, in bytes of
+ * marks. */
+typedef struct {
+    const rl_m0_line *lines;
+    uint32_t n, first, last;
+    uint32_t base;       /* to add to each line's */
+    rl_m0_step *steps;
+    uint32_t limit;      /* of sums of u between flushes, at least 255 */
+    rl_m0_step *end;     /* of the steps; room for one more is behind it */
+    uint32_t entry_cost, flush_cost, most;
+    const void *scratch;
+} rl_m0_window;
+
+#define RL_M0_NONE 0xFFFFFFFFu
+
+/* Writes the script; returns the sum of u, RL_M0_NONE if the dense way takes
+ * less time or the steps do not suffice. */
+uint32_t rl_m0_script(const rl_m0_window *window);
+
+/* acc = start + sums of u * (w + 128) of a script, in pairs (rl_m0_finish).
  * Sums of u between two flushes are at most what 16 bits hold of u times
  * the largest w + 128. */
 void rl_m0_sparse12(const rl_m0_job *job);
 void rl_m0_sparse8(const rl_m0_job *job);
 void rl_m0_sparse4(const rl_m0_job *job);
 
-/* acc = start + sums of x * w, four channels; 32768 too much for each pair
- * in channels 0 and 1. */
-void rl_m0_dense4(const rl_m0_job *job);
+/* acc = start + sums of x * w, likewise, for `blocks` quads of channels;
+ * 32768 too much for each pair in channels 0 and 1. */
+void rl_m0_dense(const rl_m0_job *job);
 
-/* n pairs of x[2 n]. */
+/* n pairs of x[2 n], which is 4-byte aligned. */
 void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n);
 
 void rl_m0_finish_plain(const rl_m0_finish *f);

@@ -5,11 +5,13 @@
  *     all += u W        odd += u (W >> 8 & 0x00ff00ff)
  * odd holds the sums of channels 1 and 3 in 16-bit lanes; all - (odd << 8),
  * modulo 2^32, those of 0 and 2. A lane is right while the sum of u max(v)
- * is below 2^16, which the script sees to: it flushes in time.
+ * is below 2^16, which the script sees to: it flushes in time. A flush adds
+ * each pair of lanes P to two sums, P and P >> 16, from which both channels
+ * follow: the second is the upper, the first less its 2^16-fold the lower.
  *
  * Cycles of an entry (u, offset): LDM 3, ADD 1, LDM of the words 4, 3 or 2,
- * and 6 a quad: 26, 19 or 12. Of a run: 20. Of a flush: 26 a quad and 20; of
- * a block about 30 more.
+ * and 6 a quad: 26, 19 or 12. Of a step: 20, with 8 or 4 channels 16. Of a
+ * flush: 23 a quad and 19; of a block about 30 more.
  *
  * In a run: r0 list, r1 u, r2 weights, r3 mask, r4 product, r7 base,
  * r8 r9, r10 r11, r12 lr: all and odd of the quads. */
@@ -60,26 +62,40 @@
         .endif
         .endm
 
-        /* lanes of one quad into sums r0 -> r1; r6 = 0 */
+        /* lanes of one quad into sums r0 -> r1 */
         .macro  empty all, odd
         mov     r2, \all
         mov     r3, \odd
-        mov     \all, r6
-        mov     \odd, r6
+        movs    r4, #0
+        mov     \all, r4
+        mov     \odd, r4
         lsls    r4, r3, #8
         subs    r2, r2, r4
-        ldm     r0!, {r4, r5}
-        uxth    r7, r2
-        adds    r4, r4, r7
+        ldm     r0!, {r4-r7}
+        adds    r4, r4, r2
         lsrs    r2, r2, #16
         adds    r5, r5, r2
-        stm     r1!, {r4, r5}
-        ldm     r0!, {r4, r5}
-        uxth    r7, r3
-        adds    r4, r4, r7
+        adds    r6, r6, r3
         lsrs    r3, r3, #16
-        adds    r5, r5, r3
-        stm     r1!, {r4, r5}
+        adds    r7, r7, r3
+        stm     r1!, {r4-r7}
+        .endm
+
+        /* where the next step is, and the block's weights */
+        .macro  script_to reg, quads
+        .if     \quads == 3
+        ldr     \reg, [sp, #SCRIPT]
+        .else
+        mov     \reg, lr
+        .endif
+        .endm
+
+        .macro  script_from reg, quads
+        .if     \quads == 3
+        str     \reg, [sp, #SCRIPT]
+        .else
+        mov     lr, \reg
+        .endif
         .endm
 
         .macro  sparse name, quads
@@ -112,8 +128,13 @@
         mov     r9, r4
         mov     r10, r4
         mov     r11, r4
+        .if     \quads == 3
         mov     r12, r4
         mov     lr, r4
+        .else
+        ldr     r2, [sp, #WEIGHTS]
+        mov     r12, r2
+        .endif
 .Lblock_\name:
         ldr     r4, [sp, #BEGIN]
         ldr     r3, [sp, #START]
@@ -124,15 +145,19 @@
         entry   \quads
         .endr
 .Lnext_\name:                    /* RUN entries end here */
-        ldr     r4, [sp, #SCRIPT]
+        script_to r4, \quads
 .Lstep_\name:
         ldm     r4!, {r0, r1, r7}
-        str     r4, [sp, #SCRIPT]
+        script_from r4, \quads
         cmp     r1, #0
         blt     .Lflush_\name
 .Lgo_\name:
+        .if     \quads == 3
         ldr     r4, [sp, #WEIGHTS]
         adds    r7, r7, r4
+        .else
+        add     r7, r12
+        .endif
         .if     \quads == 3
         movs    r2, #42
         .elseif \quads == 2
@@ -150,7 +175,6 @@
         ldr     r0, [sp, #FROM]
         ldr     r1, [sp, #TO]
         str     r1, [sp, #FROM]
-        movs    r6, #0
         empty   r8, r9
         .if     \quads >= 2
         empty   r10, r11
@@ -159,7 +183,7 @@
         empty   r12, lr
         .endif
         ldr     r3, [sp, #MASK]
-        ldr     r4, [sp, #SCRIPT]
+        script_to r4, \quads
         subs    r4, #12
         ldm     r4!, {r0, r2, r7}
         lsls    r5, r2, #1       /* RL_M0_END has bit 30, too */
@@ -179,6 +203,9 @@
         ldr     r2, [sp, #STEP]
         adds    r1, r1, r2
         str     r1, [sp, #WEIGHTS]
+        .if     \quads < 3
+        mov     r12, r1
+        .endif
         b       .Lblock_\name
 .Lout_\name:
         add     sp, #FRAME

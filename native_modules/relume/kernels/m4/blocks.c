@@ -112,30 +112,40 @@ static void pair_step(uint32_t *sum, uint32_t x, uint32_t w)
     sum[1] = mac_two(sum[1], x, bytes_of(w));
 }
 
+/* One pair of pixels; returns the end of its words. */
+static const uint32_t *pair_of(const rl_m4_job *job, const uint32_t *table,
+                               const uint32_t *w, const uint32_t *x,
+                               uint8_t *y)
+{
+    uint32_t a[4], b[4];
+    uint32_t i;
+
+    start(a, table);
+    start(b, table);
+    for (i = 0; i < job->steps; i++, x += 2, w += 2) {
+        pair_step(a, x[0], w[0]);
+        pair_step(a + 2, x[0], w[1]);
+        pair_step(b, x[1], w[0]);
+        pair_step(b + 2, x[1], w[1]);
+    }
+    finish(b, table, job->tail, y + job->pixel);
+    finish(a, table, job->tail, y);
+    return x;
+}
+
 void rl_m4_blocks(const rl_m4_job *job)
 {
     const uint32_t *table = job->table;
     const uint32_t *w = job->w;
-    uint8_t *y = job->y;
-    uint32_t block, i;
+    uint32_t block, n;
 
-    for (block = job->blocks; block; block--, y += 4) {
+    for (block = 0; block < job->blocks; block++) {
         const uint32_t *x = job->x;
+        uint8_t *y = job->y + 4 * block;
 
-        while (x != job->x_end) {
-            uint32_t a[4], b[4];
-
-            start(a, table);
-            start(b, table);
-            for (i = 0; i < job->steps; i++, x += 2) {
-                pair_step(a, x[0], w[2 * i]);
-                pair_step(a + 2, x[0], w[2 * i + 1]);
-                pair_step(b, x[1], w[2 * i]);
-                pair_step(b + 2, x[1], w[2 * i + 1]);
-            }
-            finish(a, table, job->tail, y + x[0]);
-            finish(b, table, job->tail, y + x[1]);
-            x += 2;
+        for (n = job->pairs; n; n--) {
+            x = pair_of(job, table, w, x, y) + job->x_step / 4;
+            y += 2 * job->pixel;
         }
         w += 2 * job->steps;
         table += RL_M4_TABLE;
@@ -166,16 +176,35 @@ void rl_m4_rows(const rl_m4_row *row)
 }
 
 void rl_m4_widen_two(uint32_t *to, const int8_t *a, const int8_t *b,
-                     uint32_t n)
+                     uint32_t n, uint32_t step, uint32_t rows)
 {
-    for (; n; n--, a += 4, b += 4) {
-        uint32_t u = word_of(a);
-        uint32_t v = word_of(b);
+    uint32_t i;
 
-        *to++ = bytes_of(u);
-        *to++ = bytes_of(v);
-        *to++ = bytes_of(u >> 8);
-        *to++ = bytes_of(v >> 8);
+    for (; rows; rows--, a += step, b += step) {
+        for (i = 0; i < 4 * n; i += 4) {
+            uint32_t u = word_of(a + i);
+            uint32_t v = word_of(b + i);
+
+            *to++ = bytes_of(u);
+            *to++ = bytes_of(v);
+            *to++ = bytes_of(u >> 8);
+            *to++ = bytes_of(v >> 8);
+        }
+    }
+}
+
+void rl_m4_widen_column(uint32_t *to, uint32_t *too, const int8_t *a,
+                        uint32_t n, uint32_t step, uint32_t rows)
+{
+    uint32_t i;
+
+    for (; rows; rows--, a += step) {
+        for (i = 0; i < 4 * n; i += 4, to += 4, too += 4) {
+            uint32_t u = word_of(a + i);
+
+            to[0] = too[0] = bytes_of(u);
+            to[2] = too[2] = bytes_of(u >> 8);
+        }
     }
 }
 

@@ -41,20 +41,27 @@
     .equ F_TABLE, 12
     .equ F_ENTRY, 16
     .equ F_Y, 20
-    .equ F_X_END, 24
+    .equ F_X_END, 24    /* rl_m4_rows */
     .equ F_X, 28
     .equ F_BLOCKS, 32
     .equ F_W_SIZE, 36
-    .equ FRAME, 44      /* with 9 pushed words: a multiple of 8 */
+    .equ F_X_STEP, 40
+    .equ F_PIXEL, 44
+    .equ F_Y_END, 48
+    .equ F_Y_BLOCK, 52
+    .equ F_Y_SPAN, 56
+    .equ FRAME, 60      /* with 9 pushed words: a multiple of 8 */
 
     .equ J_X, 0
-    .equ J_X_END, 4
+    .equ J_X_STEP, 4
     .equ J_W, 8
     .equ J_TABLE, 12
     .equ J_Y, 16
-    .equ J_STEPS, 20
-    .equ J_BLOCKS, 24
-    .equ J_TAIL, 28
+    .equ J_PIXEL, 20
+    .equ J_PAIRS, 24
+    .equ J_STEPS, 28
+    .equ J_BLOCKS, 32
+    .equ J_TAIL, 36
 
 /* Addend and shift of one channel for one or two sums. */
     .macro SHORT_TWO a, b, m, c, j
@@ -83,16 +90,22 @@ rl_m4_blocks:
     ldr r2, [r0, #J_STEPS]
     ldr r3, [r0, #J_TABLE]
     ldr r4, [r0, #J_Y]
-    ldr r5, [r0, #J_X_END]
+    ldr r5, [r0, #J_X_STEP]
     ldr r6, [r0, #J_X]
     ldr r7, [r0, #J_BLOCKS]
     ldr r8, [r0, #J_TAIL]
+    ldr r10, [r0, #J_PIXEL]
+    ldr r11, [r0, #J_PAIRS]
     lsl r9, r2, #3
+    mul r11, r11, r10
+    lsl r11, r11, #1
     str r1, [sp, #F_W]
     str r3, [sp, #F_TABLE]
-    str r4, [sp, #F_Y]
-    str r5, [sp, #F_X_END]
+    str r4, [sp, #F_Y_BLOCK]
+    str r5, [sp, #F_X_STEP]
     str r6, [sp, #F_X]
+    str r10, [sp, #F_PIXEL]
+    str r11, [sp, #F_Y_SPAN]
     str r7, [sp, #F_BLOCKS]
     str r9, [sp, #F_W_SIZE]
     add r9, r9, r1
@@ -115,6 +128,13 @@ rl_m4_blocks:
 
 .Lblocks_block:
     ldr r0, [sp, #F_X]
+    ldr r1, [sp, #F_Y_BLOCK]
+    ldr r2, [sp, #F_Y_SPAN]
+    add r3, r1, #4
+    str r1, [sp, #F_Y]
+    add r2, r2, r1
+    str r3, [sp, #F_Y_BLOCK]
+    str r2, [sp, #F_Y_END]
 .Lblocks_pair:
     ldr r2, [sp, #F_TABLE]
     ldr r1, [sp, #F_W]
@@ -162,32 +182,32 @@ rl_m4_blocks:
     usat16 r4, #8, r4
     usat16 r9, #8, r9
     usat16 r8, #8, r8
-    ldr r2, [r0], #8
-    ldr r3, [r0, #-4]
-    ldr r12, [sp, #F_X_END]
-    orr r5, r5, r4, lsl #8
+    ldr r2, [sp, #F_PIXEL]
+    ldr r3, [sp, #F_Y_END]
+    ldr r12, [sp, #F_X_STEP]
     orr r9, r9, r8, lsl #8
-    eor r5, r5, #0x80808080
+    orr r5, r5, r4, lsl #8
     eor r9, r9, #0x80808080
-    str r5, [lr, r2]
-    str r9, [lr, r3]
-    cmp r0, r12
+    eor r5, r5, #0x80808080
+    str r9, [lr, r2]            /* where there is no second pixel it lies */
+    str r5, [lr]                /* on the first */
+    add lr, lr, r2, lsl #1
+    add r0, r0, r12
+    str lr, [sp, #F_Y]
+    cmp lr, r3
     bne.w .Lblocks_pair
 
     ldr r1, [sp, #F_BLOCKS]
     ldr r2, [sp, #F_TABLE]
     ldr r3, [sp, #F_W_SIZE]
     ldr r4, [sp, #F_W_END]
-    ldr r5, [sp, #F_Y]
     subs r1, r1, #1
     add r2, r2, #64
     add r3, r3, r4
-    add r5, r5, #4
     str r1, [sp, #F_BLOCKS]
     str r2, [sp, #F_TABLE]
     str r4, [sp, #F_W]
     str r3, [sp, #F_W_END]
-    str r5, [sp, #F_Y]
     bne.w .Lblocks_block
     add sp, #FRAME
     pop {r4-r11, pc}
@@ -443,14 +463,18 @@ rl_m4_rows:
 
 /* ---------------------------------------------------------------- widening */
 
-/* 16 bytes of a and of b in 24 cycles. */
+/* 8 bytes of a and of b in 24 cycles, 9 more a row. */
     .global rl_m4_widen_two
     .type rl_m4_widen_two, %function
     .balign 4
 rl_m4_widen_two:
-    push {r4-r8, lr}
-    lsrs r3, r3, #1             /* carry: an odd word first */
-    bcc 1f
+    push {r4-r9, r11, lr}
+    ldr r8, [sp, #32]           /* step */
+    ldr r9, [sp, #36]           /* rows */
+    mov r11, r3
+    sub r8, r8, r3, lsl #2
+1:  lsrs r3, r11, #1            /* carry: an odd word first */
+    bcc 2f
     ldr r4, [r1], #4
     ldr r5, [r2], #4
     sxtb16 r6, r4
@@ -461,8 +485,8 @@ rl_m4_widen_two:
     str r7, [r0, #-12]
     str r4, [r0, #-8]
     str r5, [r0, #-4]
-1:  cbz r3, 3f
-2:  ldr r4, [r1], #8
+2:  cbz r3, 4f
+3:  ldr r4, [r1], #8
     ldr r12, [r1, #-4]
     ldr r5, [r2], #8
     ldr lr, [r2, #-4]
@@ -483,9 +507,55 @@ rl_m4_widen_two:
     str r12, [r0, #-8]
     str lr, [r0, #-4]
     subs r3, r3, #1
-    bne 2b
-3:  pop {r4-r8, pc}
+    bne 3b
+4:  add r1, r1, r8
+    add r2, r2, r8
+    subs r9, r9, #1
+    bne 1b
+    pop {r4-r9, r11, pc}
     .size rl_m4_widen_two, . - rl_m4_widen_two
+
+/* 8 bytes in 18 cycles, 8 more a row. */
+    .global rl_m4_widen_column
+    .type rl_m4_widen_column, %function
+    .balign 4
+rl_m4_widen_column:
+    push {r4-r9, r11, lr}
+    ldr r8, [sp, #32]           /* step */
+    ldr r9, [sp, #36]           /* rows */
+    mov r11, r3
+    sub r8, r8, r3, lsl #2
+1:  lsrs r3, r11, #1            /* carry: an odd word first */
+    bcc 2f
+    ldr r4, [r2], #4
+    sxtb16 r6, r4
+    sxtb16 r4, r4, ror #8
+    str r6, [r0], #16
+    str r4, [r0, #-8]
+    str r6, [r1], #16
+    str r4, [r1, #-8]
+2:  cbz r3, 4f
+3:  ldr r4, [r2], #8
+    ldr r5, [r2, #-4]
+    sxtb16 r6, r4
+    sxtb16 r4, r4, ror #8
+    sxtb16 r7, r5
+    sxtb16 r5, r5, ror #8
+    str r6, [r0], #32
+    str r4, [r0, #-24]
+    str r7, [r0, #-16]
+    str r5, [r0, #-8]
+    str r6, [r1], #32
+    str r4, [r1, #-24]
+    str r7, [r1, #-16]
+    str r5, [r1, #-8]
+    subs r3, r3, #1
+    bne 3b
+4:  add r2, r2, r8
+    subs r9, r9, #1
+    bne 1b
+    pop {r4-r9, r11, pc}
+    .size rl_m4_widen_column, . - rl_m4_widen_column
 
     .global rl_m4_widen_one
     .type rl_m4_widen_one, %function

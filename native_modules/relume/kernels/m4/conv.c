@@ -1,58 +1,57 @@
-/* relume: CONV_2D, Cortex-M4: windows are gathered for pairs of pixels and
- * widened once; rl_m4_blocks does the rest. Padding is the input's zero
- * point, which the packer has folded into the bias.
+/* relume: CONV_2D, Cortex-M4: windows of pairs of pixels are widened to
+ * halfwords, rl_m4_blocks does the rest. Padding is the input's zero point,
+ * which the packer has folded into the bias. Three ways to the windows:
  *
- * Scratch: one window of bytes for either pixel, then `group` pairs of
- * columns. */
+ * points   1 x 1 dense: the input as it is, two pixels at a time.
+ * columns  stride 1 (p[2]): terms in the order [kw][kh][in.c]. A window is kw
+ *          columns of the input side by side; each column is widened once
+ *          for all windows of a row that hold it.
+ * windows  any other: each window by itself, terms [kh][kw * in.c rounded up
+ *          to 4], the spare weights 0: up to 3 bytes behind a row are read
+ *          and count for nothing. Windows that leave the input or are
+ *          dilated are gathered first.
+ *
+ * Scratch (rl_m4_layout_of): `group` pairs of windows; for columns one column
+ * more at either end, and a pixel of padding; else two windows of bytes. */
 #include "m4.h"
 
 typedef struct {
     const rl_call *call;
+    int8_t        *bytes;       /* gathered windows, or padding */
+    uint32_t      *words;       /* widened windows */
     uint32_t       row, column; /* of the next pixel */
     uint32_t       x_row;       /* bytes of an input row */
-    uint32_t       run;         /* bytes of one row of the window */
-    uint32_t       k;           /* bytes of a window, rounded up to 4 */
+    uint32_t       run;         /* bytes of a window's row, rounded up */
+    uint32_t       k;           /* kh * run */
     uint32_t       fill;        /* four zero points */
-    int            whole;       /* window rows are whole, aligned words */
-    uint32_t       offset;      /* of the next pixel in the output */
+    int            compact;     /* not dilated */
 } walk;
 
 typedef struct {
-    int32_t  y, x;   /* first tap */
-    uint32_t offset; /* in the output */
-} pixel;
+    int32_t y, x; /* first tap */
+} corner;
+
+/* Taps of one row: outside on the left, inside, outside on the right. */
+typedef struct {
+    uint32_t left, inner, right;
+} taps;
 
 typedef uint32_t word __attribute__((may_alias, aligned(1)));
 
-static RL_HOT pixel next(walk *at)
+/* ----------------------------------------------------------------- windows */
+
+static RL_HOT corner next(walk *at)
 {
     const rl_op *op = at->call->op;
-    pixel p;
+    corner p;
 
     p.y = (int32_t)(at->row * op->sh) - op->pad_top;
     p.x = (int32_t)(at->column * op->sw) - op->pad_left;
-    p.offset = at->offset;
-    at->offset += at->call->out->c;
     if (++at->column == at->call->out->w) {
         at->column = 0;
         at->row++;
     }
     return p;
-}
-
-static RL_HOT int inside(const walk *at, const pixel *p)
-{
-    const rl_op *op = at->call->op;
-
-    return at->whole && p->y >= 0 && p->x >= 0
-        && p->y + op->kh <= at->call->in0->h
-        && p->x + op->kw <= at->call->in0->w;
-}
-
-static RL_HOT const int8_t *first_tap(const walk *at, const pixel *p)
-{
-    return at->call->a + (uint32_t)p->y * at->x_row
-        + (uint32_t)p->x * at->call->in0->c;
 }
 
 static RL_HOT int8_t *put(int8_t *to, const int8_t *from, uint32_t n)
@@ -77,20 +76,16 @@ static RL_HOT int8_t *put_fill(int8_t *to, uint32_t fill, uint32_t n)
     return to;
 }
 
-/* One row of the window: kw taps from column x on of the input row `row`. */
-static RL_HOT int8_t *put_row(const walk *at, int8_t *to, const int8_t *row,
-                              int32_t x)
+/* One row of a dilated window: kw taps from column x on. */
+static RL_HOT int8_t *put_dilated(const walk *at, int8_t *to,
+                                  const int8_t *row, int32_t x)
 {
     const rl_op *op = at->call->op;
     uint32_t c = at->call->in0->c;
-    int32_t width = at->call->in0->w;
-    uint32_t taps = op->kw;
+    uint32_t n;
 
-    if (op->dil_w == 1 && x >= 0 && x + (int32_t)taps <= width) {
-        return put(to, row + (uint32_t)x * c, at->run);
-    }
-    for (; taps; taps--, x += op->dil_w) {
-        if (x < 0 || x >= width) {
+    for (n = op->kw; n; n--, x += op->dil_w) {
+        if (x < 0 || x >= at->call->in0->w) {
             to = put_fill(to, at->fill, c);
         } else {
             to = put(to, row + (uint32_t)x * c, c);
@@ -99,103 +94,288 @@ static RL_HOT int8_t *put_row(const walk *at, int8_t *to, const int8_t *row,
     return to;
 }
 
-/* The window's bytes, rounded up to whole words: their weights are 0. */
-static RL_HOT void gather(const walk *at, const pixel *p, int8_t *to)
+/* Bytes of the taps of a row from column x on, not dilated. */
+static RL_HOT taps clip(const walk *at, int32_t x)
+{
+    uint32_t c = at->call->in0->c;
+    int32_t n = at->call->op->kw;
+    int32_t end = at->call->in0->w - x;
+    int32_t left = x < 0 ? (x > -n ? -x : n) : 0;
+    taps t;
+
+    end = end < n ? (end > left ? end : left) : n;
+    t.left = (uint32_t)left * c;
+    t.inner = (uint32_t)(end - left) * c;
+    t.right = (uint32_t)n * c - t.left - t.inner;
+    return t;
+}
+
+/* The window's bytes, rows rounded up to whole words. */
+static RL_HOT void gather(const walk *at, const corner *p, int8_t *to)
 {
     const rl_op *op = at->call->op;
-    const int8_t *end = to + at->k;
-    int32_t height = at->call->in0->h;
+    taps t = clip(at, p->x);
     int32_t y = p->y;
-    uint32_t rows;
+    uint32_t n;
 
-    for (rows = op->kh; rows; rows--, y += op->dil_h) {
-        if (y < 0 || y >= height) {
-            to = put_fill(to, at->fill, at->run);
+    for (n = op->kh; n; n--, y += op->dil_h) {
+        const int8_t *row = at->call->a + (uint32_t)y * at->x_row;
+        int8_t *end = to + at->run;
+
+        if (y < 0 || y >= at->call->in0->h) {
+            to = put_fill(to, at->fill, op->kw * at->call->in0->c);
+        } else if (op->dil_w != 1) {
+            to = put_dilated(at, to, row, p->x);
         } else {
-            to = put_row(at, to, at->call->a + (uint32_t)y * at->x_row,
-                         p->x);
+            to = put_fill(to, at->fill, t.left);
+            to = put(to, row + (p->x < 0 ? 0 : p->x) * at->call->in0->c,
+                     t.inner);
+            to = put_fill(to, at->fill, t.right);
         }
-    }
-    while (to != end) {
-        *to++ = 0;
+        while (to != end) {
+            *to++ = 0;
+        }
     }
 }
 
-static RL_HOT uint32_t *fill_pair(const walk *at, const pixel *p,
-                                  const pixel *q, uint32_t *to)
+/* Pixels from the next one on, at most n, whose windows are inside. */
+static RL_HOT uint32_t inside(const walk *at, uint32_t n)
 {
-    int8_t *bytes = (int8_t *)(void *)at->call->scratch;
-    uint32_t rows;
+    const rl_op *op = at->call->op;
+    int32_t y = (int32_t)(at->row * op->sh) - op->pad_top;
+    int32_t x = (int32_t)(at->column * op->sw) - op->pad_left;
+    int32_t last = at->call->in0->w - op->kw; /* column of a first tap */
+    uint32_t some = 0;
 
-    if (inside(at, p) && inside(at, q)) {
-        const int8_t *a = first_tap(at, p);
-        const int8_t *b = first_tap(at, q);
-
-        for (rows = at->call->op->kh; rows; rows--) {
-            rl_m4_widen_two(to, a, b, at->run >> 2);
-            to += at->run;
-            a += at->x_row;
-            b += at->x_row;
-        }
-    } else {
-        gather(at, p, bytes);
-        gather(at, q, bytes + at->k);
-        rl_m4_widen_two(to, bytes, bytes + at->k, at->k >> 2);
-        to += at->k;
+    if (!at->compact || y < 0 || x < 0 || y + op->kh > at->call->in0->h) {
+        return 0;
     }
-    to[0] = p->offset;
-    to[1] = q->offset;
-    return to + 2;
+    if (n > at->call->out->w - at->column) {
+        n = at->call->out->w - at->column;
+    }
+    for (; some < n && x <= last; some++) {
+        x += op->sw;
+    }
+    return some;
 }
+
+/* n pixels of one row, all inside, n even. */
+static RL_HOT void widen_inside(walk *at, uint32_t n, uint32_t *to)
+{
+    const rl_op *op = at->call->op;
+    uint32_t c = at->call->in0->c;
+    uint32_t step = op->sw * c;
+    corner p = next(at);
+    const int8_t *x = at->call->a + (uint32_t)p.y * at->x_row
+        + (uint32_t)p.x * c;
+    uint32_t words = at->run >> 2;
+    uint32_t rows = op->kh;
+    uint32_t left;
+
+    for (left = n; left; left -= 2, to += at->k, x += 2u * step) {
+        rl_m4_widen_two(to, x, x + step, words, at->x_row, rows);
+    }
+    at->column += n - 1u;
+    if (at->column >= at->call->out->w) {
+        at->column = 0;
+        at->row++;
+    }
+}
+
+static RL_HOT void widen_any(walk *at, uint32_t n, uint32_t *to)
+{
+    corner p = next(at);
+    corner q = n > 1 ? next(at) : p;
+
+    gather(at, &p, at->bytes);
+    gather(at, &q, at->bytes + at->k);
+    rl_m4_widen_two(to, at->bytes, at->bytes + at->k, at->k >> 2, 0, 1);
+}
+
+/* Pixels [0, n) from `row`, `column` on; an odd last one twice. */
+static RL_HOT void windows(walk *at, uint32_t n)
+{
+    uint32_t *to = at->words;
+
+    while (n) {
+        uint32_t some = inside(at, n) & ~1u;
+
+        if (some) {
+            widen_inside(at, some, to);
+        } else {
+            some = n > 1 ? 2 : 1;
+            widen_any(at, some, to);
+        }
+        to += ((some + 1u) >> 1) * at->k;
+        n -= some;
+    }
+}
+
+/* ----------------------------------------------------------------- columns */
+
+/* Column x of rows y .. y + kh - 1, to the windows on either side. */
+static RL_HOT void widen_at(const walk *at, int32_t y, int32_t x,
+                            uint32_t *to, uint32_t *too)
+{
+    const rl_tensor *in = at->call->in0;
+    uint32_t c = in->c;
+    uint32_t n = at->call->op->kh;
+    uint32_t some;
+
+    if (x < 0 || x >= in->w || y >= in->h) {
+        rl_m4_widen_column(to, too, at->bytes, c >> 2, 0, n);
+        return;
+    }
+    if (y < 0) {
+        some = (uint32_t)-y < n ? (uint32_t)-y : n;
+        rl_m4_widen_column(to, too, at->bytes, c >> 2, 0, some);
+        to += some * c;
+        too += some * c;
+        n -= some;
+        y = 0;
+    }
+    some = (uint32_t)(in->h - y);
+    some = some < n ? some : n;
+    if (some) {
+        rl_m4_widen_column(to, too,
+                           at->call->a + (uint32_t)y * at->x_row
+                               + (uint32_t)x * c,
+                           c >> 2, at->x_row, some);
+    }
+    if (n > some) {
+        rl_m4_widen_column(to + some * c, too + some * c, at->bytes, c >> 2,
+                           0, n - some);
+    }
+}
+
+/* Columns of pixels [0, n) of one row. Words 0 of a column are for the first
+ * pixel of a pair, words 1 of the one before for the second: columns -1 and
+ * past the last are written in halves that nobody reads. */
+static RL_HOT void columns(walk *at, uint32_t n)
+{
+    const rl_op *op = at->call->op;
+    uint32_t size = (uint32_t)op->kh * at->call->in0->c;
+    uint32_t *to = at->words;
+    corner p = next(at);
+    uint32_t left;
+
+    for (left = ((n + 1u) & ~1u) - 1u + op->kw; left; left--, p.x++) {
+        widen_at(at, p.y, p.x, to, to - size + 1);
+        to += size;
+    }
+    at->column += n - 1u;
+    if (at->column >= at->call->out->w) {
+        at->column = 0;
+        at->row++;
+    }
+}
+
+/* -------------------------------------------------------------------- tile */
 
 static RL_HOT void begin(walk *at, const rl_call *call)
 {
     const rl_op *op = call->op;
     uint32_t c = call->in0->c;
+    uint32_t i;
 
     at->call = call;
     at->row = call->first / call->out->w;
     at->column = call->first - at->row * call->out->w;
     at->x_row = (uint32_t)call->in0->w * c;
-    at->run = (uint32_t)op->kw * c;
-    at->k = ((uint32_t)op->kh * at->run + 3u) & ~3u;
+    at->run = ((uint32_t)op->kw * c + 3u) & ~3u;
+    at->k = (uint32_t)op->kh * at->run;
     at->fill = (uint8_t)call->in0->zero_point * 0x01010101u;
-    at->whole = (c & 3u) == 0 && op->dil_h == 1 && op->dil_w == 1;
-    at->offset = call->first * call->out->c;
+    at->compact = op->dil_h == 1 && op->dil_w == 1;
+    at->bytes = (int8_t *)call->scratch;
+    at->words = (uint32_t *)(void *)call->scratch;
+    if (!op->p[2]) {
+        at->words += at->k / 2u;
+        return;
+    }
+    at->words += c / 4u + op->kh * c;
+    for (i = 0; i < c; i++) {
+        at->bytes[i] = (int8_t)call->in0->zero_point;
+    }
+}
+
+static RL_HOT int is_points(const walk *at)
+{
+    const rl_op *op = at->call->op;
+
+    return op->kh == 1 && op->kw == 1 && op->sh == 1 && op->sw == 1
+        && (at->call->in0->c & 3u) == 0
+        && at->call->out->w == at->call->in0->w;
+}
+
+/* Windows of pixels [done, done + n) of the tile. */
+static RL_HOT void fill_windows(walk *at, uint32_t n, uint32_t done)
+{
+    uint32_t c = at->call->in0->c;
+
+    if (at->call->op->p[2]) {
+        columns(at, n);
+    } else if (is_points(at)) {
+        const int8_t *x = at->call->a + (at->call->first + done) * c;
+
+        if (n > 1) {
+            rl_m4_widen_two(at->words, x, x + c, c >> 2, 2 * c, n >> 1);
+        }
+        if (n & 1u) {
+            x += (n - 1u) * c;
+            rl_m4_widen_two(at->words + (n >> 1) * at->k, x, x, c >> 2, 0,
+                            1);
+        }
+    } else {
+        windows(at, n);
+    }
+}
+
+static RL_HOT void run(rl_m4_job *job, const walk *at, uint32_t n,
+                       uint32_t window)
+{
+    uint32_t c = at->call->out->c;
+
+    job->x = at->words;
+    job->pixel = c;
+    job->pairs = n >> 1;
+    if (job->pairs) {
+        rl_m4_blocks(job);
+        job->x += job->pairs * window;
+        job->y += 2u * job->pairs * c;
+    }
+    if (n & 1u) {
+        job->pixel = 0;
+        job->pairs = 1;
+        rl_m4_blocks(job);
+        job->y += c;
+    }
 }
 
 RL_HOT void rl_m4_conv_tile(const rl_call *call)
 {
-    uint32_t *pairs;
-    uint32_t left = call->count;
+    const rl_op *op = call->op;
+    uint32_t most = 2u * (uint32_t)op->p[1];
+    uint32_t done, n;
+    uint32_t window; /* words from pair to pair */
     rl_m4_job job;
     walk at;
 
     begin(&at, call);
-    pairs = (uint32_t *)(void *)call->scratch + at.k / 2u;
-    job.x = pairs;
+    window = op->p[2] ? 2u * op->kh * call->in0->c : at.k;
     job.w = (const uint32_t *)(const void *)call->w;
     job.table = (const uint32_t *)(const void *)call->bias;
-    job.y = (uint8_t *)call->y;
+    job.y = (uint8_t *)call->y + call->first * call->out->c;
     job.steps = at.k / 2u;
     job.blocks = call->out->c / 4u;
-    job.tail = (uint32_t)call->op->p[0];
-    while (left) {
-        uint32_t *to = pairs;
-        uint32_t n;
-
-        for (n = (uint32_t)call->op->p[1]; n && left; n--) {
-            pixel p = next(&at);
-            pixel q = p; /* an odd last pixel is computed twice */
-
-            left--;
-            if (left) {
-                q = next(&at);
-                left--;
-            }
-            to = fill_pair(&at, &p, &q, to);
+    job.tail = (uint32_t)op->p[0];
+    job.x_step = 4 * ((int32_t)window - (int32_t)at.k);
+    for (done = 0; done < call->count; done += n) {
+        n = call->count - done;
+        if (op->p[2] && n > call->out->w - at.column) {
+            n = call->out->w - at.column;
         }
-        job.x_end = to;
-        rl_m4_blocks(&job);
+        n = n < most ? n : most;
+        fill_windows(&at, n, done);
+        run(&job, &at, n, window);
     }
 }

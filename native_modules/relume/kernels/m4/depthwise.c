@@ -65,6 +65,33 @@ static RL_HOT void weave(const band *at, int32_t y, uint32_t n)
     }
 }
 
+static RL_HOT void run(const rl_m4_plane *plane, uint32_t stride)
+{
+    int full = (plane->table[RL_M4_DEPTHWISE_TABLE - 1u] & RL_M4_FULL) != 0;
+
+    if (stride == 2) {
+        (full ? rl_m4_plane_two_full : rl_m4_plane_two)(plane);
+    } else {
+        (full ? rl_m4_plane_one_full : rl_m4_plane_one)(plane);
+    }
+}
+
+/* Two rows a band, and the odd last row on top of itself. */
+static RL_HOT void run_pairs(rl_m4_plane *plane, uint32_t rows)
+{
+    plane->bands = rows >> 1;
+    if (plane->bands) {
+        run(plane, 1);
+    }
+    if (rows & 1u) {
+        plane->x += plane->bands * plane->x_row / 4u;
+        plane->y += 2u * plane->bands * plane->y_row;
+        plane->y_row = 0;
+        plane->bands = 1;
+        run(plane, 1);
+    }
+}
+
 /* `rows` output rows of four channels from their woven rows. */
 static RL_HOT void planes(const band *at, const area *part, uint32_t row,
                           uint32_t rows)
@@ -84,21 +111,11 @@ static RL_HOT void planes(const band *at, const area *part, uint32_t row,
         plane.y = (uint8_t *)call->y + at->channel + i
             + (row * call->out->w + part->column) * c;
         plane.y_row = call->out->w * c;
+        plane.bands = rows;
         if (call->op->sh == 2) {
-            plane.bands = rows;
-            rl_m4_plane_two(&plane);
-            continue;
-        }
-        plane.bands = rows >> 1;
-        if (plane.bands) {
-            rl_m4_plane_one(&plane);
-        }
-        if (rows & 1u) {
-            plane.x += plane.bands * plane.x_row / 4u;
-            plane.y += 2u * plane.bands * plane.y_row;
-            plane.y_row = 0;
-            plane.bands = 1;
-            rl_m4_plane_one(&plane);
+            run(&plane, 2);
+        } else {
+            run_pairs(&plane, rows);
         }
     }
 }

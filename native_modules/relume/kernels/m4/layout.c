@@ -19,18 +19,33 @@ static int none_from(const rl_op *op, uint32_t i)
     return 1;
 }
 
+/* Columns overlap: 2 group + kw - 2 of them, and one at either end. */
+static uint64_t conv_scratch(const rl_op *op, uint32_t c, uint64_t terms)
+{
+    uint64_t group = (uint32_t)op->p[1];
+
+    if (op->p[2]) {
+        return c + 4u * (2u * group + op->kw) * op->kh * c;
+    }
+    return 2u * terms + 4u * group * terms;
+}
+
 static int conv(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
                 rl_m4_layout *layout)
 {
-    uint64_t terms = whole_words((uint64_t)((uint32_t)op->kh * op->kw)
-                                 * in->c);
+    uint64_t terms = op->kh * whole_words((uint64_t)op->kw * in->c);
+    int columns = op->sw == 1 && op->dil_h == 1 && op->dil_w == 1
+        && in->c % 4u == 0;
 
     layout->w = terms * out->c;
     layout->bias = (uint64_t)TABLE_BYTES * (out->c / 4u);
-    layout->scratch = 2u * terms
-        + (uint64_t)(uint32_t)op->p[1] * (4u * terms + 8u);
-    return out->c % 4u == 0 && op->p[1] >= 1
-        && terms < (1u << 24) && none_from(op, 2);
+    if (out->c % 4u || terms >= (1u << 24) || op->p[1] < 1
+        || op->p[1] >= (1 << 24) || !none_from(op, 3)
+        || (op->p[2] != 0 && !(op->p[2] == 1 && columns))) {
+        return 0;
+    }
+    layout->scratch = conv_scratch(op, in->c, terms);
+    return 1;
 }
 
 static int depthwise(const rl_op *op, const rl_tensor *in,
@@ -68,6 +83,10 @@ int rl_m4_layout_of(const rl_op *op, const rl_tensor *in,
     case RL_CONV_2D: return conv(op, in, out, layout);
     case RL_DEPTHWISE_CONV_2D: return depthwise(op, in, out, layout);
     case RL_FULLY_CONNECTED: return dense(op, in, out, layout);
+    case RL_ADD:
+        layout->w = 4u * RL_M4_ADD_TABLE;
+        layout->scratch = 0;
+        return in->size == out->size && none_from(op, 0);
     default: return 0;
     }
 }

@@ -13,18 +13,23 @@
  * 3. */
 #define RL_M4_TABLE 16u
 #define RL_M4_DEPTHWISE_TABLE 10u
+#define RL_M4_FULL 0x100u /* in the shift's word: tail FULL */
+#define RL_M4_ADD_TABLE 512u
 
 /* How a sum becomes a byte (SPEC 2.7.2). */
 #define RL_M4_TAIL_SHORT 0
 #define RL_M4_TAIL_FULL 1
 
+/* Pairs of pixels: a run of [steps][2] words each, x_step bytes (a multiple
+ * of 4) from the end of one to the next. The pixels of a pair are `pixel`
+ * bytes apart in y, pairs twice that; 0: one pair, its second pixel is lost. */
 typedef struct {
-    /* Pairs of columns: [steps][2] words, then two offsets into y. */
-    const uint32_t *x, *x_end;
+    const uint32_t *x;
+    int32_t         x_step;
     const uint32_t *w;     /* [blocks][steps][2] */
     const uint32_t *table; /* [blocks][RL_M4_TABLE] */
-    uint8_t        *y;     /* channel 0 of offset 0 */
-    uint32_t        steps, blocks, tail;
+    uint8_t        *y;
+    uint32_t        pixel, pairs, steps, blocks, tail;
 } rl_m4_job;
 
 /* One row vector: x [steps], w [blocks][steps][4], table [2 * blocks][]. */
@@ -46,16 +51,21 @@ typedef struct {
     uint32_t columns, bands;
 } rl_m4_plane;
 
-/* Bytes a[0, 4n), b[0, 4n) -> to[n][2][2]: of each four bytes first (0, 2) of
- * a, of b, then (1, 3) of a, of b, sign-extended to halfwords. */
+/* `rows` times n words of a and b -> to[rows][n][2][2]: of each four bytes
+ * first (0, 2) of a, of b, then (1, 3) of a, of b, sign-extended to
+ * halfwords. Rows are `step` bytes apart. n, rows >= 1. */
 void rl_m4_widen_two(uint32_t *to, const int8_t *a, const int8_t *b,
-                     uint32_t n);
+                     uint32_t n, uint32_t step, uint32_t rows);
+
+/* `rows` times n words of a -> to[rows][n][2][2] and too[rows][n][2][2], of
+ * which the words [][][][0] are written. */
+void rl_m4_widen_column(uint32_t *to, uint32_t *too, const int8_t *a,
+                        uint32_t n, uint32_t step, uint32_t rows);
 
 /* Bytes a[0, 4n) -> to[n][2]. */
 void rl_m4_widen_one(uint32_t *to, const int8_t *a, uint32_t n);
 
-/* All blocks of four channels of all pairs of columns. steps, blocks >= 1,
- * steps even. */
+/* All blocks of four channels of all pairs. pairs, steps, blocks >= 1. */
 void rl_m4_blocks(const rl_m4_job *job);
 
 void rl_m4_rows(const rl_m4_row *row);
@@ -68,6 +78,13 @@ void rl_m4_weave(uint32_t *to, const int8_t *a, const int8_t *b, uint32_t n,
 /* 3 x 3, two output rows a band (stride 1) or one (stride 2). */
 void rl_m4_plane_one(const rl_m4_plane *plane);
 void rl_m4_plane_two(const rl_m4_plane *plane);
+void rl_m4_plane_one_full(const rl_m4_plane *plane);
+void rl_m4_plane_two_full(const rl_m4_plane *plane);
+
+/* n groups of four bytes: y = clamp((t[a] + t[256 + b]) >> 20), a and b as
+ * unsigned bytes. n >= 1. */
+void rl_m4_add_words(uint8_t *y, const int8_t *a, const int8_t *b,
+                     const int32_t *t, uint32_t n);
 
 /* op.kernel; the kind says which of the tiles. */
 #define RL_M4_KERNEL 1u
@@ -75,6 +92,7 @@ void rl_m4_plane_two(const rl_m4_plane *plane);
 void rl_m4_conv_tile(const rl_call *call);
 void rl_m4_depthwise_tile(const rl_call *call);
 void rl_m4_dense_tile(const rl_call *call);
+void rl_m4_add_tile(const rl_call *call);
 
 /* Bytes of constants and scratch memory that an op's kernel reads. */
 typedef struct {

@@ -27,18 +27,36 @@ static uint32_t column_of(uint32_t sum, uint32_t a, uint32_t b, uint32_t p,
         + (uint32_t)(high_half(b) * high_half(q));
 }
 
-static uint8_t finish(uint32_t sum, const uint32_t *table)
+static uint8_t clamp_byte(int32_t x)
+{
+    return (uint8_t)(x < -128 ? -128 : x > 127 ? 127 : x);
+}
+
+static uint8_t finish_short(uint32_t sum, const uint32_t *table)
 {
     uint32_t by = table[9] & 0xFFu;
     uint32_t high = by < 32u ? sum << by : 0;
     int64_t product = (int64_t)(int32_t)high * (int32_t)table[7];
     uint32_t z = (uint32_t)((uint64_t)product >> 32) + table[8];
-    int32_t x = high_half(z);
 
-    return (uint8_t)(x < -128 ? -128 : x > 127 ? 127 : x);
+    return clamp_byte(high_half(z));
 }
 
-static uint8_t output(const rl_m4_plane *plane, const uint32_t *x, int row)
+static uint8_t finish_full(uint32_t sum, const uint32_t *table)
+{
+    uint32_t by = table[9] & 0xFFu;
+    uint64_t product = (uint64_t)((int64_t)(int32_t)(sum << 1)
+                                  * (int32_t)table[7]);
+    int32_t x = (int32_t)(uint32_t)((product + (1ull << 31)) >> 32);
+
+    x = (int32_t)((uint32_t)x + (uint32_t)(x >> 31) + table[8]);
+    return clamp_byte(x >> (by < 32u ? by : 31u));
+}
+
+typedef uint8_t (*finisher)(uint32_t sum, const uint32_t *table);
+
+static uint8_t output(const rl_m4_plane *plane, const uint32_t *x, int row,
+                      finisher finish)
 {
     const uint32_t *table = plane->table;
     const uint32_t *next = x + plane->x_row / 4u;
@@ -52,7 +70,7 @@ static uint8_t output(const rl_m4_plane *plane, const uint32_t *x, int row)
     return finish(sum, table);
 }
 
-void rl_m4_plane_one(const rl_m4_plane *plane)
+static void stride_one(const rl_m4_plane *plane, finisher finish)
 {
     const uint32_t *band = plane->x;
     uint8_t *y = plane->y;
@@ -62,15 +80,15 @@ void rl_m4_plane_one(const rl_m4_plane *plane)
         for (i = 0; i < plane->columns; i++) {
             uint8_t *at = y + i * plane->y_column;
 
-            at[plane->y_row] = output(plane, band + 4 * i, 1);
-            at[0] = output(plane, band + 4 * i, 0);
+            at[plane->y_row] = output(plane, band + 4 * i, 1, finish);
+            at[0] = output(plane, band + 4 * i, 0, finish);
         }
         band += plane->x_row / 4u;
         y += 2 * plane->y_row;
     }
 }
 
-void rl_m4_plane_two(const rl_m4_plane *plane)
+static void stride_two(const rl_m4_plane *plane, finisher finish)
 {
     const uint32_t *band = plane->x;
     uint8_t *y = plane->y;
@@ -78,11 +96,32 @@ void rl_m4_plane_two(const rl_m4_plane *plane)
 
     for (bands = plane->bands; bands; bands--) {
         for (i = 0; i < plane->columns; i++) {
-            y[i * plane->y_column] = output(plane, band + 8 * i, 0);
+            y[i * plane->y_column] = output(plane, band + 8 * i, 0,
+                                             finish);
         }
         band += plane->x_row / 4u;
         y += plane->y_row;
     }
+}
+
+void rl_m4_plane_one(const rl_m4_plane *plane)
+{
+    stride_one(plane, finish_short);
+}
+
+void rl_m4_plane_one_full(const rl_m4_plane *plane)
+{
+    stride_one(plane, finish_full);
+}
+
+void rl_m4_plane_two(const rl_m4_plane *plane)
+{
+    stride_two(plane, finish_short);
+}
+
+void rl_m4_plane_two_full(const rl_m4_plane *plane)
+{
+    stride_two(plane, finish_full);
 }
 
 void rl_m4_weave(uint32_t *to, const int8_t *a, const int8_t *b, uint32_t n,

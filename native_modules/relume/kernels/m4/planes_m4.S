@@ -10,7 +10,7 @@
  * keeps row 0 only: 29 cycles for 9 MACs. Weaving rows into words takes 20
  * cycles for eight inputs.
  *
- * Requantisation: tail SHORT of blocks_m4.S, without the 128. */
+ * Requantisation: the tails of blocks_m4.S, without the 128. */
 #include "asm.h"
 
 #if RL_M4_ASM
@@ -75,15 +75,30 @@
     ldm r1, {r4-r9}
     .endm
 
+/* r2: multiplier, r3: addend. */
+    .macro FULL_X a
+    lsl \a, \a, #1
+    smmulr \a, \a, r2
+    add \a, \a, \a, asr #31
+    add \a, \a, r3
+    .endm
+
+/* r2: exponent. */
+    .macro FULL_Y a
+    asr \a, \a, r2
+    ssat \a, #8, \a
+    .endm
+
 /* ---------------------------------------------------------------- stride 1 */
 
-    .global rl_m4_plane_one
-    .type rl_m4_plane_one, %function
+    .macro PLANE_ONE name, full
+    .global \name
+    .type \name, %function
     .balign 4
-rl_m4_plane_one:
+\name:
     ENTER
     ldr r1, [r0, #P_X_ROW]
-.Lone_band:
+.Lone_band\@:
     ldr r0, [sp, #F_BAND_X]
     ldr r2, [sp, #F_BAND_Y]
     ldr r3, [sp, #F_Y_ROW]
@@ -100,8 +115,8 @@ rl_m4_plane_one:
     mla r10, r10, r11, r2
     str r10, [sp, #F_Y_END]
     cmp r10, r2
-    beq .Lone_odd
-.Lone_two:
+    beq .Lone_odd\@
+.Lone_two\@:
     ldr r10, [sp, #F_BIAS]
     ldr r3, [r0, r1]
     ldr r2, [r0], #16
@@ -138,6 +153,19 @@ rl_m4_plane_one:
     smlabt r12, r3, r9, r12
     smlatb lr, r2, r6, lr
     smlad lr, r3, r9, lr
+    .if \full
+    ldr r2, [sp, #F_M]
+    ldr r3, [sp, #F_C]
+    FULL_X r10
+    FULL_X r11
+    FULL_X r12
+    FULL_X lr
+    ldr r2, [sp, #F_J]
+    FULL_Y r10
+    FULL_Y r11
+    FULL_Y r12
+    FULL_Y lr
+    .else
     ldr r2, [sp, #F_J]
     ldr r3, [sp, #F_M]
     lsl r10, r10, r2
@@ -153,6 +181,7 @@ rl_m4_plane_one:
     ssat r11, #8, r11, asr #16
     ssat r12, #8, r12, asr #16
     ssat lr, #8, lr, asr #16
+    .endif
     /* Row 1 first: where there is none it lies on row 0. */
     ldr r2, [sp, #F_Y1]
     ldr r3, [sp, #F_Y_COLUMN]
@@ -167,11 +196,11 @@ rl_m4_plane_one:
     add r2, r2, r3, lsl #1
     str r2, [sp, #F_Y0]
     cmp r2, r11
-    bne .Lone_two
-.Lone_odd:
+    bne .Lone_two\@
+.Lone_odd\@:
     ldr r2, [sp, #F_COLUMNS]
     lsls r2, r2, #31
-    beq .Lone_next
+    beq .Lone_next\@
     ldr r10, [sp, #F_BIAS]
     ldr r3, [r0, r1]
     ldr r2, [r0], #16
@@ -194,6 +223,17 @@ rl_m4_plane_one:
     smlabt r10, r3, r9, r10
     smlatb r11, r2, r6, r11
     smlad r11, r3, r9, r11
+    .if \full
+    mov r2, lr
+    ldr r3, [sp, #F_C]
+    FULL_X r10
+    FULL_X r11
+    mov r2, r12
+    FULL_Y r10
+    FULL_Y r11
+    ldr r3, [sp, #F_Y1]
+    ldr r12, [sp, #F_Y0]
+    .else
     ldr r2, [sp, #F_C]
     ldr r3, [sp, #F_Y1]
     lsl r10, r10, r12
@@ -203,27 +243,33 @@ rl_m4_plane_one:
     smmla r11, r11, lr, r2
     ssat r10, #8, r10, asr #16
     ssat r11, #8, r11, asr #16
+    .endif
     strb r11, [r3]
     strb r10, [r12]
-.Lone_next:
+.Lone_next\@:
     ldr r2, [sp, #F_BANDS]
     subs r2, r2, #1
     str r2, [sp, #F_BANDS]
-    bne.w .Lone_band
+    bne.w .Lone_band\@
     add sp, #FRAME
     pop {r4-r11, pc}
-    .size rl_m4_plane_one, . - rl_m4_plane_one
+    .size \name, . - \name
+    .endm
+
+    PLANE_ONE rl_m4_plane_one, 0
+    PLANE_ONE rl_m4_plane_one_full, 1
 
 /* ---------------------------------------------------------------- stride 2 */
 
-    .global rl_m4_plane_two
-    .type rl_m4_plane_two, %function
+    .macro PLANE_TWO name, full
+    .global \name
+    .type \name, %function
     .balign 4
-rl_m4_plane_two:
+\name:
     ENTER
     ldr r10, [r0, #P_X_ROW]
     str r10, [sp, #F_Y1]        /* not needed for a second row */
-.Ltwo_band:
+.Ltwo_band\@:
     ldr r0, [sp, #F_BAND_X]
     ldr r11, [sp, #F_BAND_Y]
     ldr r1, [sp, #F_Y1]
@@ -236,7 +282,7 @@ rl_m4_plane_two:
     str r2, [sp, #F_BAND_Y]
     mla r3, r3, r12, r11
     str r3, [sp, #F_Y_END]
-.Ltwo_one:
+.Ltwo_one\@:
     ldr r10, [sp, #F_BIAS]
     ldr r2, [r0]
     ldr r3, [r1]
@@ -252,23 +298,37 @@ rl_m4_plane_two:
     ldr lr, [sp, #F_M]
     smlad r10, r2, r6, r10
     smlabt r10, r3, r9, r10
+    .if \full
+    mov r2, lr
+    ldr r3, [sp, #F_C]
+    FULL_X r10
+    mov r2, r12
+    FULL_Y r10
+    ldr r3, [sp, #F_Y_COLUMN]
+    ldr r12, [sp, #F_Y_END]
+    .else
     ldr r2, [sp, #F_C]
     ldr r3, [sp, #F_Y_COLUMN]
     lsl r10, r10, r12
     ldr r12, [sp, #F_Y_END]
     smmla r10, r10, lr, r2
     ssat r10, #8, r10, asr #16
+    .endif
     strb r10, [r11]
     add r11, r11, r3
     cmp r11, r12
-    bne .Ltwo_one
+    bne .Ltwo_one\@
     ldr r2, [sp, #F_BANDS]
     subs r2, r2, #1
     str r2, [sp, #F_BANDS]
-    bne .Ltwo_band
+    bne .Ltwo_band\@
     add sp, #FRAME
     pop {r4-r11, pc}
-    .size rl_m4_plane_two, . - rl_m4_plane_two
+    .size \name, . - \name
+    .endm
+
+    PLANE_TWO rl_m4_plane_two, 0
+    PLANE_TWO rl_m4_plane_two_full, 1
 
 /* ----------------------------------------------------------------- weaving */
 
