@@ -110,13 +110,13 @@ class Run:
 
 
 class VoltageLog:
-    """Voltage samples, thinned as they come: the list stays below a few thousand entries."""
+    """Voltage samples, thinned as they come: turning points and a few thousand others stay."""
 
     def __init__(self, samples: list[Sample]) -> None:
         self._samples = samples
         self._step_v = 0.01
         self._step_s = 0.0
-        self._thinned = 1
+        self._limit = _MAX_SAMPLES
 
     def add(self, t: float, volts: float, keep: bool = False) -> None:
         """A sample; dropped if neither voltage nor time moved enough, unless `keep`."""
@@ -126,8 +126,9 @@ class VoltageLog:
             if abs(volts - last.volts) < self._step_v or t - last.t < self._step_s:
                 return
         samples.append(Sample(t, volts))
-        if len(samples) > _MAX_SAMPLES:
+        if len(samples) > self._limit:
             self._thin()
+            self._limit = max(_MAX_SAMPLES, 2 * len(samples))
 
     def _thin(self) -> None:
         """Keep turning points, drop every second of the rest."""

@@ -9,9 +9,9 @@ cycles that a window stands for.
 
 Accuracy, as stall cycles per hundred executed, against a trace of every instruction:
 
-    boot of the firmware               68 true, 43 to 50 estimated
-    deploy over the link, flash writes 65 true, 54 to 55 estimated
-    keyword spotting, one inference    10 true, 16 to 18 estimated
+    boot of the firmware               68 true, 20 to 50 estimated
+    deploy over the link, flash writes 65 true, 54 to 69 estimated
+    keyword spotting, one inference    10 true, 16 to 25 estimated
 
 Left out: the flush of the cache by flash writes, DMA, the boot ROM's own reads.
 """
@@ -121,6 +121,11 @@ class XipSampler:
         self._owed += self._first * self.miss_cycles
         if cycles:
             self.rate = self._again * self.miss_cycles / cycles
+
+    @property
+    def misses(self) -> int:
+        """Misses that the last window saw."""
+        return self._first + self._again
 
     def stall(self, cycles: int) -> int:
         """Whole stall cycles due for `cycles` executed since the last call."""

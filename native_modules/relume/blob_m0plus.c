@@ -30,8 +30,8 @@ static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
     REFUSE_UNLESS(flags <= 7, RL_E_SHAPE, p[3], "flags");
     REFUSE_UNLESS(p[4] >= 255 && p[4] <= 65535, RL_E_SHAPE, p[4],
                   "limit of a lane");
-    REFUSE_UNLESS(p[5] == 1 || p[5] == 2 || p[5] == 4, RL_E_SHAPE, p[5],
-                  "words of a granule");
+    REFUSE_UNLESS(p[5] >= 0 && p[5] <= 128, RL_E_SHAPE, p[5],
+                  "offset of the weights");
     REFUSE_UNLESS(p[6] == 0 && p[7] == 0, RL_E_SHAPE, p[6], "p6 or p7");
     REFUSE_UNLESS((flags & RL_M0_SCATTER) || p[1] == out->c, RL_E_SHAPE,
                   p[1], "channels are left out");
@@ -85,9 +85,8 @@ static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
     s->live = (uint32_t)op->p[1];
     s->quads = (s->live + 3u) / 4u;
     s->flags = (uint32_t)op->p[3];
-    REFUSE_UNLESS((s->flags & RL_M0_SPARSE) == 0
-                  || s->depth % (4u * (uint32_t)op->p[5]) == 0, RL_E_SHAPE,
-                  op->p[5], "granules do not divide the depth");
+    REFUSE_UNLESS((s->flags & RL_M0_SPARSE) == 0 || s->depth % 4u == 0,
+                  RL_E_SHAPE, op->p[3], "inputs that make no whole words");
     REFUSE_UNLESS(rl_m0_scratch(op, &c->blob.tensors[op->in0],
                                 &c->blob.tensors[op->out])
                   <= c->blob.header->scratch_size, RL_E_BOUNDS, op->kind,

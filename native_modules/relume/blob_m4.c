@@ -1,10 +1,38 @@
 /* relume: the blob checker, ops laid out for Cortex-M4 (SPEC 2.7.2). Their
- * tables are only computed with: sizes are all there is to prove. */
+ * tables are only computed with: sizes and the places of computed channels
+ * are all there is to prove. */
 #include "blob_check.h"
 #include "engine_fast.h"
 
 #if RL_WITH_M4
 #include "kernels/m4/m4.h"
+
+static rl_status check_array(rl_blob_state *c, const uint32_t *offset,
+                             uint64_t size)
+{
+    if (size == 0) {
+        REFUSE_UNLESS(*offset == 0, RL_E_SHAPE, *offset,
+                      "constants that the kernel does not have");
+        return RL_OK;
+    }
+    return rl_blob_check_array(c, offset, size);
+}
+
+/* Computed channels go to bytes inside a pixel. */
+static rl_status check_places(rl_blob_state *c, const rl_op *op, uint32_t n)
+{
+    uint32_t channels = c->blob.tensors[op->out].c;
+    const uint16_t *place =
+        (const uint16_t *)(const void *)(c->blob.base + op->off_shift);
+    uint32_t i;
+
+    CHECK(rl_blob_count(c, &op->off_shift, n));
+    for (i = 0; i < n; i++) {
+        REFUSE_UNLESS(place[i] < channels, RL_E_BOUNDS, place[i],
+                      "place of a channel");
+    }
+    return RL_OK;
+}
 
 static rl_status check_sizes(rl_blob_state *c, const rl_op *op,
                              const rl_m4_layout *layout)
@@ -13,15 +41,11 @@ static rl_status check_sizes(rl_blob_state *c, const rl_op *op,
                   RL_E_BOUNDS, op->p, "scratch memory is too small");
     REFUSE_UNLESS(op->w_size == layout->w, RL_E_SHAPE, op->w_size,
                   "w_size does not fit the shapes");
-    CHECK(rl_blob_check_array(c, &op->off_w, layout->w));
-    REFUSE_UNLESS(op->off_mult == 0 && op->off_shift == 0, RL_E_SHAPE,
-                  op->off_mult, "multipliers of a kernel without them");
-    if (layout->bias == 0) {
-        REFUSE_UNLESS(op->off_bias == 0, RL_E_SHAPE, op->off_bias,
-                      "bias of a kernel without it");
-        return RL_OK;
-    }
-    return rl_blob_check_array(c, &op->off_bias, layout->bias);
+    CHECK(check_array(c, &op->off_w, layout->w));
+    CHECK(check_array(c, &op->off_bias, layout->bias));
+    CHECK(check_array(c, &op->off_mult, layout->mult));
+    CHECK(check_array(c, &op->off_shift, layout->shift));
+    return check_places(c, op, (uint32_t)(layout->shift / 2u));
 }
 
 rl_status rl_blob_check_m4(rl_blob_state *c, const rl_op *op)

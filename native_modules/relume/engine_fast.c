@@ -63,7 +63,7 @@ uint32_t rl_fast_scratch(uint32_t core, const rl_op *op, const rl_tensor *in,
 #endif
 #if RL_WITH_M4
     if (core == RL_FOR_M4) {
-        rl_m4_layout layout = { 0, 0, 0 };
+        rl_m4_layout layout = { 0, 0, 0, 0, 0 };
 
         (void)rl_m4_layout_of(op, in, out, &layout);
         return (uint32_t)layout.scratch; /* checked: fits scratch_size */

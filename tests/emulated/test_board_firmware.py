@@ -15,6 +15,7 @@ from relume_boards.virtual import open_emulated
 from relume_boards.virtual.emulated import EmulatedBoard
 from relume_boards.virtual.pico import VirtualPico
 from relume_boards.virtual.spec import default_firmware
+from relume_boards.virtual.xip import XipSampler
 
 from tests.emulated.bench import BOARD, Repl, supply, until
 
@@ -121,7 +122,7 @@ def test_sram_is_noise_at_every_turn_on_and_the_same_for_the_same_seed() -> None
 
 
 def cuts_and_cycles(seed: int) -> tuple[object, ...]:
-    pico = VirtualPico(BOARD, firmware(), seed=seed, supply=supply(8e-4, 0.015), hold=False)
+    pico = VirtualPico(BOARD, firmware(), seed=seed, supply=supply(4e-4, 0.015), hold=False)
     while len(pico.run_record.cuts) < 2:
         pico.advance()
         if pico.powered and pico.idle:
@@ -190,6 +191,39 @@ def test_xip_misses_cost_a_little_and_are_counted() -> None:
     stalled = with_cost.pico.record.totals["stall_cycles"]
     assert 0 < stalled < 0.2 * with_cost.pico.record.totals["cycles"]
     assert without.pico.record.totals["stall_cycles"] == 0
+
+
+WORK = "import json\rfor i in range(40): x = json.loads(json.dumps([i] * 20))\r\r\r"
+
+
+def test_sampled_xip_stall_is_within_a_factor_of_two_of_a_full_trace() -> None:
+    sampled, traced = Repl(xip=True), Repl(xip=False)
+    stalls = []
+    for repl in (sampled, traced):
+        repl.boot()
+        before = repl.pico.record.totals["stall_cycles"]
+        repl.pico.feed(WORK.encode() + b"print('do' + 'ne')\r")
+        if repl is sampled:
+            until(repl.pico, lambda: b"done" in sampled.output, 20)
+            stalls.append(repl.pico.record.totals["stall_cycles"] - before)
+        else:
+            stalls.append(traced_stall(repl))
+    assert 0.5 < stalls[0] / stalls[1] < 2
+
+
+def traced_stall(repl: Repl) -> float:
+    """Stall cycles by a trace of every instruction until the output says done."""
+    chip, xip = repl.pico.chip, BOARD.xip
+    assert chip is not None
+    tracer = XipSampler(xip.cache_bytes, xip.line_bytes, xip.miss_cycles, window=2000)
+    probe, misses = chip.probe(), 0
+    while b"done" not in repl.output:
+        if chip.sleeping:
+            chip.run(100_000)
+        else:
+            tracer.sample(probe)
+            misses += tracer.misses
+    return misses * xip.miss_cycles
 
 
 # --- through the port --------------------------------------------------------------------------

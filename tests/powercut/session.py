@@ -64,8 +64,28 @@ class Memory:
         self.kind = kind
         self.log: list[tuple[str, int, int]] = []
         self.spoil: Callable[[str, int, int], bool] = lambda what, at, n: False
-        self._functions = (_READ(self._read), _READ(self._write), _ERASE(self._erase))
+        self.fault: Exception | None = None  # what a call from C raised; ctypes drops it
+        self._functions = (
+            _READ(self._guard(self._read)),
+            _READ(self._guard(self._write)),
+            _ERASE(self._guard(self._erase)),
+        )
         self.nvm = Nvm(kind, size, None, *self._functions)
+
+    def _guard(self, call: Callable[..., int]) -> Callable[..., int]:
+        def guarded(*arguments: Any) -> int:
+            try:
+                return call(*arguments)
+            except Exception as error:
+                self.fault = error
+                return RL_E_NVM
+
+        return guarded
+
+    def check(self) -> None:
+        """Raises what went wrong inside a call from C."""
+        if self.fault is not None:
+            raise self.fault
 
     def writes(self) -> list[tuple[int, int]]:
         """(address, bytes) of the writes since the last call."""
@@ -135,12 +155,14 @@ class Board:
     def mount(self) -> int:
         """rl_store_open()."""
         nvm = ctypes.byref(self.memory.nvm)
-        return int(
+        status = int(
             self.library.rl_store_open(
                 ctypes.byref(self.store), nvm, ctypes.c_uint32(self.base),
                 ctypes.c_uint32(self.size),
             )
         )  # fmt: skip
+        self.memory.check()
+        return status
 
     def open(self) -> int:
         """rl_store_open() and rl_session_open()."""
@@ -151,6 +173,7 @@ class Board:
         """rl_session_<name>(); fails when it wrote behind its memory."""
         function = getattr(self.library, f"rl_session_{name}")
         status = int(function(ctypes.byref(self.session), *arguments))
+        self.memory.check()
         for fence in (self.store.fence, self.session.fence):
             assert bytes(fence)[8:] == b"\x5a" * 56  # padding may come before
         assert bytes(self.arena)[-16:] == bytes(self.work)[-16:] == b"\x5a" * 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,20 @@ class Chip:
         self.enabled = False
         self.frame: list[int] | None = None
         self.transactions: list[bytes] = []
-        self._functions = (_SELECT(self._select), _TRANSFER(self._transfer))
+        self.fault: Exception | None = None  # what a call from C raised; ctypes drops it
+        self._functions = (
+            _SELECT(self._guard(self._select)), _TRANSFER(self._guard(self._transfer)),
+        )  # fmt: skip
         self.spi = _Spi(None, *self._functions)
+
+    def _guard(self, call: Callable[..., None]) -> Callable[..., None]:
+        def guarded(*arguments: int) -> None:
+            try:
+                call(*arguments)
+            except Exception as error:
+                self.fault = error
+
+        return guarded
 
     def _select(self, ctx: int, on: int) -> None:
         if on:
@@ -90,24 +103,35 @@ class Dead(Chip):
 class Access:
     """Calls through an rl_nvm."""
 
+    chip: Chip | None = None
+
     def __init__(self) -> None:
         self.nvm = Nvm()
+
+    def _check(self, status: int) -> int:
+        if self.chip is not None and self.chip.fault is not None:
+            raise self.chip.fault
+        return status
 
     def read(self, at: int, n: int) -> tuple[int, bytes]:
         """(status, bytes)"""
         buffer = ctypes.create_string_buffer(b"\x77" * n, n)
         address = ctypes.addressof(buffer)
-        return int(self.nvm.read(ctypes.addressof(self.nvm), at, address, n)), buffer.raw
+        status = int(self.nvm.read(ctypes.addressof(self.nvm), at, address, n))
+        return self._check(status), buffer.raw
 
     def write(self, at: int, data: bytes) -> int:
         """Status."""
         buffer = ctypes.create_string_buffer(data, len(data))
         address = ctypes.addressof(buffer)
-        return int(self.nvm.write(ctypes.addressof(self.nvm), at, address, len(data)))
+        status = int(self.nvm.write(ctypes.addressof(self.nvm), at, address, len(data)))
+        return self._check(status)
 
 
 class Driver(Access):
     """nvm_fram.c on a chip."""
+
+    chip: Chip
 
     def __init__(self, chip: Chip, size: int | None = None) -> None:
         super().__init__()
@@ -119,6 +143,7 @@ class Driver(Access):
                 ctypes.c_uint32(chip.size if size is None else size), ctypes.byref(self.nvm),
             )
         )  # fmt: skip
+        self._check(self.status)
         chip.transactions.clear()
 
 

@@ -97,7 +97,7 @@ def test_sigkill_anywhere_loses_nothing(machine: Machine, seed: int, nvm: str) -
     assert bytes(output) == made.output
     assert commits >= made.segments + 1
     assert brownouts == found_running + (not ended)
-    assert nvm == "flash" or found_running >= 2
+    assert nvm == "flash" or found_running >= 1
 
 
 def test_an_inference_of_another_model_is_kept_until_cleared(machine: Machine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -104,7 +104,11 @@ class StoreCycles:
 
 @dataclass(frozen=True)
 class BoardProfile:
-    """One board, from boards/NAME/board.toml. cycles: kind -> (per MAC, per output, per tile)."""
+    """One board, from boards/NAME/board.toml.
+
+    cycles, fast_cycles: kind -> (per work, per output, per tile) of the portable kernels and of
+    those of the board's core.
+    """
 
     name: str
     title: str
@@ -124,6 +128,7 @@ class BoardProfile:
     flash: FlashNvm | None
     cycles: Mapping[str, tuple[float, float, float]]
     store: StoreCycles
+    fast_cycles: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def nvm_size(self, nvm: str) -> int:
         """Bytes of an NVM kind (fram, flash, file). Errors: BoardError."""
@@ -178,6 +183,7 @@ def parse_board(text: str, file: str) -> BoardProfile:
         _flash(nvm.sub("flash")) if "flash" in nvm.data else None,
         _cycles(table.sub("cycles").sub("portable")),
         _store(table.sub("cycles").sub("store")),
+        _fast_cycles(table.sub("cycles"), table.text("core")),
     )
     return profile
 
@@ -294,6 +300,11 @@ def _cycles(table: _Table) -> dict[str, tuple[float, float, float]]:
             raise table.fail(kind, "not three numbers")
         cycles[kind] = (float(row[0]), float(row[1]), float(row[2]))
     return cycles
+
+
+def _fast_cycles(table: _Table, core: str) -> dict[str, tuple[float, float, float]]:
+    """[cycles.CORE]: the kernels of the board's core, if it has any of its own."""
+    return _cycles(table.sub(core)) if core in table.data else {}
 
 
 def _store(table: _Table) -> StoreCycles:

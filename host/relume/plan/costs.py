@@ -1,7 +1,8 @@
 """What tiles, commits, restores and boots cost in cycles and microjoule on one board.
 
 Compute: board.toml [cycles.portable] gives a, b, c with a * work + b * outputs + c per tile
-(`relume.plan.kernel_work`), worst case over data. Weights lie in flash and are read through the
+(`relume.plan.kernel_work`), worst case over data; [cycles.CORE] likewise for the kernels of the
+board's core. Weights lie in flash and are read through the
 XIP cache: a tile fetches each line of the weights that it touches once; when an op's constants do
 not fit the cache, every unit fetches them again. FULLY_CONNECTED touches each weight once either
 way.
@@ -20,10 +21,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from relume.blob.layouts.packed import Packed
+from relume.blob.layouts.select import M0PLUS, lay_out
 from relume.board.profile import BoardProfile
 from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op
 from relume.plan.kernel_work import kernel_work
+from relume.plan.m0plus_work import m0plus_work
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
@@ -69,6 +73,9 @@ class CostModel:
         self.ops = tuple(self._op(op) for op in graph.ops)
 
     def _op(self, op: Op) -> OpCycles:
+        fast = lay_out(self.board.core, self.graph, op) if self.board.core == M0PLUS else None
+        if fast is not None:
+            return self._fast_op(op, fast)
         graph, xip = self.graph, self.board.xip
         row = self.board.cycles.get(op.kind.name)
         if row is None:
@@ -86,6 +93,26 @@ class CostModel:
         if op.constant_bytes > xip.cache_bytes:
             return OpCycles(per_tile, unit + fetch, per_tile, typical + fetch)
         return OpCycles(per_tile + fetch, unit, per_tile + fetch, typical)
+
+    def _fast_op(self, op: Op, fast: Packed) -> OpCycles:
+        row = self.board.fast_cycles.get(op.kind.name)
+        if row is None:
+            raise BoardError(
+                f"boards/{self.board.name}/board.toml: cycles.{self.board.core}."
+                f"{op.kind.name}: missing"
+            )
+        per_work, per_output, per_tile = row
+        work, xip = m0plus_work(self.graph, op, fast), self.board.xip
+        unit = per_work * work.unit + per_output * work.outputs
+        typical = per_work * work.typical_unit + per_output * work.outputs
+        tile = per_work * work.tile + per_tile
+        fetch = fast.constant_bytes / xip.line_bytes * xip.miss_cycles
+        if op.kind is Kind.FULLY_CONNECTED:
+            per_unit = fetch / self.graph.tensors[op.output].shape[2]
+            return OpCycles(tile, unit + per_unit, tile, typical + per_unit)
+        if fast.constant_bytes > xip.cache_bytes:
+            return OpCycles(tile, unit + fetch, tile, typical + fetch)
+        return OpCycles(tile + fetch, unit, tile + fetch, typical)
 
     def _inside(self, op: Op) -> float:
         """Share of an op's window taps that fall inside the input."""

@@ -7,6 +7,7 @@ again), "idle" otherwise.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -60,7 +61,9 @@ def charges_of(run: Run) -> list[Charge]:
     charges: list[Charge] = []
     running = False
     for start, end, brownout in _powered(run):
-        events = [event for event in run.events if start <= event.t <= end]
+        first = bisect_left(run.events, start, key=lambda event: event.t)
+        last = bisect_right(run.events, end, key=lambda event: event.t)
+        events = run.events[first:last]
         phases, running = _phases(start, end, brownout, events, running)
         commits = tuple(event.t for event in events if event.kind in ("committed", "done"))
         charges.append(Charge(len(charges) + 1, start, end, brownout, phases, commits))

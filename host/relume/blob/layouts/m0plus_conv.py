@@ -21,7 +21,6 @@ QUAD_ORDER = (0, 2, 1, 3)  # channels of a quad as the lanes give them
 LANE_MAX = 65535  # a sparse lane is unsigned
 PAIR_MAX = 255  # |w| + |w'| of two inputs of 128 in a dense lane: 255 * 128 < 2^15
 MAX_INPUTS = 32768
-GRANULE_WORDS = 2
 Int64Array = npt.NDArray[np.int64]
 
 
@@ -56,18 +55,18 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
     scatter = len(live) < len(weights)
     flags = WITH_CORNER * corner + WITH_SCATTER * scatter + WITH_SPARSE * sparse
     table, exact = _table(op, steps, live, corner, shape.quads)
-    words = _granule_words(source.shape[2] if op.kind is Kind.CONV_2D else shape.depth)
-    limit = LANE_MAX // (int(weights.max()) + 128)
+    offset = max(0, -int(weights.min()))
+    limit = min(LANE_MAX, LANE_MAX // max(1, int(weights.max()) + offset))
     extra = exact + (_scatter(live, constants) if scatter else b"")
-    p = (shape.width, len(live), len(exact) // 12, flags, limit, words)
+    p = (shape.width, len(live), len(exact) // 12, flags, limit, offset)
     return Packed(
         KERNEL,
-        _blocks(weights[live], shape).tobytes(),
+        _blocks(weights[live], shape, offset).tobytes(),
         _starts(op, weights, live, steps, source, shape),
         table,
         extra if extra else bytes(4),
         p,
-        scratch_bytes(op, source, shape, sparse, words),
+        scratch_bytes(op, source, shape, sparse),
         _note(shape, len(weights), len(exact) // 12, sparse),
     )
 
@@ -98,16 +97,6 @@ def _is_sparse(op: Op, source: Tensor) -> bool:
     """Zero is -128, so that u = x + 128 is unsigned, and words hold whole quads of inputs."""
     depth = source.shape[2] if op.kind is Kind.CONV_2D else _matrix(op).shape[1]
     return source.zero_point == -128 and depth % 4 == 0
-
-
-def _granule_words(depth: int) -> int:
-    """Words of inputs between two marks of a list: divides the depth."""
-    words = GRANULE_WORDS
-    while depth % (4 * words):
-        words //= 2
-        if words == 0:
-            return 1
-    return words
 
 
 def _channel(op: Op, weights: Int64Array, source: Tensor, out: Tensor, c: int) -> requant.Channel:
@@ -166,13 +155,13 @@ def _shape(op: Op, source: Tensor, out: Tensor, live: int) -> _Shape:
     return _Shape(taps, depth, 12 if wide < narrow else 8, live)
 
 
-def _blocks(weights: Int64Array, shape: _Shape) -> npt.NDArray[np.uint8]:
-    """[blocks][inputs][width] of w + 128; what is not there is 128, a zero."""
+def _blocks(weights: Int64Array, shape: _Shape, offset: int) -> npt.NDArray[np.uint8]:
+    """[blocks][inputs][width] of w + offset, which no byte is below; absent weights are 0."""
     blocks = -(-shape.quads * 4 // shape.width)
     full = np.zeros((blocks * shape.width, shape.inputs), dtype=np.int64)
     full[: weights.shape[0], : weights.shape[1]] = weights
     split = full.reshape(blocks, shape.width, shape.inputs).transpose(0, 2, 1)
-    return np.ascontiguousarray(split + 128).astype(np.uint8)
+    return np.ascontiguousarray(split + offset).astype(np.uint8)
 
 
 def _lanes(values: Int64Array, quads: int) -> Int64Array:
@@ -227,13 +216,13 @@ def _scatter(live: npt.NDArray[np.int64], constants: npt.NDArray[np.int8]) -> by
     return constants.tobytes() + bytes(-len(constants) % 4) + live.astype("<u2").tobytes()
 
 
-def scratch_bytes(op: Op, source: Tensor, shape: _Shape, sparse: bool, words: int) -> int:
+def scratch_bytes(op: Op, source: Tensor, shape: _Shape, sparse: bool) -> int:
     """Scratch memory of a tile; the engine's rl_m0_scratch says the same."""
     size = shape.quads * 20 + 64 * 12 + -(-shape.inputs // 4) * 4 + shape.inputs // 2 * 12
     if sparse:
         rows = op.window.kh if op.kind is Kind.CONV_2D else 1
         inputs = shape.depth * (source.shape[1] if shape.taps > 1 else 1)
-        size += rows * ((inputs // (4 * words) + 1) * 8 + inputs * 8)
+        size += rows * ((inputs // 4 + 1) * 8 + inputs * 8)
     return size
 
 

@@ -7,9 +7,10 @@ then 1 and 3 of each four.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from relume.blob.layouts.m4_requant import (
     FULL,
@@ -28,6 +29,7 @@ from relume.model.graph import Int8Array, Op, Tensor
 KERNEL = 1
 GROUP_BYTES = 4096  # scratch for widened pairs of pixels, if one pair is not larger
 GROUP_MAX = 16
+WORTHWHILE = 0.8  # share of the channels below which constant ones are left out
 _ORDER = (0, 2, 1, 3)
 _S1_LIMIT = 1 << 23
 
@@ -38,15 +40,32 @@ class Unfit(Exception):
 
 def conv(op: Op, source: Tensor, out: Tensor) -> Packed:
     """CONV_2D. Raises Unfit with the reason."""
-    if out.shape[2] % 4:
-        raise Unfit(f"{out.shape[2]} output channels, not a multiple of 4")
     assert op.weights is not None
     columns = _columns(op, source.shape[2])
     weights = op.weights.transpose(0, 2, 1, 3) if columns else _rows(op.weights)
-    data, table, tail = blocks(replace(op, weights=weights), source, out, 4)
-    group, scratch = _scratch(op, source.shape[2], out, columns)
+    lanes = lanes_of(replace(op, weights=weights), source, out)
+    live, template = _live(lanes, out.shape[2])
+    template_bytes, places, left_out = b"", b"", 0
+    if live is not None:
+        template_bytes, places = template.tobytes(), live.astype("<u2").tobytes()
+        left_out, lanes = out.shape[2] - len(live), lanes.only(live)
+    data, table, tail = blocks(lanes, 4)
+    group, scratch = _scratch(op, source.shape[2], out, columns, live)
     note = f"byte pairs, {'short' if tail == SHORT else 'full'} requantisation"
-    return Packed(KERNEL, data, table, b"", b"", (tail, group, int(columns)), scratch, note)
+    note += f", {left_out} constant channels left out" if left_out else ""
+    p = (tail, group, int(columns), 0 if live is None else len(live))
+    return Packed(KERNEL, data, table, template_bytes, places, p, scratch, note)
+
+
+def _live(lanes: Lanes, channels: int) -> tuple[Int64Array | None, Int8Array]:
+    """Channels to compute (None: all, in place), and a pixel with the bytes of the others."""
+    template = lanes.channels.constants()
+    live = np.flatnonzero(~lanes.constant)
+    if len(live) == 0:
+        live = np.array([0])
+    if channels % 4 == 0 and -(-len(live) // 4) * 4 > channels * WORTHWHILE:
+        return None, template
+    return live.astype(np.int64), template
 
 
 def _rows(weights: Int8Array) -> Int8Array:
@@ -62,7 +81,9 @@ def _columns(op: Op, depth: int) -> bool:
     return dense_window and window.kw > 1 and depth % 4 == 0
 
 
-def _scratch(op: Op, depth: int, out: Tensor, columns: bool) -> tuple[int, int]:
+def _scratch(
+    op: Op, depth: int, out: Tensor, columns: bool, live: Int64Array | None
+) -> tuple[int, int]:
     """Pairs of pixels widened at a time, and the scratch bytes that they need."""
     window = op.window
     terms = window.kh * (-(-window.kw * depth // 4) * 4)
@@ -72,6 +93,8 @@ def _scratch(op: Op, depth: int, out: Tensor, columns: bool) -> tuple[int, int]:
         pair, most = 2 * column, -(-out.shape[1] // 2)
     else:
         fixed, pair, most = 2 * terms, 4 * terms, -(-out.shape[0] * out.shape[1] // 2)
+    if live is not None:
+        pair += 2 * (-(-len(live) // 4) * 4)
     group = max(1, min((GROUP_BYTES - fixed) // pair, GROUP_MAX, most))
     return group, fixed + group * pair
 
@@ -80,27 +103,51 @@ def dense(op: Op, source: Tensor, out: Tensor) -> Packed:
     """FULLY_CONNECTED. Raises Unfit with the reason."""
     assert op.weights is not None
     terms = -(-op.weights[0].size // 4) * 4
-    weights, table, tail = blocks(op, source, out, 8)
-    why = f"byte pairs, {'short' if tail == SHORT else 'full'} requantisation"
-    return Packed(KERNEL, weights, table, b"", b"", (tail,), 8 + 3 * terms, why)
+    data, table, tail = blocks(lanes_of(op, source, out), 8)
+    note = f"byte pairs, {'short' if tail == SHORT else 'full'} requantisation"
+    return Packed(KERNEL, data, table, b"", b"", (tail,), 8 + 3 * terms, note)
 
 
-def blocks(op: Op, source: Tensor, out: Tensor, channels: int) -> tuple[bytes, bytes, int]:
-    """Weights, tables and tail of an op in blocks of `channels` (4 or 8) output channels."""
+@dataclass(frozen=True)
+class Lanes:
+    """Output channels as the kernel sees them: weights [n][k] and bias [n] for raw inputs.
+
+    Channels that always give the same byte have neither weights nor bias any more.
+    """
+
+    weights: Int64Array
+    bias: Int64Array
+    channels: Channels
+    constant: npt.NDArray[np.bool_]
+
+    def only(self, live: Int64Array) -> Lanes:
+        """The channels in `live`."""
+        return Lanes(
+            self.weights[live], self.bias[live], self.channels.only(live), self.constant[live]
+        )
+
+
+def lanes_of(op: Op, source: Tensor, out: Tensor) -> Lanes:
+    """An op's channels, its input's zero point folded into the bias."""
     assert op.weights is not None
     weights = op.weights.reshape(len(op.weights), -1).astype(np.int64)
     bias = fold(weights, op.bias, source.zero_point)
-    lanes = channels_of(op, out, weights, bias)
-    for n in range(len(weights)):
-        if is_constant(lanes, n):
-            weights[n], bias[n] = 0, 0
-    odd = np.arange(len(bias)) % 2 == 1
-    low, high = reach(weights, bias)
+    channels = channels_of(op, out, weights, bias)
+    constant = np.array([is_constant(channels, n) for n in range(len(bias))])
+    return Lanes(
+        np.where(constant[:, None], 0, weights), np.where(constant, 0, bias), channels, constant
+    )
+
+
+def blocks(lanes: Lanes, step: int) -> tuple[bytes, bytes, int]:
+    """Weights, tables and tail in blocks of `step` (4 or 8) output channels."""
+    odd = np.arange(len(lanes.bias)) % 2 == 1
+    low, high = reach(lanes.weights, lanes.bias)
     if bool((odd & ((low < -_S1_LIMIT) | (high >= _S1_LIMIT))).any()):
         raise Unfit("a sum of an odd channel may need more than 24 bits")
-    tail, constants = _tail(lanes)
-    words = _words(_padded(weights, channels), channels)
-    return words, _tables(_padded(bias[:, None], channels)[:, 0], constants), tail
+    tail, constants = _tail(lanes.channels)
+    words = _words(_padded(lanes.weights, step), step)
+    return words, _tables(_padded(lanes.bias[:, None], step)[:, 0], constants), tail
 
 
 def channels_of(op: Op, out: Tensor, weights: Int64Array, bias: Int64Array) -> Channels:

@@ -17,7 +17,7 @@ up is 8 for channels whose sum is found as 256 S, else 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,21 @@ class Channels:
     zero_point: int
     act_min: int
     act_max: int
+
+    def only(self, chosen: Int64Array) -> Channels:
+        """The channels in `chosen`."""
+        return replace(
+            self,
+            multiplier=self.multiplier[chosen],
+            shift=self.shift[chosen],
+            low=self.low[chosen],
+            high=self.high[chosen],
+        )
+
+    def constants(self) -> npt.NDArray[np.int8]:
+        """[n]: each channel's byte for its smallest sum; its only one if it is constant."""
+        out = [exact(self, n, self.low[n : n + 1])[0] for n in range(len(self.low))]
+        return np.array(out).astype(np.int8)
 
 
 @dataclass(frozen=True)

@@ -17,3 +17,8 @@ class Packed:
     p: tuple[int, ...]
     scratch: int
     note: str
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of the four arrays."""
+        return sum(map(len, (self.weights, self.bias, self.multipliers, self.shifts)))

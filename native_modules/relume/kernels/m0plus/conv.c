@@ -19,7 +19,7 @@ typedef struct {
     uint32_t k, pairs;       /* inputs of a window, rounded up to pairs */
     uint32_t width;          /* channels of a block: 8 or 12 */
     uint32_t live, quads;
-    uint32_t flags, words;
+    uint32_t flags, offset;  /* of the weights */
     uint32_t rest;           /* quads of the last block if it is not whole */
     rl_m0_job    whole, last, dense;
     rl_m0_finish finish;
@@ -53,10 +53,10 @@ static uint32_t depth_of(const rl_op *op, const rl_tensor *in,
     return in->c;
 }
 
-/* Bytes of the list of a row of `n` inputs with marks every 4 * words. */
-static uint32_t list_bytes(uint32_t n, uint32_t words)
+/* Bytes of the list of a row of `n` inputs. */
+static uint32_t list_bytes(uint32_t n)
 {
-    return (n / (4u * words) + 1u) * (uint32_t)sizeof(rl_m0_mark)
+    return (n / 4u + 1u) * (uint32_t)sizeof(rl_m0_mark)
         + n * (uint32_t)sizeof(rl_m0_entry);
 }
 
@@ -80,8 +80,7 @@ uint32_t rl_m0_scratch(const rl_op *op, const rl_tensor *in,
     if ((uint32_t)op->p[3] & RL_M0_SPARSE) {
         uint32_t rows = op->kind == RL_FULLY_CONNECTED ? 1u : op->kh;
 
-        size += rows * list_bytes(list_inputs(op, in, out),
-                                  (uint32_t)op->p[5]);
+        size += rows * list_bytes(list_inputs(op, in, out));
     }
     return size;
 }
@@ -98,8 +97,9 @@ static RL_HOT void set_window(kernel *m)
     w->limit = (uint32_t)m->call->op->p[4];
     w->end = w->steps + MAX_STEPS - 1;
     w->entry_cost = wide ? 26u : 19u;
-    w->flush_cost = wide ? 120u : 90u;
-    w->most = m->pairs * (wide ? 84u : 56u);
+    w->step_cost = wide ? 120u : 96u;
+    w->byte_cost = wide ? 10u : 8u;
+    w->most = wide ? 84u * m->pairs + 240u : 56u * m->pairs + 180u;
     w->scratch = m->call->scratch;
 }
 
@@ -126,7 +126,7 @@ static RL_HOT void prepare(kernel *m, const rl_call *call)
     m->live = (uint32_t)op->p[1];
     m->quads = (m->live + 3u) / 4u;
     m->flags = (uint32_t)op->p[3];
-    m->words = (uint32_t)op->p[5];
+    m->offset = (uint32_t)op->p[5];
     m->whole.acc = (uint32_t *)(void *)at;
     at += m->quads * 16u;
     m->row = (int8_t *)at;
@@ -307,7 +307,7 @@ static RL_HOT void gather(const kernel *m, int32_t y, int32_t x)
         }
     }
     put_same(to, 0, 2u * m->pairs - m->k);
-    rl_m0_pairs(m->bytes, m->pair, m->pairs);
+    rl_m0_pairs(m->bytes, m->pair, m->pairs, m->offset);
 }
 
 /* A window inside the input whose pixels are whole words: no copy. */
@@ -322,7 +322,7 @@ static RL_HOT void pair_rows(const kernel *m, int32_t y, int32_t x)
     uint32_t rows;
 
     for (rows = call->op->kh; rows; rows--, row += stride, to += n) {
-        rl_m0_pairs(row, to, n);
+        rl_m0_pairs(row, to, n, m->offset);
     }
 }
 
@@ -346,43 +346,35 @@ static RL_HOT void pair_up(const kernel *m, const int8_t *x)
         put_same(put_bytes(m->bytes, x, m->k), 0, 2u * m->pairs - m->k);
         x = m->bytes;
     }
-    rl_m0_pairs(x, m->pair, m->pairs);
+    rl_m0_pairs(x, m->pair, m->pairs, m->offset);
 }
 
 /* ------------------------------------------------------------- single taps */
 
 static RL_HOT const rl_m0_mark *list_one(const kernel *m, const int8_t *x,
-                                         uint32_t granules, uint8_t *at)
+                                         uint32_t words, uint8_t *at)
 {
     rl_m0_source source;
 
     source.x = x;
-    source.granules = granules;
-    source.words = m->words;
+    source.words = words;
     source.row = m->width;
     source.marks = (rl_m0_mark *)(void *)at;
-    source.to = (rl_m0_entry *)(void *)(source.marks + granules + 1u);
+    source.to = (rl_m0_entry *)(void *)(source.marks + words + 1u);
     source.scratch = m->call->scratch;
     rl_m0_list(&source);
     return source.marks;
 }
 
-/* Windows of one tap: their script is about one list of `granules`. */
+/* Windows of one tap: their script is about one list. */
 static RL_HOT void set_single(kernel *m)
 {
     m->window.n = 1;
     m->window.first = 0;
-    m->window.last = 0;
     m->window.base = 0;
     m->lines[0].marks = rl_m0_refer(m->call->scratch, m->lists);
     m->lines[0].base = 0;
-    if (m->flags & RL_M0_SPARSE) {
-        uint32_t left;
-
-        for (left = m->k; left; left -= 4u * m->words) {
-            m->window.last += (uint32_t)sizeof(rl_m0_mark);
-        }
-    }
+    m->window.last = m->k / 4u * (uint32_t)sizeof(rl_m0_mark);
 }
 
 /* Sums for inputs x[k]; returns what finish adds. */
@@ -391,12 +383,11 @@ static RL_HOT uint32_t sum_inputs(const kernel *m, const int8_t *x)
     if (m->flags & RL_M0_SPARSE) {
         uint32_t total;
 
-        list_one(m, x, m->window.last / (uint32_t)sizeof(rl_m0_mark),
-                 m->lists);
+        list_one(m, x, m->k / 4u, m->lists);
         total = rl_m0_script(&m->window);
         if (total != RL_M0_NONE) {
             run_sparse(m);
-            return 0u - 128u * total;
+            return 0u - m->offset * total;
         }
     }
     pair_up(m, x);
@@ -471,10 +462,9 @@ static RL_HOT void conv_pixels(kernel *m)
  * columns [low, high) of the input. */
 typedef struct {
     uint32_t low, high;
-    uint32_t granules; /* of a pixel */
-    uint32_t bytes;    /* of a slot */
-    int32_t  built;    /* rows below are built, or above all need */
-    uint32_t slot;     /* of row `built`; rows follow one another, mod kh */
+    uint32_t bytes; /* of a slot */
+    int32_t  built; /* rows below are built, or above all need */
+    uint32_t slot;  /* of row `built`; rows follow one another, mod kh */
 } ring;
 
 static RL_HOT void build_to(const kernel *m, ring *r, int32_t end)
@@ -485,7 +475,7 @@ static RL_HOT void build_to(const kernel *m, ring *r, int32_t end)
         const int8_t *x = m->call->a
             + ((uint32_t)r->built * in->w + r->low) * in->c;
 
-        list_one(m, x, (r->high - r->low) * r->granules,
+        list_one(m, x, (r->high - r->low) * in->c / 4u,
                  m->lists + r->slot * r->bytes);
         if (++r->slot == m->call->op->kh) {
             r->slot = 0;
@@ -523,7 +513,7 @@ static RL_HOT void set_lines(kernel *m, ring *r, int32_t y)
 /* The part of the lines in the window whose first column is x. */
 static RL_HOT void set_columns(kernel *m, const ring *r, int32_t x)
 {
-    uint32_t mark = r->granules * (uint32_t)sizeof(rl_m0_mark);
+    uint32_t mark = m->call->in0->c / 4u * (uint32_t)sizeof(rl_m0_mark);
     int32_t from = x < (int32_t)r->low ? (int32_t)r->low : x;
     int32_t to = x + m->call->op->kw;
 
@@ -546,7 +536,7 @@ static RL_HOT void pixel(kernel *m, const ring *r, int32_t y, int32_t x,
         total = rl_m0_script(&m->window);
         if (total != RL_M0_NONE) {
             run_sparse(m);
-            finish_pixel(m, 0u - 128u * total, to);
+            finish_pixel(m, 0u - m->offset * total, to);
             return;
         }
     }
@@ -566,8 +556,7 @@ static RL_HOT void begin_ring(const kernel *m, ring *r, uint32_t first,
 
     r->low = low < 0 ? 0u : (uint32_t)low;
     r->high = high > in->w ? in->w : (uint32_t)high;
-    r->granules = in->c / (4u * m->words);
-    r->bytes = list_bytes((uint32_t)in->w * in->c, m->words);
+    r->bytes = list_bytes((uint32_t)in->w * in->c);
     r->built = 0;
     r->slot = 0;
 }

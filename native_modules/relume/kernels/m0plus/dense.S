@@ -2,8 +2,8 @@
  * (rl_m0_dense), and the pairs of inputs that they take (rl_m0_pairs). The
  * twins are in lists.c.
  *
- * Inputs a and b, weights as bytes v = w + 128 in words A and B, z = 0x8000
- * - 128 (a + b) (2^16 + 1). A lane of
+ * Inputs a and b, weights as bytes v = w + offset in words A and B, z =
+ * 0x8000 - offset (a + b) (2^16 + 1). A lane of
  *     P = a (A & 0x00ff00ff) + b (B & 0x00ff00ff) + z
  * is a w + b w' modulo 2^32, and 0x8000 more in the low one, which keeps it
  * from 0 to 65535: |a|, |b| <= 128 and |w| + |w'| <= 255 (proven by the
@@ -182,12 +182,11 @@ rl_m0_dense:
         .global rl_m0_pairs
         .type   rl_m0_pairs, %function
         .thumb_func
-rl_m0_pairs:                     /* r0 x, r1 to, r2 n */
+rl_m0_pairs:                     /* r0 x, r1 to, r2 n, r3 offset */
         push    {r4-r7, lr}
         mov     r12, r2
-        movs    r5, #128
-        lsls    r6, r5, #16
-        orrs    r5, r6           /* 0x00800080 */
+        lsls    r5, r3, #16
+        orrs    r5, r3           /* offset in both lanes */
         movs    r6, #128
         lsls    r6, r6, #8       /* 0x8000 */
 1:      ldm     r0!, {r7}

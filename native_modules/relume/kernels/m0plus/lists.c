@@ -21,25 +21,25 @@ void rl_m0_list(const rl_m0_source *source)
     const int8_t *x = source->x;
     rl_m0_mark *mark = source->marks;
     rl_m0_entry *to = source->to;
-    uint32_t offset = 0, sum = 0, left, n;
+    uint32_t offset = 0, sum = 0, i;
 
-    mark->at = rl_m0_refer(source->scratch, to);
-    mark->sum = 0;
-    for (left = source->granules; left; left--) {
-        for (n = 4u * source->words; n; n--, offset += source->row) {
-            uint32_t u = (uint32_t)(*x++ + 128);
+    for (i = 0; i < 4u * source->words; i++, offset += source->row) {
+        uint32_t u = (uint32_t)(x[i] + 128);
 
-            if (u) {
-                to->u = u;
-                to->offset = offset;
-                to++;
-                sum += u;
-            }
+        if ((i & 3u) == 0) {
+            mark->at = rl_m0_refer(source->scratch, to);
+            mark->sum = sum;
+            mark++;
         }
-        mark++;
-        mark->at = rl_m0_refer(source->scratch, to);
-        mark->sum = sum;
+        if (u) {
+            to->u = u;
+            to->offset = offset;
+            to++;
+            sum += u;
+        }
     }
+    mark->at = rl_m0_refer(source->scratch, to);
+    mark->sum = sum;
 }
 
 /* ----------------------------------------------------------------- scripts */
@@ -80,7 +80,7 @@ static void put_flush(const rl_m0_window *w, writer *s)
     s->left = w->limit;
 }
 
-/* A granule whose own sum is above the limit: each entry by itself. */
+/* A word whose own sum is above the limit: each entry by itself. */
 static int put_entries(const rl_m0_window *w, writer *s, rl_m0_ref at,
                        rl_m0_ref end, uint32_t base)
 {
@@ -137,7 +137,8 @@ uint32_t rl_m0_script(const rl_m0_window *w)
         bytes += mark_at(w, i, w->last)->at - mark_at(w, i, w->first)->at;
         sum += mark_at(w, i, w->last)->sum - mark_at(w, i, w->first)->sum;
     }
-    if (bytes / 8u * w->entry_cost + (sum >> 8) * w->flush_cost > w->most) {
+    bytes = bytes / 8u * w->entry_cost;
+    if (bytes > w->most || (sum >> 8) * w->step_cost > w->most - bytes) {
         return RL_M0_NONE;
     }
     for (i = 0; i < w->n; i++) {
@@ -147,7 +148,9 @@ uint32_t rl_m0_script(const rl_m0_window *w)
         }
     }
     s.next->n = RL_M0_END;
-    return sum;
+    s.next++;
+    return (uint32_t)(s.next - w->steps) * w->step_cost > w->most - bytes
+        ? RL_M0_NONE : sum;
 }
 
 /* ------------------------------------------------------------------ sparse */
@@ -235,12 +238,13 @@ void rl_m0_sparse4(const rl_m0_job *job)
 
 /* ------------------------------------------------------------------- dense */
 
-void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n)
+void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n,
+                 uint32_t offset)
 {
     for (; n; n--, x += 2, to++) {
         to->a = x[0];
         to->b = x[1];
-        to->z = 0x8000u - (uint32_t)(to->a + to->b) * 0x00800080u;
+        to->z = 0x8000u - (uint32_t)(to->a + to->b) * offset * 0x10001u;
     }
 }
 

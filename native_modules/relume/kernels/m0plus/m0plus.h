@@ -62,7 +62,8 @@ typedef struct {
 #define RL_M0_FLUSH 0x80000000u /* before the step: empty the lanes */
 #define RL_M0_END 0xC0000000u   /* empty the lanes; the script ends */
 
-/* Two inputs for the dense kernel; z = 0x8000 - 128 (a + b) (2^16 + 1). */
+/* Two inputs for the dense kernel; z = 0x8000 - offset (a + b)
+ * (2^16 + 1), with the offset of the weights. */
 typedef struct {
     int32_t  a, b;
     uint32_t z;
@@ -94,13 +95,13 @@ typedef struct {
     int32_t         zero_point;
 } rl_m0_finish;
 
-/* A list of inputs x[granules][4 * words], 4-byte aligned; offsets go up by
- * `row` from 0. marks[granules + 1]: marks[0] is the list's first place. */
+/* A list of inputs x[words][4], 4-byte aligned; offsets go up by `row` from
+ * 0. marks[words + 1]: one before each word, one at the end. */
 typedef struct {
     const int8_t *x;
     rl_m0_mark   *marks;
     rl_m0_entry  *to;
-    uint32_t      granules, words, row;
+    uint32_t      words, row;
     const void   *scratch;
 } rl_m0_source;
 
@@ -112,8 +113,8 @@ typedef struct {
     uint32_t  base;
 } rl_m0_line;
 
-/* What a script is made of: granules [first, last) of each line, in bytes of
- * marks. */
+/* What a script is made of: words [first, last) of each line's inputs, in
+ * bytes of marks. */
 typedef struct {
     const rl_m0_line *lines;
     uint32_t n, first, last;
@@ -121,7 +122,10 @@ typedef struct {
     rl_m0_step *steps;
     uint32_t limit;      /* of sums of u between flushes, at least 255 */
     rl_m0_step *end;     /* of the steps; room for one more is behind it */
-    uint32_t entry_cost, flush_cost, most;
+    uint32_t entry_cost; /* cycles of a block of channels */
+    uint32_t step_cost;  /* with a flush */
+    uint32_t most;       /* what the dense way takes */
+    uint32_t byte_cost;  /* step_cost / 12: of a byte of a step */
     const void *scratch;
 } rl_m0_window;
 
@@ -131,9 +135,9 @@ typedef struct {
  * less time or the steps do not suffice. */
 uint32_t rl_m0_script(const rl_m0_window *window);
 
-/* acc = start + sums of u * (w + 128) of a script, in pairs (rl_m0_finish).
+/* acc = start + sums of u * (w + offset) of a script, in pairs (rl_m0_finish).
  * Sums of u between two flushes are at most what 16 bits hold of u times
- * the largest w + 128. */
+ * the largest w + offset. */
 void rl_m0_sparse12(const rl_m0_job *job);
 void rl_m0_sparse8(const rl_m0_job *job);
 void rl_m0_sparse4(const rl_m0_job *job);
@@ -142,8 +146,9 @@ void rl_m0_sparse4(const rl_m0_job *job);
  * 32768 too much for each pair in channels 0 and 1. */
 void rl_m0_dense(const rl_m0_job *job);
 
-/* n pairs of x[2 n], which is 4-byte aligned. */
-void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n);
+/* n pairs of x[2 n], which is 4-byte aligned; the weights' offset. */
+void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n,
+                 uint32_t offset);
 
 void rl_m0_finish_plain(const rl_m0_finish *f);
 void rl_m0_finish_corner(const rl_m0_finish *f);

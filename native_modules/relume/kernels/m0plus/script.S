@@ -2,14 +2,14 @@
  *
  * First the lists' ends tell how many entries there are and what u sums up
  * to; if that costs more than the dense way, it ends here: 17 cycles a row.
- * Then granules are taken as long as the sum since the last flush stays
- * within the limit: 5 cycles each, 20 a step, 30 a row. A granule that is
- * above the limit by itself goes entry by entry, each flushed.
+ * Then words are taken as long as the sum since the last flush stays within
+ * the limit: 5 cycles each, 20 a step, 30 a row. A word that is above the
+ * limit by itself goes entry by entry, each flushed.
  *
  * r0 rows, r1 first entry of the step, r2 n and whatever else, r3 base,
  * r4 mark, r5 next step, r6 last mark, r7 sum that may not be passed;
  * r8 flags of the next step, r9 what is left of the limit, r10 limit,
- * r11 rows left, r12 argument, lr end of the steps; [sp] total sum. */
+ * r11 rows left, r12 argument, lr end of the steps; [sp] cycles left, total sum. */
 #if defined(__ARM_ARCH_6M__)
 
         .syntax unified
@@ -78,15 +78,17 @@ rl_m0_script:
         ldr     r2, [r1, #32]    /* cost of an entry */
         lsrs    r4, r4, #3
         muls    r4, r2
-        ldr     r2, [r1, #36]    /* of a flush */
+        ldr     r2, [r1, #40]    /* what the dense way takes */
+        subs    r4, r2, r4       /* is left for steps */
+        blo     .Ldense_too
+        ldr     r2, [r1, #36]    /* cost of a step, a flush included */
         lsrs    r3, r5, #8
         muls    r3, r2
-        adds    r4, r4, r3
-        ldr     r2, [r1, #40]    /* what the dense way takes */
-        cmp     r4, r2
+        cmp     r3, r4
         bls     1f
+.Ldense_too:
         b       .Ldense
-1:      push    {r5}
+1:      push    {r4, r5}
         ldr     r5, [r1, #20]    /* steps */
         ldr     r2, [r1, #28]    /* their end */
         mov     lr, r2
@@ -154,7 +156,7 @@ rl_m0_script:
         ldr     r2, [r4, #12]
         cmp     r2, r7
         bls     .Lrest
-.Lentry:                         /* the granule is too much at once */
+.Lentry:                         /* the word is too much at once */
         movs    r2, #8
         adds    r2, r2, r1
         emit
@@ -173,7 +175,15 @@ rl_m0_script:
         movs    r2, #3
         lsls    r2, r2, #30      /* RL_M0_END */
         stm     r5!, {r1, r2, r3}
+        mov     r2, r12
+        ldr     r1, [r2, #20]
+        subs    r5, r5, r1       /* 12 bytes a step */
+        ldr     r1, [r2, #44]    /* its cost / 12 */
+        muls    r5, r1
+        pop     {r4}
         pop     {r0}
+        cmp     r5, r4
+        bhi     .Ldense
 .Lout:
         pop     {r4-r7}
         mov     r8, r4
@@ -182,7 +192,7 @@ rl_m0_script:
         mov     r11, r7
         pop     {r4-r7, pc}
 .Lnone:
-        pop     {r0}
+        add     sp, #8
 .Ldense:
         movs    r0, #0
         mvns    r0, r0

@@ -1,7 +1,7 @@
 /* relume: sums over the non-zero inputs of a window, 12, 8 or 4 channels at
  * a time (rl_m0_sparse12, 8, 4; the twin is in lists.c).
  *
- * A quad: the weights of four channels as bytes v = w + 128 in one word W.
+ * A quad: the weights of four channels as bytes v = w + offset in a word W.
  *     all += u W        odd += u (W >> 8 & 0x00ff00ff)
  * odd holds the sums of channels 1 and 3 in 16-bit lanes; all - (odd << 8),
  * modulo 2^32, those of 0 and 2. A lane is right while the sum of u max(v)

@@ -11,8 +11,13 @@
  *          and count for nothing. Windows that leave the input or are
  *          dilated are gathered first.
  *
+ * Where channels are left out (p[3]: how many are computed) a pixel is a copy
+ * of the template at off_mult, and channel i of the sums goes to byte
+ * place[i] of off_shift.
+ *
  * Scratch (rl_m4_layout_of): `group` pairs of windows; for columns one column
- * more at either end, and a pixel of padding; else two windows of bytes. */
+ * more at either end, and a pixel of padding; else two windows of bytes.
+ * Behind them the computed channels of the group, if some are left out. */
 #include "m4.h"
 
 typedef struct {
@@ -331,51 +336,94 @@ static RL_HOT void fill_windows(walk *at, uint32_t n, uint32_t done)
 }
 
 static RL_HOT void run(rl_m4_job *job, const walk *at, uint32_t n,
-                       uint32_t window)
+                       uint32_t window, uint32_t channels)
 {
-    uint32_t c = at->call->out->c;
-
     job->x = at->words;
-    job->pixel = c;
+    job->pixel = channels;
     job->pairs = n >> 1;
     if (job->pairs) {
         rl_m4_blocks(job);
         job->x += job->pairs * window;
-        job->y += 2u * job->pairs * c;
+        job->y += 2u * job->pairs * channels;
     }
     if (n & 1u) {
         job->pixel = 0;
         job->pairs = 1;
         rl_m4_blocks(job);
-        job->y += c;
+        job->y += channels;
     }
+}
+
+/* n pixels of `stride` computed channels each -> whole pixels. */
+static RL_HOT void scatter(const rl_call *call, const int8_t *from,
+                           uint32_t stride, int8_t *y, uint32_t n)
+{
+    const int8_t *template = (const int8_t *)(const void *)call->mult;
+    const uint16_t *place = (const uint16_t *)(const void *)call->shift;
+    uint32_t c = call->out->c;
+    uint32_t live = (uint32_t)call->op->p[3];
+    uint32_t i;
+
+    for (; n; n--, from += stride, y += c) {
+        (void)put(y, template, c);
+        for (i = 0; i < live; i++) {
+            y[place[i]] = from[i];
+        }
+    }
+}
+
+static RL_HOT void set_up(rl_m4_job *job, const walk *at, uint32_t channels,
+                          uint32_t window)
+{
+    const rl_call *call = at->call;
+
+    job->w = (const uint32_t *)(const void *)call->w;
+    job->table = (const uint32_t *)(const void *)call->bias;
+    job->steps = at->k / 2u;
+    job->blocks = channels / 4u;
+    job->tail = (uint32_t)call->op->p[0];
+    job->x_step = 4 * ((int32_t)window - (int32_t)at->k);
+}
+
+/* Words of all windows of a group, those that nobody reads included. */
+static RL_HOT uint32_t group_words(const walk *at)
+{
+    const rl_op *op = at->call->op;
+    uint32_t group = (uint32_t)op->p[1];
+
+    if (op->p[2]) {
+        return (2u * group + op->kw - 1u) * op->kh * at->call->in0->c;
+    }
+    return group * at->k;
 }
 
 RL_HOT void rl_m4_conv_tile(const rl_call *call)
 {
     const rl_op *op = call->op;
     uint32_t most = 2u * (uint32_t)op->p[1];
-    uint32_t done, n;
-    uint32_t window; /* words from pair to pair */
+    uint32_t c = call->out->c;
+    uint32_t channels = op->p[3] ? ((uint32_t)op->p[3] + 3u) & ~3u : c;
+    int8_t *y = call->y + call->first * c;
+    int8_t *spare;
+    uint32_t done, n, window; /* window: words from pair to pair */
     rl_m4_job job;
     walk at;
 
     begin(&at, call);
     window = op->p[2] ? 2u * op->kh * call->in0->c : at.k;
-    job.w = (const uint32_t *)(const void *)call->w;
-    job.table = (const uint32_t *)(const void *)call->bias;
-    job.y = (uint8_t *)call->y + call->first * call->out->c;
-    job.steps = at.k / 2u;
-    job.blocks = call->out->c / 4u;
-    job.tail = (uint32_t)op->p[0];
-    job.x_step = 4 * ((int32_t)window - (int32_t)at.k);
-    for (done = 0; done < call->count; done += n) {
+    set_up(&job, &at, channels, window);
+    spare = (int8_t *)(at.words + group_words(&at));
+    for (done = 0; done < call->count; done += n, y += n * c) {
         n = call->count - done;
         if (op->p[2] && n > call->out->w - at.column) {
             n = call->out->w - at.column;
         }
         n = n < most ? n : most;
         fill_windows(&at, n, done);
-        run(&job, &at, n, window);
+        job.y = (uint8_t *)(op->p[3] ? spare : y);
+        run(&job, &at, n, window, channels);
+        if (op->p[3]) {
+            scatter(call, spare, channels, y, n);
+        }
     }
 }

@@ -23,11 +23,13 @@ static int none_from(const rl_op *op, uint32_t i)
 static uint64_t conv_scratch(const rl_op *op, uint32_t c, uint64_t terms)
 {
     uint64_t group = (uint32_t)op->p[1];
+    uint64_t spare = op->p[3] ? 2u * group * (((uint32_t)op->p[3] + 3u) & ~3u)
+                              : 0;
 
     if (op->p[2]) {
-        return c + 4u * (2u * group + op->kw) * op->kh * c;
+        return spare + c + 4u * (2u * group + op->kw) * op->kh * c;
     }
-    return 2u * terms + 4u * group * terms;
+    return spare + 2u * terms + 4u * group * terms;
 }
 
 static int conv(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
@@ -36,14 +38,22 @@ static int conv(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
     uint64_t terms = op->kh * whole_words((uint64_t)op->kw * in->c);
     int columns = op->sw == 1 && op->dil_h == 1 && op->dil_w == 1
         && in->c % 4u == 0;
+    uint64_t channels = out->c;
 
-    layout->w = terms * out->c;
-    layout->bias = (uint64_t)TABLE_BYTES * (out->c / 4u);
-    if (out->c % 4u || terms >= (1u << 24) || op->p[1] < 1
-        || op->p[1] >= (1 << 24) || !none_from(op, 3)
-        || (op->p[2] != 0 && !(op->p[2] == 1 && columns))) {
+    if (terms >= (1u << 24) || op->p[1] < 1 || op->p[1] >= (1 << 24)
+        || !none_from(op, 4)
+        || (op->p[2] != 0 && !(op->p[2] == 1 && columns))
+        || op->p[3] < 0 || op->p[3] > out->c
+        || (op->p[3] == 0 && out->c % 4u)) {
         return 0;
     }
+    if (op->p[3]) {
+        channels = whole_words((uint32_t)op->p[3]);
+        layout->mult = out->c;
+        layout->shift = 2u * (uint64_t)(uint32_t)op->p[3];
+    }
+    layout->w = terms * channels;
+    layout->bias = (uint64_t)TABLE_BYTES * (channels / 4u);
     layout->scratch = conv_scratch(op, in->c, terms);
     return 1;
 }
@@ -78,7 +88,7 @@ static int dense(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
 int rl_m4_layout_of(const rl_op *op, const rl_tensor *in,
                     const rl_tensor *out, rl_m4_layout *layout)
 {
-    layout->bias = 0;
+    layout->bias = layout->mult = layout->shift = 0;
     switch (op->kind) {
     case RL_CONV_2D: return conv(op, in, out, layout);
     case RL_DEPTHWISE_CONV_2D: return depthwise(op, in, out, layout);
