@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_it_serves_until_told_to_stop_and_writes_the_record(
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())["url"]
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))):
+        time.sleep(0.3)
         process.send_signal(number)
         rest = process.communicate(timeout=30)[0]
     assert process.returncode == 0

@@ -27,6 +27,7 @@ def _board(**changes: object) -> BoardProfile:
     """1 MHz and 1 mW, so that a cycle is 1 nJ; SPI at 1 MHz / 2; no cost of the store's own."""
     board = replace(
         load_board("RPI_PICO"),
+        core="portable",
         hz=1_000_000,
         boot=Boot(20.0, 30.0),
         xip=Xip(line_bytes=8, miss_cycles=80, cache_bytes=1024),

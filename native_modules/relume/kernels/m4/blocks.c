@@ -193,17 +193,20 @@ void rl_m4_widen_two(uint32_t *to, const int8_t *a, const int8_t *b,
     }
 }
 
-void rl_m4_widen_column(uint32_t *to, uint32_t *too, const int8_t *a,
-                        uint32_t n, uint32_t step, uint32_t rows)
+void rl_m4_widen_columns(uint32_t *to, uint32_t *too, const int8_t *a,
+                         uint32_t n, uint32_t step, uint32_t rows,
+                         uint32_t columns)
 {
-    uint32_t i;
+    uint32_t row, i;
 
-    for (; rows; rows--, a += step) {
-        for (i = 0; i < 4 * n; i += 4, to += 4, too += 4) {
-            uint32_t u = word_of(a + i);
+    for (; columns; columns--, a += 4 * n) {
+        for (row = 0; row < rows; row++) {
+            for (i = 0; i < 4 * n; i += 4, to += 4, too += 4) {
+                uint32_t u = word_of(a + row * step + i);
 
-            to[0] = too[0] = bytes_of(u);
-            to[2] = too[2] = bytes_of(u >> 8);
+                to[0] = too[0] = bytes_of(u);
+                to[2] = too[2] = bytes_of(u >> 8);
+            }
         }
     }
 }

@@ -9,8 +9,8 @@
  * rl_m4_blocks: two pixels x four channels. One step (two terms, 16 MACs):
  * four loads in a row 5, two SXTB16, eight SMLAD: 15 cycles, 0.94 a MAC. All
  * 14 registers are taken, so that everything else lives on the stack. The
- * steps are unrolled 32 times and entered where (steps - 1) % 32 + 1 of them
- * remain. About 80 cycles for the eight outputs on top.
+ * steps are unrolled 32 times and entered where what is left begins. About
+ * 80 cycles for the eight outputs on top.
  *
  * rl_m4_rows: one row x eight channels: 19 cycles a step of 16 MACs.
  *
@@ -110,8 +110,9 @@ rl_m4_blocks:
     str r9, [sp, #F_W_SIZE]
     add r9, r9, r1
     str r9, [sp, #F_W_END]
-    /* Enter with r = (steps - 1) % 32 + 1 steps to go. */
-    sub r2, r2, #1
+    /* After the first of `steps` steps (2 at least) enter with r = (steps - 2)
+     * % 32 + 1 to go. */
+    sub r2, r2, #2
     and r2, r2, #(UNROLL - 1)
     rsb r2, r2, #(UNROLL - 1)
     movs r3, #STEP_BYTES
@@ -143,10 +144,21 @@ rl_m4_blocks:
     ldr r5, [r2, #4]
     ldr r6, [r2, #8]
     ldr r7, [r2, #12]
-    mov r8, r4
-    mov r9, r5
-    mov r10, r6
-    mov r11, r7
+    /* First step: the second pixel's sums start from the first one's. */
+    ldr r2, [r0], #8
+    ldr r11, [r0, #-4]
+    ldr r12, [r1], #8
+    ldr lr, [r1, #-4]
+    smlad r8, r11, r12, r4
+    smlad r4, r2, r12, r4
+    sxtb16 r12, r12
+    smlad r10, r11, lr, r6
+    smlad r6, r2, lr, r6
+    sxtb16 lr, lr
+    smlad r9, r11, r12, r5
+    smlad r5, r2, r12, r5
+    smlad r11, r11, lr, r7
+    smlad r7, r2, lr, r7
     bx r3
 
     .balign 4
@@ -281,7 +293,7 @@ rl_m4_blocks:
 
 /* ---------------------------------------------------------------- one row */
 
-    .equ ROW_UNROLL, 16
+    .equ ROW_UNROLL, 32
     .equ ROW_STEP_BYTES, 68
     .equ R_X, 0
     .equ R_W, 4
@@ -515,16 +527,19 @@ rl_m4_widen_two:
     pop {r4-r9, r11, pc}
     .size rl_m4_widen_two, . - rl_m4_widen_two
 
-/* 8 bytes in 18 cycles, 8 more a row. */
-    .global rl_m4_widen_column
-    .type rl_m4_widen_column, %function
+/* 8 bytes in 18 cycles, 8 more a row, 5 a column. */
+    .global rl_m4_widen_columns
+    .type rl_m4_widen_columns, %function
     .balign 4
-rl_m4_widen_column:
-    push {r4-r9, r11, lr}
-    ldr r8, [sp, #32]           /* step */
-    ldr r9, [sp, #36]           /* rows */
+rl_m4_widen_columns:
+    push {r4-r11, lr}
+    ldr r8, [sp, #36]           /* step */
+    ldr r12, [sp, #40]          /* rows */
+    ldr lr, [sp, #44]           /* columns */
     mov r11, r3
     sub r8, r8, r3, lsl #2
+0:  mov r9, r12
+    mov r10, r2
 1:  lsrs r3, r11, #1            /* carry: an odd word first */
     bcc 2f
     ldr r4, [r2], #4
@@ -554,8 +569,11 @@ rl_m4_widen_column:
 4:  add r2, r2, r8
     subs r9, r9, #1
     bne 1b
-    pop {r4-r9, r11, pc}
-    .size rl_m4_widen_column, . - rl_m4_widen_column
+    add r2, r10, r11, lsl #2
+    subs lr, lr, #1
+    bne 0b
+    pop {r4-r11, pc}
+    .size rl_m4_widen_columns, . - rl_m4_widen_columns
 
     .global rl_m4_widen_one
     .type rl_m4_widen_one, %function

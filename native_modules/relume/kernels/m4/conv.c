@@ -218,38 +218,31 @@ static RL_HOT void windows(walk *at, uint32_t n)
 
 /* ----------------------------------------------------------------- columns */
 
-/* Column x of rows y .. y + kh - 1, to the windows on either side. */
+/* Words of `n` columns from (y, x) on to `to`. All are inside the input or
+ * all are outside; rows may be either. */
 static RL_HOT void widen_at(const walk *at, int32_t y, int32_t x,
-                            uint32_t *to, uint32_t *too)
+                            uint32_t *to, uint32_t n, int outside)
 {
     const rl_tensor *in = at->call->in0;
     uint32_t c = in->c;
-    uint32_t n = at->call->op->kh;
-    uint32_t some;
+    uint32_t rows = at->call->op->kh;
+    uint32_t *too = to - rows * c + 1;
+    const int8_t *a = at->call->a + (uint32_t)y * at->x_row + (uint32_t)x * c;
+    uint32_t row;
 
-    if (x < 0 || x >= in->w || y >= in->h) {
-        rl_m4_widen_column(to, too, at->bytes, c >> 2, 0, n);
+    if (!outside && y >= 0 && y + (int32_t)rows <= in->h) {
+        rl_m4_widen_columns(to, too, a, c >> 2, at->x_row, rows, n);
         return;
     }
-    if (y < 0) {
-        some = (uint32_t)-y < n ? (uint32_t)-y : n;
-        rl_m4_widen_column(to, too, at->bytes, c >> 2, 0, some);
-        to += some * c;
-        too += some * c;
-        n -= some;
-        y = 0;
-    }
-    some = (uint32_t)(in->h - y);
-    some = some < n ? some : n;
-    if (some) {
-        rl_m4_widen_column(to, too,
-                           at->call->a + (uint32_t)y * at->x_row
-                               + (uint32_t)x * c,
-                           c >> 2, at->x_row, some);
-    }
-    if (n > some) {
-        rl_m4_widen_column(to + some * c, too + some * c, at->bytes, c >> 2,
-                           0, n - some);
+    for (; n; n--, a += c) {
+        for (row = 0; row < rows; row++, to += c, too += c) {
+            int32_t v = y + (int32_t)row;
+            int here = !outside && v >= 0 && v < in->h;
+
+            rl_m4_widen_columns(to, too,
+                                here ? a + row * at->x_row : at->bytes,
+                                c >> 2, 0, 1, 1);
+        }
     }
 }
 
@@ -262,11 +255,17 @@ static RL_HOT void columns(walk *at, uint32_t n)
     uint32_t size = (uint32_t)op->kh * at->call->in0->c;
     uint32_t *to = at->words;
     corner p = next(at);
-    uint32_t left;
+    int32_t end = p.x + (int32_t)(((n + 1u) & ~1u) - 1u + op->kw);
+    int32_t x = p.x;
 
-    for (left = ((n + 1u) & ~1u) - 1u + op->kw; left; left--, p.x++) {
-        widen_at(at, p.y, p.x, to, to - size + 1);
-        to += size;
+    while (x < end) {
+        int outside = x < 0 || x >= at->call->in0->w;
+        int32_t stop = x < 0 ? 0 : outside ? end : at->call->in0->w;
+
+        stop = stop < end ? stop : end;
+        widen_at(at, p.y, x, to, (uint32_t)(stop - x), outside);
+        to += (uint32_t)(stop - x) * size;
+        x = stop;
     }
     at->column += n - 1u;
     if (at->column >= at->call->out->w) {

@@ -57,15 +57,17 @@ typedef struct {
 void rl_m4_widen_two(uint32_t *to, const int8_t *a, const int8_t *b,
                      uint32_t n, uint32_t step, uint32_t rows);
 
-/* `rows` times n words of a -> to[rows][n][2][2] and too[rows][n][2][2], of
- * which the words [][][][0] are written. */
-void rl_m4_widen_column(uint32_t *to, uint32_t *too, const int8_t *a,
-                        uint32_t n, uint32_t step, uint32_t rows);
+/* Columns of `rows` times n words, columns 4 n bytes and rows `step` bytes
+ * apart -> to[columns][rows][n][2][2] and too[][][][][], of which the words
+ * [][][][][0] are written. All >= 1. */
+void rl_m4_widen_columns(uint32_t *to, uint32_t *too, const int8_t *a,
+                         uint32_t n, uint32_t step, uint32_t rows,
+                         uint32_t columns);
 
 /* Bytes a[0, 4n) -> to[n][2]. */
 void rl_m4_widen_one(uint32_t *to, const int8_t *a, uint32_t n);
 
-/* All blocks of four channels of all pairs. pairs, steps, blocks >= 1. */
+/* All blocks of four channels of all pairs. pairs, blocks >= 1, steps >= 2. */
 void rl_m4_blocks(const rl_m4_job *job);
 
 void rl_m4_rows(const rl_m4_row *row);

@@ -1,0 +1,71 @@
+/* relume: parts of the Cortex-M0+ kernel for DEPTHWISE_CONV_2D, 3 x 3.
+ *
+ * A word holds two inputs of one channel, u = x + 128 of two pixels that are
+ * half a tile apart: lane 0 in bits 0 to 15, lane 1 above. Layout of the
+ * constants: SPEC 2.7.3. Each function exists in Thumb assembly
+ * (depthwise_planes.S) and as portable C (depthwise_planes.c). */
+#ifndef RELUME_M0PLUS_DEPTHWISE_H
+#define RELUME_M0PLUS_DEPTHWISE_H
+
+#include "m0plus.h"
+
+#define RL_M0_DW_PIXEL 16u /* bytes of a plane's pixel: four channels */
+
+/* Rows of a plane, put together from two places of the input. */
+typedef struct {
+    uint32_t     *to;   /* [rows][columns][4] */
+    const int8_t *a, *b; /* lanes 0 and 1: four channels, 4-byte aligned */
+    uint32_t      columns, rows;    /* >= 1 */
+    uint32_t      a_step, b_step;   /* bytes from pixel to pixel */
+    uint32_t      a_skip, b_skip;   /* bytes from a row's end to the next */
+    uint32_t      to_skip;
+} rl_m0_dw_source;
+
+/* Returns a byte per channel: all its u, ored. */
+uint32_t rl_m0_dw_weave(const rl_m0_dw_source *source);
+
+/* Sums of one channel over a plane, first output's window at x. */
+typedef struct {
+    uint32_t      *x;
+    const int32_t *w;      /* [3][3] */
+    uint32_t       x_row;  /* bytes from row to row of the plane */
+    uint32_t       rows, columns; /* of outputs, each two lanes */
+    uint32_t       start;  /* narrow: what makes both lanes unsigned */
+    uint32_t      *sums;   /* wide: [rows][columns][2] */
+    uint32_t       x_column, y_row; /* wide: bytes from window to window */
+} rl_m0_dw_job;
+
+/* Both lanes in one word; the sum of output (r, c) takes the place of input
+ * (2 + r * stride, c). The caller has proven that no lane leaves 16 bits. */
+void rl_m0_dw_narrow1(const rl_m0_dw_job *job);
+void rl_m0_dw_narrow2(const rl_m0_dw_job *job);
+
+/* Rows 0 and 1 of the filter in lanes of their own, apart from row 2; start
+ * and y_row are what makes either unsigned. */
+void rl_m0_dw_split1(const rl_m0_dw_job *job);
+
+/* Two words of 32 bits, for any weights and any stride. */
+void rl_m0_dw_wide(const rl_m0_dw_job *job);
+
+/* Requantises sums; outputs below the staircase stay as they are. */
+typedef struct {
+    const uint32_t *s;       /* first pair of sums */
+    uint8_t        *y;       /* output of lane 0 */
+    uint32_t        a, y_lane, b, origin; /* d = sum - origin */
+    uint32_t        limit, c, y_column, s_width;
+    uint32_t        corner, delta; /* added to c from d = corner on */
+    uint32_t        rows, s_skip, y_skip, high;
+} rl_m0_dw_finish;
+
+void rl_m0_dw_finish_narrow(const rl_m0_dw_finish *f); /* 16 bytes a pair */
+void rl_m0_dw_finish_wide(const rl_m0_dw_finish *f);   /* 8 bytes a pair */
+
+/* The word n times; n a multiple of 4 is fast. */
+void rl_m0_dw_fill(uint32_t *to, uint32_t word, uint32_t n);
+
+void rl_m0_depthwise_tile(const rl_call *call);
+
+/* Scratch bytes; p[0] and p[1] are at least 1. */
+uint64_t rl_m0_depthwise_scratch(const rl_op *op);
+
+#endif

@@ -1,0 +1,430 @@
+/* relume: DEPTHWISE_CONV_2D 3 x 3 in words of two lanes (see depthwise.h; the
+ * twins are in depthwise_planes.c, the bounds in depthwise.c).
+ *
+ * Cycles, of two outputs (a pair): weave 40 for two inputs of four channels;
+ * narrow 44 (stride 1), 52 (stride 2), 46 more for a column; split 56; wide
+ * 108; finish 13 and, of each output, 5 below the staircase, 15 inside. */
+#if defined(__ARM_ARCH_6M__)
+
+        .syntax unified
+        .cpu    cortex-m0plus
+        .thumb
+
+        .macro  begin name
+        .section .time_critical.relume.\name, "ax", %progbits
+        .balign 4
+        .global \name
+        .type   \name, %function
+        .thumb_func
+\name:
+        push    {r4-r7, lr}
+        mov     r4, r8
+        mov     r5, r9
+        mov     r6, r10
+        mov     r7, r11
+        push    {r4-r7}
+        .endm
+
+        .macro  finis name
+        pop     {r4-r7}
+        mov     r8, r4
+        mov     r9, r5
+        mov     r10, r6
+        mov     r11, r7
+        pop     {r4-r7, pc}
+        .size   \name, . - \name
+        .endm
+
+/* ------------------------------------------------------------------- weave */
+
+/* Halfwords (x1, x0), (y1, y0) to (y0, x0), (y1, x1); r7 is free. */
+        .macro  swap x, y
+        lsrs    r7, \x, #16
+        eors    r7, \y
+        uxth    r7, r7
+        eors    \y, r7
+        lsls    r7, r7, #16
+        eors    \x, r7
+        .endm
+
+/* r0 to, r1 a, r2 b, r3-r6 the words, r7; r8 0x00ff00ff, r9 0x80808080, r10
+ * end of the row, r11 what was ored, r12 a_step, lr b_step. [sp]: columns * 16,
+ * rows, a_skip, b_skip, to_skip. */
+        begin   rl_m0_dw_weave
+        sub     sp, #20
+        mov     r7, r0
+        adds    r7, #28
+        ldm     r7!, {r4-r6}
+        str     r4, [sp, #8]
+        str     r5, [sp, #12]
+        str     r6, [sp, #16]
+        ldm     r0!, {r1-r7}     /* to, a, b, columns, rows, steps */
+        mov     r12, r6
+        mov     lr, r7
+        lsls    r4, r4, #4
+        str     r4, [sp, #0]
+        str     r5, [sp, #4]
+        mov     r0, r1
+        mov     r1, r2
+        mov     r2, r3
+        movs    r3, #255
+        lsls    r5, r3, #16
+        orrs    r3, r5
+        mov     r8, r3
+        movs    r3, #128
+        lsls    r5, r3, #8
+        orrs    r3, r5
+        lsls    r5, r3, #16
+        orrs    r3, r5
+        mov     r9, r3
+        movs    r3, #0
+        mov     r11, r3
+.Lweave_row:
+        ldr     r3, [sp, #0]
+        add     r3, r0
+        mov     r10, r3
+.Lweave:
+        ldr     r3, [r1]
+        add     r1, r12
+        ldr     r5, [r2]
+        add     r2, lr
+        mov     r7, r9
+        eors    r3, r7
+        eors    r5, r7
+        mov     r7, r11
+        orrs    r7, r3
+        orrs    r7, r5
+        mov     r11, r7
+        mov     r7, r8
+        lsrs    r4, r3, #8
+        lsrs    r6, r5, #8
+        ands    r3, r7
+        ands    r4, r7
+        ands    r5, r7
+        ands    r6, r7
+        swap    r3, r5
+        swap    r4, r6
+        stm     r0!, {r3-r6}
+        cmp     r0, r10
+        bne     .Lweave
+        ldr     r3, [sp, #8]
+        adds    r1, r1, r3
+        ldr     r3, [sp, #12]
+        adds    r2, r2, r3
+        ldr     r3, [sp, #16]
+        adds    r0, r0, r3
+        ldr     r3, [sp, #4]
+        subs    r3, #1
+        str     r3, [sp, #4]
+        bne     .Lweave_row
+        mov     r0, r11
+        add     sp, #20
+        finis   rl_m0_dw_weave
+
+/* ------------------------------------------------------------------ narrow */
+
+/* Three inputs of a row; a row of the filter times them, in r3. */
+        .macro  inputs
+        ldr     r0, [r6, #0]
+        ldr     r1, [r6, #16]
+        ldr     r2, [r6, #32]
+        .endm
+
+        .macro  times
+        ldm     r7!, {r3-r5}
+        muls    r3, r0
+        muls    r4, r1
+        muls    r5, r2
+        adds    r3, r3, r4
+        adds    r3, r3, r5
+        .endm
+
+/* Row r of the input ends output r - 2 (a), goes on with r - 1 (b) and begins
+ * r (c). */
+        .macro  narrow1 a, b, c
+        inputs
+        times
+        mov     \c, r3
+        times
+        add     \b, r3
+        times
+        add     r3, \a
+        add     r3, lr
+        str     r3, [r6, #0]
+        add     r6, r11
+        subs    r7, #36
+        cmp     r6, r12
+        .endm
+
+/* r0-r2 inputs, r3-r5 weights, r6 x, r7 w; r8-r10 sums under way, r11 x_row,
+ * r12 end of the column, lr start. [sp]: columns, span, x. */
+        begin   rl_m0_dw_narrow1
+        ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
+        ldr     r1, [r0]
+        mov     lr, r1
+        mov     r11, r5
+        adds    r6, #2
+        muls    r6, r5
+        sub     sp, #12
+        str     r7, [sp, #0]
+        str     r6, [sp, #4]
+        mov     r7, r4
+        mov     r6, r3
+.Lone_column:
+        str     r6, [sp, #8]
+        ldr     r3, [sp, #4]
+        add     r3, r6
+        mov     r12, r3
+        inputs
+        times
+        mov     r8, r3
+        add     r6, r11
+        subs    r7, #12
+        inputs
+        times
+        mov     r9, r3
+        times
+        add     r8, r3
+        add     r6, r11
+        subs    r7, #24
+.Lone:
+        narrow1 r8, r9, r10
+        beq     1f
+        narrow1 r9, r10, r8
+        beq     1f
+        narrow1 r10, r8, r9
+        bne     .Lone
+1:      ldr     r6, [sp, #8]
+        adds    r6, #16
+        ldr     r3, [sp, #0]
+        subs    r3, #1
+        str     r3, [sp, #0]
+        bne     .Lone_column
+        add     sp, #12
+        finis   rl_m0_dw_narrow1
+
+/* As above; r8 the sum under way, r9 -16 * column. */
+        begin   rl_m0_dw_narrow2
+        ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
+        ldr     r1, [r0]
+        mov     lr, r1
+        mov     r11, r5
+        lsls    r6, r6, #1
+        adds    r6, #1
+        muls    r6, r5
+        sub     sp, #12
+        str     r7, [sp, #0]
+        str     r6, [sp, #4]
+        movs    r7, #0
+        mov     r9, r7
+        mov     r7, r4
+        mov     r6, r3
+.Ltwo_column:
+        str     r6, [sp, #8]
+        ldr     r3, [sp, #4]
+        add     r3, r6
+        mov     r12, r3
+        inputs
+        times
+        mov     r8, r3
+        add     r6, r11
+.Ltwo:
+        inputs
+        times
+        add     r8, r3
+        add     r6, r11
+        inputs
+        times
+        add     r3, r8
+        add     r3, lr
+        mov     r4, r9
+        str     r3, [r6, r4]
+        subs    r7, #36
+        times
+        mov     r8, r3
+        add     r6, r11
+        cmp     r6, r12
+        bne     .Ltwo
+        subs    r7, #12
+        mov     r6, r9
+        subs    r6, #16
+        mov     r9, r6
+        ldr     r6, [sp, #8]
+        adds    r6, #32
+        ldr     r3, [sp, #0]
+        subs    r3, #1
+        str     r3, [sp, #0]
+        bne     .Ltwo_column
+        add     sp, #12
+        finis   rl_m0_dw_narrow2
+
+/* -------------------------------------------------------------------- wide */
+
+/* A row of the filter: all += w * word, r9 += w * lane 1. */
+        .macro  wide op
+        inputs
+        times
+        \op     r8, r3
+        subs    r7, #12
+        lsrs    r0, r0, #16
+        lsrs    r1, r1, #16
+        lsrs    r2, r2, #16
+        times
+        \op     r9, r3
+        add     r6, r10
+        .endm
+
+/* r8 sum of words, r9 sum of lane 1, r10 x_row, r11 sums, r12 from below a
+ * window to the next window, lr end of the row of sums. [sp]: columns * 8, rows,
+ * y_row, x. */
+        begin   rl_m0_dw_wide
+        ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
+        mov     r10, r5
+        sub     sp, #16
+        lsls    r7, r7, #3
+        str     r7, [sp, #0]
+        str     r6, [sp, #4]
+        str     r3, [sp, #12]
+        ldr     r3, [r0, #4]
+        mov     r11, r3
+        ldr     r3, [r0, #12]
+        str     r3, [sp, #8]
+        ldr     r3, [r0, #8]
+        subs    r3, r3, r5
+        subs    r3, r3, r5
+        subs    r3, r3, r5
+        mov     r12, r3
+        mov     r7, r4
+.Lwide_row:
+        ldr     r6, [sp, #12]
+        ldr     r3, [sp, #0]
+        add     r3, r11
+        mov     lr, r3
+.Lwide:
+        wide    mov
+        wide    add
+        wide    add
+        mov     r4, r9
+        lsls    r5, r4, #16
+        mov     r3, r8
+        subs    r3, r3, r5
+        mov     r5, r11
+        stm     r5!, {r3, r4}
+        mov     r11, r5
+        add     r6, r12
+        subs    r7, #36
+        cmp     r5, lr
+        bne     .Lwide
+        ldr     r6, [sp, #12]
+        ldr     r3, [sp, #8]
+        adds    r6, r6, r3
+        str     r6, [sp, #12]
+        ldr     r3, [sp, #4]
+        subs    r3, #1
+        str     r3, [sp, #4]
+        beq     1f
+        b       .Lwide_row
+1:      add     sp, #16
+        finis   rl_m0_dw_wide
+
+/* ------------------------------------------------------------------ finish */
+
+/* One output. r4 = sum; r5, r4 are free. */
+        .macro  output name, lane, load, at, offset
+        \load   r4, [r0, #\at]
+        subs    r4, r4, r7
+        blt     .Lbelow_\name\lane
+        cmp     r4, r8
+        bhs     .Labove_\name\lane
+        movs    r5, r4
+        muls    r5, r6
+        lsrs    r5, r5, #14
+        cmp     r4, r12
+        blo     8f
+        add     r5, lr
+8:      muls    r4, r2
+        adds    r4, r4, r5
+        add     r4, r9
+        lsrs    r4, r4, #24
+.Lput_\name\lane:
+        strb    r4, [r1, \offset]
+.Lbelow_\name\lane:
+        .endm
+
+/* r0 s, r1 y, r2 a, r3 y_lane, r6 b, r7 origin; r8 limit, r9 c, r10 y_column,
+ * r11 end of the row of sums, r12 corner, lr delta. [sp]: rows, s_skip, y_skip,
+ * high, s_width. */
+        .macro  finish name, load, size, step
+        begin   \name
+        sub     sp, #20
+        mov     r7, r0
+        adds    r7, #24
+        ldm     r7!, {r3-r6}     /* limit, c, y_column, s_width */
+        mov     r8, r3
+        mov     r9, r4
+        mov     r10, r5
+        str     r6, [sp, #16]
+        ldm     r7!, {r1-r6}     /* corner, delta, rows, skips, high */
+        mov     r12, r1
+        mov     lr, r2
+        str     r3, [sp, #0]
+        str     r4, [sp, #4]
+        str     r5, [sp, #8]
+        str     r6, [sp, #12]
+        ldm     r0!, {r1-r6}     /* s, y, a, y_lane, b, origin */
+        mov     r7, r6
+        mov     r6, r5
+        mov     r0, r1
+        mov     r1, r2
+        mov     r2, r3
+        mov     r3, r4
+.Lrow_\name:
+        ldr     r4, [sp, #16]
+        add     r4, r0
+        mov     r11, r4
+.Lpair_\name:
+        output  \name, 0, \load, 0, #0
+        output  \name, 1, \load, \size, r3
+        adds    r0, #\step
+        add     r1, r10
+        cmp     r0, r11
+        bne     .Lpair_\name
+        ldr     r4, [sp, #4]
+        adds    r0, r0, r4
+        ldr     r4, [sp, #8]
+        adds    r1, r1, r4
+        ldr     r4, [sp, #0]
+        subs    r4, #1
+        str     r4, [sp, #0]
+        bne     .Lrow_\name
+        add     sp, #20
+        finis   \name
+.Labove_\name\()0:
+        ldr     r4, [sp, #12]
+        b       .Lput_\name\()0
+.Labove_\name\()1:
+        ldr     r4, [sp, #12]
+        b       .Lput_\name\()1
+        .endm
+
+        finish  rl_m0_dw_finish_narrow, ldrh, 2, 16
+        finish  rl_m0_dw_finish_wide, ldr, 4, 8
+
+/* -------------------------------------------------------------------- fill */
+
+        begin   rl_m0_dw_fill
+        mov     r4, r1
+        mov     r5, r1
+        mov     r6, r1
+        b       2f
+1:      stm     r0!, {r1, r4-r6}
+2:      subs    r2, #4
+        bhs     1b
+        adds    r2, #4
+        b       4f
+3:      stm     r0!, {r1}
+        subs    r2, #1
+4:      bne     3b
+        finis   rl_m0_dw_fill
+
+#endif
