@@ -20,7 +20,8 @@ from pathlib import Path
 
 from relume.board.profile import BoardProfile
 from relume.errors import BoardError
-from relume_boards.virtual.chip import CYCLE_NS, SRAM_BASE, XIP_BASE, Chip, uf2_blocks
+from relume_boards.virtual.chip import CYCLE_NS, SRAM_BASE, XIP_BASE, Chip
+from relume_boards.virtual.figures import flash_image, hold_ms, models_of, supply_figures
 from relume_boards.virtual.flash import Operation, Times
 from relume_boards.virtual.fram import SpiFram
 from relume_boards.virtual.record import (
@@ -30,8 +31,8 @@ from relume_boards.virtual.record import (
     Run,
     VoltageLog,
 )
-from relume_boards.virtual.supply import SUPPLY_MODEL, Load, Supply
-from relume_boards.virtual.xip import XIP_MODEL, XipSampler
+from relume_boards.virtual.supply import Load, Supply
+from relume_boards.virtual.xip import XipSampler
 
 GRID_S = 200e-6
 _SLEEP_STEP_S = 5e-3
@@ -39,28 +40,6 @@ _SHORTEST_S = 1e-6
 _CHARGE_SAMPLES = 24
 _LISTENS_S = 0.25
 USB_VOLTS = 5.0
-
-
-def models_of(board: BoardProfile, xip: bool, hold: bool) -> dict[str, str]:
-    """Which model each emulated figure comes from."""
-    return {
-        "cycles": "rp2040py 0.3.6 Cortex-M0+ cycle table, 125 MHz, one core, no bus contention",
-        "xip": XIP_MODEL if xip else "none: flash reads cost nothing",
-        "energy": f"{board.energy.active_mw:g} mW executing, {board.energy.sleep_mw:g} mW waiting"
-        " (board.toml [energy])",
-        "boot": f"held {_hold_ms(board):g} ms in reset before the emulated boot, so that both make"
-        f" the sourced {board.boot.sourced_ms:g} ms (board.toml [boot])"
-        if hold
-        else "emulated boot only",
-        "flash": "W25Q16JV typical times (board.toml [nvm.flash]), seeded mixture at a cut",
-        "fram": "frames at the SPI clock, byte-exact at a cut",
-        "uart": "PL011, bytes at the line's speed",
-        "supply": SUPPLY_MODEL,
-    }
-
-
-def _hold_ms(board: BoardProfile) -> float:
-    return max(0.0, board.boot.sourced_ms - board.boot.emulated_ms)
 
 
 class VirtualPico:
@@ -92,15 +71,16 @@ class VirtualPico:
         self.supply = supply
         self.plugged = plugged or supply is None
         self.load = Load.of(board)
-        self.flash = _flash_image(board, firmware, flash)
+        self.flash = flash_image(board, firmware, flash)
         self.fram = SpiFram(fram_size or board.fram.size, fram)
         self.chip: Chip | None = None
         self.on_tx: Callable[[int], None] = lambda value: None
         self.on_power: Callable[[PowerChange], None] = lambda change: None
         self.run_record = Run(board=board.name, seed=seed, models=models_of(board, xip, hold))
-        self.run_record.supply = self._supply_figures()
+        self.run_record.supply = supply_figures(supply)
+        self.run_record.boot_s = (board.boot.ms if hold else board.boot.emulated_ms) * 1e-3
         self._times = Times(board.flash.program_typical_ms, board.flash.erase_typical_ms)
-        self._hold_s = _hold_ms(board) * 1e-3 if hold else 0.0
+        self._hold_s = hold_ms(board) * 1e-3 if hold else 0.0
         self._xip = xip
         self._log = VoltageLog(self.run_record.samples)
         self._reader = EventReader()
@@ -388,16 +368,6 @@ class VirtualPico:
     def _sample(self, keep: bool = False) -> None:
         self._log.add(self._now_s, self.volts, keep)
 
-    def _supply_figures(self) -> dict[str, float | str]:
-        supply = self.supply
-        if supply is None:
-            return {"kind": "external"}
-        return {
-            "kind": "harvest", "cap_f": supply.cap_f, "von": supply.von, "voff": supply.voff,
-            "vmax": supply.vmax, "harvest": supply.harvest.name,
-            "mean_w": supply.harvest.mean_w, "charge_j": supply.charge_j,
-        }  # fmt: skip
-
     @property
     def record(self) -> Run:
         """The run so far; totals are brought up to date by this call."""
@@ -419,18 +389,3 @@ class VirtualPico:
             part = folder / f"{name}.part"
             part.write_bytes(content)
             part.replace(folder / name)
-
-
-def _flash_image(board: BoardProfile, firmware: bytes, old: bytes | None) -> bytearray:
-    image = bytearray(b"\xff" * board.flash_bytes)
-    if old is not None:
-        image[: len(old)] = old[: board.flash_bytes]
-    try:
-        blocks = uf2_blocks(firmware)
-    except ValueError as error:
-        raise BoardError(f"firmware image: {error}") from error
-    for offset, data in blocks:
-        if offset < 0 or offset + len(data) > board.flash_bytes:
-            raise BoardError(f"firmware image: block at flash offset {offset:#x} lies outside")
-        image[offset : offset + len(data)] = data
-    return image

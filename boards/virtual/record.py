@@ -68,13 +68,14 @@ class BoardEvent:
 class Run:
     """What happened: all times in seconds since the emulation's start, energies in joule.
 
-    `results`: what the host makes of an inference's output (its id as text -> a short text); the
-    host fills it in."""
+    `boot_s`: what a boot takes at least. `results`: what the host makes of an inference's output
+    (its id as text -> a short text); the host fills it in."""
 
     board: str = ""
     models: dict[str, str] = field(default_factory=dict)
     supply: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    boot_s: float = 0.0
     end: float = 0.0
     samples: list[Sample] = field(default_factory=list)
     power: list[PowerChange] = field(default_factory=list)

@@ -52,6 +52,7 @@ _NO_MODEL = const(65)
 _NO_NVM = const(66)
 _FAILED = const(67)
 
+_E_NVM = const(-9)
 _E_STATE = const(-14)
 _E_SIZE = const(-15)
 _E_MODEL = const(-16)
@@ -376,6 +377,8 @@ class Server:
         except Exception as error:
             status, text = _refusal(error)
             reply = bytes([status]) + text.encode()[:200]
+            if getattr(error, "code", None) == _E_NVM:
+                self.detach()  # the next request probes the NVM again
         self.last = (type, seq, reply)
         self.console.send(type | _REPLY, seq, reply)
 

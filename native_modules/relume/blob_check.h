@@ -29,6 +29,8 @@ RL_CHECKED rl_status rl_blob_count(rl_blob_state *c, const uint32_t *offset,
 
 /* Ops with op.kernel != 0, by core; their window is proven (SPEC 2.7). */
 RL_CHECKED rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op);
+RL_CHECKED rl_status rl_blob_check_m0plus_depthwise(rl_blob_state *c,
+                                                   const rl_op *op);
 RL_CHECKED rl_status rl_blob_check_m4(rl_blob_state *c, const rl_op *op);
 
 /* Proves that each tensor has one writer, that tiles cover the ops in an

@@ -172,6 +172,9 @@ rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
 {
     shape s;
 
+    if (op->kernel == RL_M0_KERNEL && op->kind == RL_DEPTHWISE_CONV_2D) {
+        return rl_blob_check_m0plus_depthwise(c, op);
+    }
     REFUSE_UNLESS(op->kernel == RL_M0_KERNEL
                   && (op->kind == RL_CONV_2D
                       || op->kind == RL_FULLY_CONNECTED), RL_E_KIND,

@@ -2,7 +2,7 @@
 #include "engine_fast.h"
 
 #if RL_WITH_M0PLUS
-#include "kernels/m0plus/m0plus.h"
+#include "kernels/m0plus/depthwise.h"
 #endif
 
 #if RL_WITH_M4
@@ -19,10 +19,10 @@ int rl_fast_has_core(uint32_t core)
 #if RL_WITH_M0PLUS
 static void m0plus_tile(const rl_call *call)
 {
-    if (call->op->kind == RL_CONV_2D) {
-        rl_m0_conv_tile(call);
-    } else {
-        rl_m0_dense_tile(call);
+    switch (call->op->kind) {
+    case RL_CONV_2D: rl_m0_conv_tile(call); break;
+    case RL_DEPTHWISE_CONV_2D: rl_m0_depthwise_tile(call); break;
+    default: rl_m0_dense_tile(call); break;
     }
 }
 #endif
@@ -58,7 +58,9 @@ uint32_t rl_fast_scratch(uint32_t core, const rl_op *op, const rl_tensor *in,
 {
 #if RL_WITH_M0PLUS
     if (core == RL_FOR_M0PLUS) {
-        return rl_m0_scratch(op, in, out);
+        return op->kind == RL_DEPTHWISE_CONV_2D
+            ? (uint32_t)rl_m0_depthwise_scratch(op)
+            : rl_m0_scratch(op, in, out);
     }
 #endif
 #if RL_WITH_M4

@@ -6,10 +6,6 @@
 
 #include "crc32.h"
 
-#define OUTSIDE 0
-#define INSIDE 1
-#define DROPPING 2
-
 #define VERSION 1
 #define CRC_SIZE 4u
 #define SMALLEST 8u /* type, version, seq, CRC */
@@ -22,14 +18,14 @@ void rl_frame_reset(rl_frame_decoder *decoder)
     decoder->fill = 0;
     decoder->code = 0;
     decoder->full = 1;
-    decoder->state = OUTSIDE;
+    decoder->state = RL_FRAME_OUTSIDE;
     decoder->escape = 0;
 }
 
 static void start(rl_frame_decoder *decoder)
 {
     rl_frame_reset(decoder);
-    decoder->state = INSIDE;
+    decoder->state = RL_FRAME_INSIDE;
 }
 
 static rl_frame_event outside(rl_frame_decoder *decoder, uint8_t byte)
@@ -48,7 +44,7 @@ static rl_frame_event outside(rl_frame_decoder *decoder, uint8_t byte)
 
 static int good(const rl_frame_decoder *decoder)
 {
-    if (decoder->state != INSIDE || decoder->code != 0
+    if (decoder->state != RL_FRAME_INSIDE || decoder->code != 0
         || decoder->fill < SMALLEST) {
         return 0;
     }
@@ -66,7 +62,7 @@ static rl_frame_event finish(rl_frame_decoder *decoder)
         start(decoder);
         return RL_FRAME_NONE;
     }
-    decoder->state = OUTSIDE;
+    decoder->state = RL_FRAME_OUTSIDE;
     decoder->escape = 0;
     return RL_FRAME_READY;
 }
@@ -74,7 +70,7 @@ static rl_frame_event finish(rl_frame_decoder *decoder)
 static void append(rl_frame_decoder *decoder, uint8_t byte)
 {
     if (decoder->fill == RL_FRAME_PAYLOAD) {
-        decoder->state = DROPPING;
+        decoder->state = RL_FRAME_DROPPING;
         return;
     }
     decoder->payload[decoder->fill++] = byte;
@@ -82,13 +78,13 @@ static void append(rl_frame_decoder *decoder, uint8_t byte)
 
 rl_frame_event rl_frame_feed(rl_frame_decoder *decoder, uint8_t byte)
 {
-    if (decoder->state == OUTSIDE) {
+    if (decoder->state == RL_FRAME_OUTSIDE) {
         return outside(decoder, byte);
     }
     if (byte == 0) {
         return finish(decoder);
     }
-    if (decoder->state == DROPPING) {
+    if (decoder->state == RL_FRAME_DROPPING) {
         return RL_FRAME_NONE;
     }
     if (decoder->code > 0) {

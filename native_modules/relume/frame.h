@@ -11,12 +11,16 @@
 #define RL_FRAME_PAYLOAD (RL_FRAME_BODY + 8u)
 #define RL_FRAME_WIRE (RL_FRAME_PAYLOAD + RL_FRAME_PAYLOAD / 254u + 3u)
 
+#define RL_FRAME_OUTSIDE 0
+#define RL_FRAME_INSIDE 1
+#define RL_FRAME_DROPPING 2 /* to the next 0 */
+
 typedef struct {
     uint8_t  payload[RL_FRAME_PAYLOAD];
     uint32_t fill;   /* bytes decoded */
     uint8_t  code;   /* COBS: bytes left in the block */
     uint8_t  full;   /* COBS: the block was 254 bytes, no zero follows */
-    uint8_t  state;  /* 0 outside, 1 inside, 2 dropping to the next 0 */
+    uint8_t  state;  /* RL_FRAME_OUTSIDE, _INSIDE or _DROPPING */
     uint8_t  escape; /* outside: the last byte was 0D */
 } rl_frame_decoder;
 

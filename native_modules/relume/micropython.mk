@@ -13,3 +13,11 @@ SRC_USERMOD_LIB_C += $(RELUME_CORE) $(RELUME_PORT_DIR)/port_unix.c
 CFLAGS_USERMOD += -I$(RELUME_DIR) -I$(RELUME_PORT_DIR)
 
 $(BUILD)/relume/%.o: COPT += -O2
+
+# An assembly file and its portable C twin share a name, and so an object.
+# MicroPython's rules would assemble; here the twin is wanted.
+RELUME_TWINS := $(filter $(RELUME_CORE), \
+	$(patsubst %.S,%.c,$(wildcard $(RELUME_DIR)/kernels/*/*.S)))
+RELUME_TWINS_O := $(RELUME_TWINS:$(RELUME_DIR)/%.c=$(BUILD)/relume/%.o)
+$(RELUME_TWINS_O): $(BUILD)/relume/%.o: $(RELUME_DIR)/%.c
+	$(call compile_c)

@@ -70,8 +70,18 @@ def test_every_powered_second_belongs_to_exactly_one_phase() -> None:
 def test_an_inference_counts_the_brownouts_between_its_ends() -> None:
     (inference,) = inferences_of(harvested(4))
     assert (inference.number, inference.done, inference.brownouts) == (7, True, 3)
-    assert (inference.commits, inference.result) == (8, "digit 4")
+    assert (inference.order, inference.commits, inference.result) == (1, 8, "digit 4")
     assert (inference.start, inference.end) == pytest.approx((10.4, 40.8))
+
+
+def test_a_board_that_says_nothing_boots_for_as_long_as_a_boot_takes() -> None:
+    run = harvested()
+    run.events, run.boot_s = run.events[1:2], 0.15
+    first, second, _ = charges_of(run)
+    assert [(phase.kind, phase.end) for phase in first.phases] == [
+        ("boot", pytest.approx(10.15)), ("idle", pytest.approx(10.4)), ("lost", 11.0),
+    ]  # fmt: skip
+    assert [phase.kind for phase in second.phases] == ["boot", "lost"]
 
 
 def test_an_inference_that_never_ends_is_shown_as_unfinished() -> None:
@@ -109,7 +119,7 @@ def test_the_picture_shows_every_brownout_commit_and_lost_stretch(tmp_path: Path
     assert marks.count("commit") == 7 + legend
     assert marks.count("lost") >= 2 * 2 + legend
     texts = [node.text or "" for node in root.iter(f"{SVG}text")]
-    assert "inference 7: digit 4" in texts
+    assert "inference 1: digit 4" in texts
     caption = " ".join(texts)
     assert "brown-outs: 3" in caption and "core cycles: 1.0 M" in caption
 

@@ -33,14 +33,15 @@ def _plan(tflite: bytes, nvm: str) -> bytes:
     """The blob for the smallest E6 capacitor that the planner accepts: as many segments."""
     board = load_board("RPI_PICO")
     graph = read_tflite(tflite)
+    reason = ""
     for power in range(-5, 0):
         for step in E6:
             try:
                 budget = Budget(step * 10.0**power, 5.0, 1.8)
                 return pack(make_plan(graph, board, budget, nvm))
-            except RelumeError:
-                continue
-    raise AssertionError("no capacitor below 0.7 F runs this net")
+            except RelumeError as error:
+                reason = str(error)
+    raise AssertionError(f"no capacitor below 0.7 F runs this net: {reason}")
 
 
 @functools.cache

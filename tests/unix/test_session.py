@@ -51,9 +51,9 @@ def test_a_session_gives_the_engine_s_output(machine: Machine, seed: int, nvm: s
 
 
 def killed_run(
-    machine: Machine, source: str, rng: random.Random, sure: bool
+    machine: Machine, source: str, rng: random.Random, steps: int, sure: bool
 ) -> tuple[list[str], bool]:
-    """Lets a run do up to two steps, then kills it soon after; its lines, whether it ended.
+    """Asks a run for some steps, kills it soon after; its lines, whether it ended.
 
     sure: waits for one step first, as lives without any commit end in the stuck state.
     """
@@ -67,7 +67,7 @@ def killed_run(
             process.stdin.write(b"\n")
             process.stdin.flush()
             lines.append(process.stdout.readline().decode().strip())
-        for _ in range(rng.randrange(3)):
+        for _ in range(steps):
             process.stdin.write(b"\n")
             process.stdin.flush()
             time.sleep(rng.random() * 0.0004)
@@ -88,7 +88,8 @@ def test_sigkill_anywhere_loses_nothing(machine: Machine, seed: int, nvm: str) -
     source = running(made, nvm)
     found_running, ended = 0, False
     for life in range(60):
-        lines, ended = killed_run(machine, source, rng, life % 3 == 2)
+        steps = rng.randrange(3) if life else 0
+        lines, ended = killed_run(machine, source, rng, steps, life % 3 == 2)
         found_running += f"open {RUNNING}" in lines
         if ended:
             break
@@ -97,7 +98,7 @@ def test_sigkill_anywhere_loses_nothing(machine: Machine, seed: int, nvm: str) -
     assert bytes(output) == made.output
     assert commits >= made.segments + 1
     assert brownouts == found_running + (not ended)
-    assert nvm == "flash" or found_running >= 1
+    assert found_running >= 1
 
 
 def test_an_inference_of_another_model_is_kept_until_cleared(machine: Machine) -> None:

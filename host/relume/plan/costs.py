@@ -2,7 +2,7 @@
 
 Compute: board.toml [cycles.portable] gives a, b, c with a * work + b * outputs + c per tile
 (`relume.plan.kernel_work`), worst case over data; [cycles.CORE] likewise for the kernels of the
-board's core. Weights lie in flash and are read through the
+board's core that are faster. Weights lie in flash and are read through the
 XIP cache: a tile fetches each line of the weights that it touches once; when an op's constants do
 not fit the cache, every unit fetches them again. FULLY_CONNECTED touches each weight once either
 way.
@@ -74,45 +74,53 @@ class CostModel:
 
     def _op(self, op: Op) -> OpCycles:
         fast = lay_out(self.board.core, self.graph, op) if self.board.core == M0PLUS else None
-        if fast is not None:
-            return self._fast_op(op, fast)
-        graph, xip = self.graph, self.board.xip
+        size = op.constant_bytes if fast is None else fast.constant_bytes
+        return self._with_fetches(op, size, self.kernel_cycles(op))
+
+    def kernel_cycles(self, op: Op) -> OpCycles:
+        """Core cycles of an op's kernel, flash left out."""
+        row = self.board.fast_cycles.get(op.kind.name)
+        if self.board.core == M0PLUS and row is not None:
+            fast = lay_out(M0PLUS, self.graph, op)
+            if fast is not None:
+                return self._fast_op(op, fast, row)
         row = self.board.cycles.get(op.kind.name)
         if row is None:
             raise BoardError(
                 f"boards/{self.board.name}/board.toml: cycles.portable.{op.kind.name}: missing"
             )
         per_mac, per_output, per_tile = row
-        work, outputs = kernel_work(graph, op)
+        work, outputs = kernel_work(self.graph, op)
         unit = per_mac * work + per_output * outputs
         typical = per_mac * work * self._inside(op) + per_output * outputs
-        fetch = op.constant_bytes / xip.line_bytes * xip.miss_cycles
-        if op.kind is Kind.FULLY_CONNECTED:
-            per_unit = fetch / graph.tensors[op.output].shape[2]
-            return OpCycles(per_tile, unit + per_unit, per_tile, typical + per_unit)
-        if op.constant_bytes > xip.cache_bytes:
-            return OpCycles(per_tile, unit + fetch, per_tile, typical + fetch)
-        return OpCycles(per_tile + fetch, unit, per_tile + fetch, typical)
+        return OpCycles(per_tile, unit, per_tile, typical)
 
-    def _fast_op(self, op: Op, fast: Packed) -> OpCycles:
-        row = self.board.fast_cycles.get(op.kind.name)
-        if row is None:
-            raise BoardError(
-                f"boards/{self.board.name}/board.toml: cycles.{self.board.core}."
-                f"{op.kind.name}: missing"
-            )
+    def _fast_op(
+        self, op: Op, fast: Packed, row: tuple[float, float, float]
+    ) -> OpCycles:
         per_work, per_output, per_tile = row
-        work, xip = m0plus_work(self.graph, op, fast), self.board.xip
+        work = m0plus_work(self.graph, op, fast)
         unit = per_work * work.unit + per_output * work.outputs
         typical = per_work * work.typical_unit + per_output * work.outputs
         tile = per_work * work.tile + per_tile
-        fetch = fast.constant_bytes / xip.line_bytes * xip.miss_cycles
+        return OpCycles(tile, unit, tile, typical)
+
+    def _with_fetches(self, op: Op, size: int, core: OpCycles) -> OpCycles:
+        """Adds the lines fetched for `size` bytes of constants."""
+        fetch = self._fetch_cycles(size)
+        tile, unit = 0.0, 0.0
         if op.kind is Kind.FULLY_CONNECTED:
-            per_unit = fetch / self.graph.tensors[op.output].shape[2]
-            return OpCycles(tile, unit + per_unit, tile, typical + per_unit)
-        if fast.constant_bytes > xip.cache_bytes:
-            return OpCycles(tile, unit + fetch, tile, typical + fetch)
-        return OpCycles(tile + fetch, unit, tile + fetch, typical)
+            unit = fetch / self.graph.tensors[op.output].shape[2]
+        elif size > self.board.xip.cache_bytes:
+            unit = fetch
+        else:
+            tile = fetch
+        return OpCycles(
+            core.fixed + tile,
+            core.unit + unit,
+            core.typical_fixed + tile,
+            core.typical_unit + unit,
+        )
 
     def _inside(self, op: Op) -> float:
         """Share of an op's window taps that fall inside the input."""

@@ -28,8 +28,10 @@ class Work:
 
 
 def m0plus_work(graph: Graph, op: Op, fast: Packed) -> Work:
-    """Work of an op laid out by relume.blob.layouts.m0plus_conv."""
+    """Work of an op laid out by relume.blob.layouts.m0plus_conv or m0plus_depthwise."""
     out = graph.tensors[op.output].shape
+    if op.kind is Kind.DEPTHWISE_CONV_2D:
+        return _depthwise(op, out[2])
     width, live, exact, flags = fast.p[:4]
     quads = -(-live // 4)
     taps = op.window.kh * op.window.kw if op.kind is Kind.CONV_2D else 1
@@ -53,3 +55,11 @@ def m0plus_work(graph: Graph, op: Op, fast: Packed) -> Work:
     per_pixel = row * op.window.sh / out[1]
     unit = products + gathered + script + per_pixel
     return Work(unit, row * op.window.kh, share * products + per_pixel + 8, outputs)
+
+
+def _depthwise(op: Op, channels: int) -> Work:
+    """Outputs of a pixel; a tile of one row weaves three rows of inputs for it."""
+    stride = op.window.sh
+    return Work(
+        channels * (1.0 + 0.1 * stride), 10.0 * channels, channels * (0.4 + 0.1 * stride), channels
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relume.report.canvas import Canvas
@@ -34,7 +35,7 @@ class Scene:
     inferences: Sequence[Inference]
     window: range
 
-    @property
+    @cached_property
     def top_v(self) -> float:
         """Voltage at the plots' upper edge."""
         highest = max((sample.volts for sample in self.run.samples), default=5.0)
@@ -287,8 +288,8 @@ def _bars(
 def _bar_label(canvas: Canvas, inference: Inference, x: float, wide: float, y: float) -> None:
     result = f": {inference.result}" if inference.result else ""
     done = "" if inference.done else " (not finished)"
-    shortest = inference.result or str(inference.number)
-    for text in (f"inference {inference.number}{result}{done}", shortest):
+    shortest = inference.result or str(inference.order)
+    for text in (f"inference {inference.order}{result}{done}", shortest):
         if wide > 6.6 * len(text) + 8:
             canvas.label(x + 6, y, text, "inbar")
             return
@@ -296,8 +297,9 @@ def _bar_label(canvas: Canvas, inference: Inference, x: float, wide: float, y: f
 
 def _tip(inference: Inference) -> str:
     result = f", result {inference.result}" if inference.result else ""
+    took = _duration(inference.end - inference.start)
     return (
-        f"inference {inference.number}{result}: {_duration(inference.end - inference.start)}, "
+        f"inference {inference.order} (id {inference.number}){result}: {took}, "
         f"{inference.brownouts} brown-outs, {inference.commits} commits"
     )
 

@@ -1,15 +1,16 @@
 """What a recorded run shows, worked out for a picture: charges, phases, inferences.
 
-A phase is what the board did with a stretch of powered time: "boot" until its first event, "kept"
-work that a commit secured, "lost" work after the last commit before a brown-out (it is executed
-again), "idle" otherwise.
+A phase is what the board did with a stretch of powered time: "boot" until it says that it has
+booted or resumed (or for as long as a boot takes, if it says nothing), "kept" work that a commit
+secured, "lost" work after the last commit before a brown-out (it is executed again), "idle"
+otherwise.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ class Charge:
 
 @dataclass(frozen=True)
 class Inference:
-    """From its first event to "done"; `end` is the record's end if it did not get there."""
+    """From its first event to "done"; `end` is the record's end if it did not get there.
 
+    `order` counts from 1 in the run, `number` is the id that the host gave."""
+
+    order: int
     number: int
     start: float
     end: float
@@ -64,7 +68,8 @@ def charges_of(run: Run) -> list[Charge]:
         first = bisect_left(run.events, start, key=lambda event: event.t)
         last = bisect_right(run.events, end, key=lambda event: event.t)
         events = run.events[first:last]
-        phases, running = _phases(start, end, brownout, events, running)
+        booted = min(start + run.boot_s, end)
+        phases, running = _phases(start, booted, end, brownout, events, running)
         commits = tuple(event.t for event in events if event.kind in ("committed", "done"))
         charges.append(Charge(len(charges) + 1, start, end, brownout, phases, commits))
     return charges
@@ -86,31 +91,29 @@ def _powered(run: Run) -> list[tuple[float, float, bool]]:
 
 
 def _phases(
-    start: float, end: float, brownout: bool, events: Sequence[BoardEvent], running: bool
+    start: float,
+    booted: float,
+    end: float,
+    brownout: bool,
+    events: Sequence[BoardEvent],
+    running: bool,
 ) -> tuple[tuple[Phase, ...], bool]:
     """Phases of one charge, and whether an inference is pending after it."""
-    if not events:
-        return (Phase(start, end, "boot" if brownout else "idle"),), running
-    found: list[Phase] = []
-    mark, booting = start, True
+    if events and events[0].kind in ("booted", "resumed"):
+        booted = events[0].t
+        running = events[0].kind == "resumed" or events[0].state == 1
+    elif events:
+        booted = min(booted, events[0].t)
+    found = [Phase(start, booted, "boot")]
+    mark = booted
     for event in events:
         if event.kind in ("committed", "done"):
-            found.append(Phase(mark, event.t, _before_commit(booting, running)))
+            found.append(Phase(mark, event.t, "kept" if running else "idle"))
             running = event.kind == "committed"
             mark = event.t
-        elif booting:
-            found.append(Phase(mark, event.t, "boot"))
-            running = event.kind == "resumed" or event.state == 1
-            mark = event.t
-        booting = False
     tail = "idle" if not running else "lost" if brownout else "kept"
     found.append(Phase(mark, end, tail))
     return tuple(_merged(found)), running
-
-
-def _before_commit(booting: bool, running: bool) -> str:
-    """What the time before a commit was spent on."""
-    return "boot" if booting else "kept" if running else "idle"
 
 
 def _merged(phases: list[Phase]) -> list[Phase]:
@@ -137,16 +140,17 @@ def inferences_of(run: Run) -> list[Inference]:
         inside = sum(1 for t in cuts if first.t < t < end)
         commits = sum(1 for event in events if event.kind == "committed")
         result = run.results.get(str(number), "")
-        found.append(Inference(number, first.t, end, done, inside, commits, result))
+        found.append(Inference(0, number, first.t, end, done, inside, commits, result))
 
     for event in run.events:
-        if event.kind == "committed":
+        if event.kind in ("committed", "resumed"):
             open_.setdefault(event.inference, []).append(event)
         elif event.kind == "done" and event.inference in open_:
             close([*open_.pop(event.inference), event], True)
     for events in open_.values():
         close(events, False)
-    return sorted(found, key=lambda inference: inference.start)
+    found.sort(key=lambda inference: inference.start)
+    return [replace(inference, order=order) for order, inference in enumerate(found, 1)]
 
 
 def window_of(charges: Sequence[Charge], inferences: Sequence[Inference], most: int) -> range:

@@ -58,8 +58,8 @@ body{margin:0;background:#fff;color:#1b2430;font:15px/1.5 system-ui,-apple-syste
 "DejaVu Sans",sans-serif}main{max-width:1200px;margin:0 auto;padding:28px 20px 40px}
 h1{font-size:24px;margin:0 0 2px}p.lead{margin:0 0 18px;color:#5c6773}
 .tiles{display:flex;flex-wrap:wrap;gap:10px;margin:0 0 20px}
-.tile{border:1px solid #d9dee4;border-radius:8px;padding:7px 13px;min-width:84px}
-.tile b{display:block;font-size:22px;line-height:1.25}.tile span{color:#5c6773;font-size:13px}
+.tile{border:1px solid #d9dee4;border-radius:8px;padding:6px 11px;min-width:76px}
+.tile b{display:block;font-size:19px;line-height:1.3}.tile span{color:#5c6773;font-size:13px}
 h2{font-size:15px;margin:26px 0 6px}dl{display:grid;grid-template-columns:max-content 1fr;
 gap:2px 16px;margin:0;font-size:13px;color:#5c6773}dt{color:#1b2430}dd{margin:0}
 @media(prefers-color-scheme:dark){body{background:#12181f;color:#e7ecf2}.tile{border-color:#333d49}

@@ -59,7 +59,7 @@ def _tuned(
 
 
 def _inside(entry: Int64Array, other: Int64Array, wanted: Int64Array) -> Int64Array:
-    """Each entry moved by the least that puts all its sums between the steps, if that is possible."""
+    """Each entry moved by the least that puts all its sums between the steps, if one does."""
     floor, ceiling = wanted << FRACTION, (wanted + 1) << FRACTION
     least = np.where(wanted > -128, floor - other, -_LIMIT).max(axis=1)
     most = np.where(wanted < 127, ceiling - other - 1, _LIMIT).min(axis=1)

@@ -76,7 +76,8 @@ def reach(weights: Int64Array, bias: Int64Array) -> tuple[Int64Array, Int64Array
 def fold(weights: Int64Array, bias: npt.NDArray[np.int32] | None, zero_point: int) -> Int64Array:
     """Bias [n] for raw inputs: the input's zero point times the weights' sum taken off."""
     start = np.zeros(len(weights), dtype=np.int64) if bias is None else bias.astype(np.int64)
-    return start - zero_point * weights.sum(axis=1)
+    folded: Int64Array = start - zero_point * weights.sum(axis=1)
+    return folded
 
 
 def exact(channels: Channels, n: int, acc: Int64Array) -> Int64Array:

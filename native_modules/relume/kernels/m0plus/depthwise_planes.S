@@ -199,8 +199,9 @@
         ldr     r3, [sp, #0]
         subs    r3, #1
         str     r3, [sp, #0]
-        bne     .Lone_column
-        add     sp, #12
+        beq     1f
+        b       .Lone_column
+1:      add     sp, #12
         finis   rl_m0_dw_narrow1
 
 /* As above; r8 the sum under way, r9 -16 * column. */

@@ -67,13 +67,12 @@ static void narrow(const rl_m0_dw_job *job, uint32_t stride)
         uint32_t *x = job->x + 4u * stride * column;
         uint32_t *to = job->x + 4u * column + 2u * pitch;
 
-        for (row = 0; row < job->rows; row++) {
-            uint32_t sum = job->start + sum_rows(job, x, 0, 3);
+        /* Upwards: no output above reads what is written here, nor does
+         * one to the right, as column <= stride * column. */
+        for (row = job->rows; row--;) {
+            uint32_t at = row * stride * pitch;
 
-            /* Read before written: column <= stride * column. */
-            *to = sum;
-            x += stride * pitch;
-            to += stride * pitch;
+            to[at] = job->start + sum_rows(job, x + at, 0, 3);
         }
     }
 }

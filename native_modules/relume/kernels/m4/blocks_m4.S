@@ -26,7 +26,7 @@
 
     .syntax unified
     .thumb
-#ifdef RL_HOT_SECTION
+#ifdef RL_HOT /* the firmware: in SRAM */
     .section .time_critical.relume, "ax", %progbits
 #else
     .text

@@ -124,9 +124,12 @@ static RL_HOT void gather(const walk *at, const corner *p, int8_t *to)
     uint32_t n;
 
     for (n = op->kh; n; n--, y += op->dil_h) {
-        const int8_t *row = at->call->a + (uint32_t)y * at->x_row;
+        const int8_t *row = at->call->a;
         int8_t *end = to + at->run;
 
+        if (y >= 0 && y < at->call->in0->h) {
+            row += (uint32_t)y * at->x_row;
+        }
         if (y < 0 || y >= at->call->in0->h) {
             to = put_fill(to, at->fill, op->kw * at->call->in0->c);
         } else if (op->dil_w != 1) {
@@ -218,8 +221,14 @@ static RL_HOT void windows(walk *at, uint32_t n)
 
 /* ----------------------------------------------------------------- columns */
 
-/* Words of `n` columns from (y, x) on to `to`. All are inside the input or
- * all are outside; rows may be either. */
+static RL_HOT const int8_t *pixel_at(const walk *at, int32_t y, int32_t x)
+{
+    return at->call->a + (uint32_t)y * at->x_row
+        + (uint32_t)x * at->call->in0->c;
+}
+
+/* Words of n columns from (y, x) on to `to`. All columns are inside the input
+ * or all are outside; rows may be either. */
 static RL_HOT void widen_at(const walk *at, int32_t y, int32_t x,
                             uint32_t *to, uint32_t n, int outside)
 {
@@ -227,20 +236,20 @@ static RL_HOT void widen_at(const walk *at, int32_t y, int32_t x,
     uint32_t c = in->c;
     uint32_t rows = at->call->op->kh;
     uint32_t *too = to - rows * c + 1;
-    const int8_t *a = at->call->a + (uint32_t)y * at->x_row + (uint32_t)x * c;
     uint32_t row;
 
     if (!outside && y >= 0 && y + (int32_t)rows <= in->h) {
-        rl_m4_widen_columns(to, too, a, c >> 2, at->x_row, rows, n);
+        rl_m4_widen_columns(to, too, pixel_at(at, y, x), c >> 2, at->x_row,
+                            rows, n);
         return;
     }
-    for (; n; n--, a += c) {
+    for (; n; n--, x++) {
         for (row = 0; row < rows; row++, to += c, too += c) {
             int32_t v = y + (int32_t)row;
             int here = !outside && v >= 0 && v < in->h;
 
             rl_m4_widen_columns(to, too,
-                                here ? a + row * at->x_row : at->bytes,
+                                here ? pixel_at(at, v, x) : at->bytes,
                                 c >> 2, 0, 1, 1);
         }
     }

@@ -1,0 +1,105 @@
+/* relume: the blob checker, DEPTHWISE_CONV_2D laid out for Cortex-M0+ (SPEC
+ * 2.7.3). Filters are only computed with; what is followed is proven here. */
+#include "blob_check.h"
+#include "engine_fast.h"
+
+#if RL_WITH_M0PLUS
+#include "kernels/m0plus/depthwise.h"
+
+static rl_status check_shape(rl_blob_state *c, const rl_op *op)
+{
+    REFUSE_UNLESS(op->kh == 3 && op->kw == 3, RL_E_SHAPE, op->kh,
+                  "filter of another size than 3 x 3");
+    REFUSE_UNLESS(op->dil_h == 1 && op->dil_w == 1, RL_E_SHAPE, op->dil_h,
+                  "dilation");
+    REFUSE_UNLESS(op->sh == op->sw && (op->sh == 1 || op->sh == 2),
+                  RL_E_SHAPE, op->sh, "stride");
+    REFUSE_UNLESS(op->depth_mult == 1
+                  && c->blob.tensors[op->in0].c == c->blob.tensors[op->out].c
+                  && c->blob.tensors[op->out].c % 4 == 0, RL_E_SHAPE,
+                  op->depth_mult, "channels");
+    return RL_OK;
+}
+
+static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
+{
+    const int32_t *p = op->p;
+    uint32_t i;
+
+    REFUSE_UNLESS(p[0] >= 1 && p[0] <= 65535, RL_E_SHAPE, p[0],
+                  "rows of a half");
+    REFUSE_UNLESS(p[1] >= 1 && p[1] <= 65535, RL_E_SHAPE, p[1],
+                  "columns of a half");
+    REFUSE_UNLESS(p[2] >= 0 && p[2] <= (int32_t)c->blob.tensors[op->out].c,
+                  RL_E_SHAPE, p[2], "channels requantised in full");
+    REFUSE_UNLESS(p[3] == 0 || p[3] == (int32_t)RL_M0_CORNER, RL_E_SHAPE,
+                  p[3], "flags");
+    for (i = 4; i < 8; i++) {
+        REFUSE_UNLESS(p[i] == 0, RL_E_SHAPE, p[i], "unused parameter");
+    }
+    REFUSE_UNLESS(rl_m0_depthwise_scratch(op)
+                  <= c->blob.header->scratch_size, RL_E_BOUNDS, p[0],
+                  "scratch memory is too small");
+    return RL_OK;
+}
+
+/* Channels without a formula name a row of the exact constants. */
+static rl_status check_table(rl_blob_state *c, const rl_op *op)
+{
+    uint32_t n = c->blob.tensors[op->out].c;
+    uint32_t words = op->p[3] ? 7u : 5u;
+    const uint32_t *entry;
+
+    CHECK(rl_blob_check_array(c, &op->off_mult, 4u * (uint64_t)n * words));
+    CHECK(rl_blob_count(c, &op->off_mult, n));
+    entry = (const uint32_t *)(const void *)(c->blob.base + op->off_mult);
+    for (; n; n--, entry += words) {
+        REFUSE_UNLESS(entry[3] || entry[0] < (uint32_t)op->p[2], RL_E_BOUNDS,
+                      entry[0], "row of the exact constants");
+    }
+    return RL_OK;
+}
+
+static rl_status check_exact(rl_blob_state *c, const rl_op *op)
+{
+    uint32_t n = (uint32_t)op->p[2];
+    const int32_t *row;
+
+    if (n == 0) {
+        REFUSE_UNLESS(op->off_shift == 0, RL_E_SHAPE, op->off_shift,
+                      "exact constants of no channel");
+        return RL_OK;
+    }
+    CHECK(rl_blob_check_array(c, &op->off_shift, 12u * (uint64_t)n));
+    CHECK(rl_blob_count(c, &op->off_shift, n));
+    row = (const int32_t *)(const void *)(c->blob.base + op->off_shift);
+    for (; n; n--, row += 3) {
+        REFUSE_UNLESS(is_multiplier(row[0], row[1]), RL_E_BOUNDS, row[0],
+                      "multiplier or exponent");
+    }
+    return RL_OK;
+}
+
+rl_status rl_blob_check_m0plus_depthwise(rl_blob_state *c, const rl_op *op)
+{
+    uint64_t size = 16u * (uint64_t)c->blob.tensors[op->out].c;
+
+    CHECK(check_shape(c, op));
+    CHECK(check_parameters(c, op));
+    REFUSE_UNLESS(op->w_size == size, RL_E_SHAPE, op->w_size,
+                  "w_size does not fit the shapes");
+    CHECK(rl_blob_check_array(c, &op->off_w, size));
+    REFUSE_UNLESS(op->off_bias == 0, RL_E_SHAPE, op->off_bias,
+                  "bias of a kernel without it");
+    CHECK(check_table(c, op));
+    return check_exact(c, op);
+}
+
+#else
+
+rl_status rl_blob_check_m0plus_depthwise(rl_blob_state *c, const rl_op *op)
+{
+    return refuse(c, RL_E_KIND, offset_of(c, &op->kernel), "kernel");
+}
+
+#endif

@@ -1,0 +1,166 @@
+"""The whole way on the emulated Pico: the real image, a serial link, and a capacitor that runs empty."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from relume.blob.pack import pack
+from relume.blob.reader import Blob, read_blob
+from relume.errors import LinkError
+from relume.link.client import Board
+from relume.link.inference import Result
+from relume.link.ports import open_port
+from relume.model.reference import reference_output
+from relume.model.tflite_reader import read_tflite
+from relume.plan.planner import Budget, make_plan, smallest_capacitor
+from relume_boards.virtual.emulated import EmulatedBoard
+from relume_boards.virtual.fram import Fault
+
+from tests.emulated.bench import BOARD
+from tests.emulated.test_board_firmware import firmware
+from tests.kernels.netgen import random_net
+from tests.shared import ROOT, model_file, model_input
+
+pytestmark = pytest.mark.emulated
+
+SUPPLY = BOARD.supply
+
+
+class Bench:
+    """An emulated board that `-p emu:` gave, and the client that speaks to it."""
+
+    def __init__(self, query: str) -> None:
+        firmware()
+        self.port = open_port(f"emu:RPI_PICO?{query}")
+        assert isinstance(self.port.emulated, EmulatedBoard)
+        self.emulated = self.port.emulated
+        self.board = Board(self.port)
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.board.close()
+
+
+def blob_for(model: bytes, nvm: str = "fram", cap_f: float | None = None) -> tuple[bytes, Blob, float]:
+    """The blob for `cap_f`, by default the smallest E6 capacitor, and that capacitor."""
+    graph = read_tflite(model)
+    cap = cap_f or smallest_capacitor(graph, BOARD, SUPPLY.von_v, SUPPLY.voff_v, nvm)
+    image = pack(make_plan(graph, BOARD, Budget(cap, SUPPLY.von_v, SUPPLY.voff_v), nvm))
+    return image, read_blob(image), cap
+
+
+def random_bytes(size: int, seed: int) -> bytes:
+    return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).tobytes()
+
+
+def infer_on_harvest(model: bytes, inputs: list[bytes], cap_f: float, watts: str,
+                     nvm: str = "fram") -> tuple[list[Result], Bench]:
+    image, blob, cap = blob_for(model, nvm)
+    used = max(cap, cap_f)
+    with Bench(f"cap={used * 1e9:.0f}nF&power={watts}&seed=4&plugged=1") as bench:
+        bench.board.deploy(image, "net")
+        bench.emulated.unplug(empty=True)
+        results = [bench.board.run(data, number=n, blob=blob) for n, data in enumerate(inputs)]
+    return results, bench
+
+
+def test_a_keyword_net_is_exact_through_many_brown_outs() -> None:
+    model, data = model_file("kws").read_bytes(), model_input("kws")
+    results, bench = infer_on_harvest(model, [data], 0.0, "2mW")
+    assert results[0].output == reference_output(model, data)
+    assert results[0].brownouts >= 1
+    assert results[0].charges == results[0].brownouts + 1
+    assert bench.emulated.pico.record.brownouts >= results[0].brownouts
+
+
+@pytest.mark.parametrize("seed", [3, 11])
+def test_a_random_net_is_exact_with_checkpoints_in_flash(seed: int) -> None:
+    model = random_net(seed)
+    size = read_tflite(model)
+    data = random_bytes(size.tensors[size.input].size, seed)
+    results, _ = infer_on_harvest(model, [data, data], 0.0, "6mW", "flash")
+    expected = reference_output(model, data)
+    assert [result.output for result in results] == [expected, expected]
+
+
+def test_no_segment_takes_longer_than_its_plan() -> None:
+    """The plan's worst cycles of a segment, and its allowances for step and boot, hold."""
+    model, data = model_file("kws").read_bytes(), model_input("kws")
+    image, blob, _ = blob_for(model)
+    with Bench("seed=2") as bench:
+        bench.board.deploy(image, "kws")
+        bench.board.run(data, blob=blob)
+        events = [e for e in bench.emulated.events if e.kind == "committed"]
+    assert [e.tile for e in events] == [0] + [s.end_tile for s in blob.segments]
+    hz, store = BOARD.hz, BOARD.store
+    for before, after, segment in zip(events, events[1:], blob.segments, strict=False):
+        took = (after.boot_us - before.boot_us) * 1e-6 * hz
+        commit = segment.commit_bytes * (8 * 8 + store.crc_per_byte)
+        assert took <= segment.worst_cycles + store.step + commit, segment
+
+
+def test_boot_takes_no_longer_than_board_toml_says() -> None:
+    image, _, _ = blob_for(random_net(3))
+    with Bench("seed=2&cap=10mF&power=20mW&plugged=1") as bench:
+        bench.board.deploy(image, "net")
+        bench.emulated.unplug(empty=True)
+        assert bench.emulated.wait_until(
+            lambda run: any(e.kind == "booted" for e in run.events[-1:]) and run.charges > 1, 60
+        )
+        booted = [e for e in bench.emulated.events if e.kind == "booted"][-1]
+    assert booted.boot_us <= BOARD.boot.emulated_ms * 1.1e3
+
+
+def test_a_damaged_model_is_refused_and_the_old_one_still_runs() -> None:
+    model = random_net(3)
+    image, blob, _ = blob_for(model)
+    data = random_bytes(blob.input_tensor.size, 1)
+    with Bench("seed=2") as bench:
+        bench.board.deploy(image, "good")
+        flipped = bytearray(image)
+        flipped[-20] ^= 0x10
+        broken = Blob(**{**blob.__dict__, "image": bytes(flipped)})
+        with pytest.raises(LinkError, match="refuses"):
+            bench.board.deploy(broken, "bad")
+        result = bench.board.run(data, blob=blob)
+    assert result.output == reference_output(model, data)
+
+
+@pytest.mark.parametrize("kind", ["absent", "dead"])
+def test_a_missing_or_dead_fram_is_one_clear_line_and_the_board_stays_usable(kind: str) -> None:
+    model = random_net(3)
+    image, blob, _ = blob_for(model)
+    data = random_bytes(blob.input_tensor.size, 1)
+    with Bench("seed=2") as bench:
+        bench.board.deploy(image, "net")
+        bench.emulated.pico.fram.fault = Fault(kind)
+        with pytest.raises(LinkError, match=r"FRAM|NVM") as refused:
+            bench.board.run(data, blob=blob)
+        assert "\n" not in str(refused.value)
+        bench.emulated.pico.fram.fault = None
+        assert bench.board.run(data, blob=blob).output == reference_output(model, data)
+
+
+def test_infer_py_prints_one_result_line_through_mpremote(tmp_path: Path) -> None:
+    model = random_net(3)
+    image, blob, _ = blob_for(model)
+    with Bench(f"seed=2&state={tmp_path}") as bench:
+        bench.board.deploy(image, "net")
+        bench.board.exit()
+        bench.board.stream.close()
+        done = subprocess.run(
+            [sys.executable, "-m", "mpremote", "connect", bench.emulated.url, "run",
+             str(ROOT / "firmware" / "infer.py")],
+            capture_output=True, text=True, timeout=120, check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    expected = reference_output(model, bytes(blob.input_tensor.size))
+    assert bytes(v & 0xFF for v in result["output"]) == expected

@@ -1,0 +1,200 @@
+"""Cortex-M0+ CONV_2D and FULLY_CONNECTED: the portable kernels' bytes, in bounded time."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from relume.bench.image import CC, build
+from relume.bench.machine import Machine
+from relume.bench.runner import Runner, tensors_of
+from relume.blob.layouts import m0plus_conv
+from relume.model.graph import Kind
+from relume.plan.costs import CostModel
+
+from tests import native
+from tests.kernels import m0plus_ops, oracle
+from tests.shared import MODELS, ROOT, model_file, model_input
+from tests.unit import blob_edit
+
+SEEDS = range(80)
+THUMB_SEEDS = range(24)
+each_kind = pytest.mark.parametrize("kind", m0plus_ops.KINDS, ids=lambda kind: kind.name)
+
+
+@functools.cache
+def machine() -> Machine:
+    """A Cortex-M0+ with the engine; skips without the cross compiler."""
+    if shutil.which(CC) is None:
+        pytest.skip(f"{CC} is not installed")
+    return Machine(build(ROOT, "m0plus"), "m0plus")
+
+
+def wanted(case: m0plus_ops.Case) -> list[dict[int, bytes]]:
+    """What the portable kernels make of each input."""
+    checked = native.accepted(case.portable)
+    return [checked.run(data) for data in case.inputs]
+
+
+@each_kind
+@pytest.mark.parametrize("seed", SEEDS)
+def test_twin_is_exact_and_writes_its_own_bytes_only(kind: Kind, seed: int) -> None:
+    case = m0plus_ops.case(kind, seed)
+    checked = native.accepted(case.fast)
+    assert [checked.run(data, watch=True) for data in case.inputs] == wanted(case)
+
+
+@each_kind
+@pytest.mark.parametrize("seed", THUMB_SEEDS)
+def test_thumb_code_is_exact_and_never_slower_than_planned(kind: Kind, seed: int) -> None:
+    case = m0plus_ops.case(kind, seed)
+    runner = Runner(machine(), case.fast)
+    costs = CostModel(case.graph, case.board, "fram").kernel_cycles(case.graph.ops[0])
+    bound = sum(costs.worst(tile.count) for tile in case.plan.tiles)
+    for data, want in zip(case.inputs, wanted(case), strict=True):
+        runner.put(0, data)
+        run = runner.run(0)
+        assert run.output == want[1]
+        assert run.count.cycles <= bound
+
+
+def test_sanitizers_find_nothing_in_the_twins() -> None:
+    cases = [m0plus_ops.case(kind, seed) for kind in m0plus_ops.KINDS for seed in SEEDS]
+    feed = [(case.fast, data) for case in cases for data in case.inputs]
+    for program in native.runners():
+        outcomes = iter(native.run_program(program, feed))
+        for case in cases:
+            checked = native.accepted(case.portable)
+            for tensors in wanted(case):
+                outcome = next(outcomes)
+                assert outcome.status == "RL_OK"
+                assert outcome.data == native.finished(checked, tensors), case.graph.ops
+
+
+def test_cases_reach_every_way_through_the_kernels() -> None:
+    seen: Counter[str] = Counter()
+    for kind in m0plus_ops.KINDS:
+        for seed in SEEDS:
+            blob = m0plus_ops.case(kind, seed).fast
+            assert blob_edit.get(blob, "op[0].kernel") == m0plus_conv.KERNEL
+            width, live, exact, flags = (blob_edit.get(blob, f"op[0].p{i}") for i in range(4))
+            quads = -(-live // 4)
+            seen[f"width {width}"] += 1
+            seen[f"last block {quads % (width // 4)} of {width // 4}"] += 1
+            seen["exact constants"] += exact > 0
+            for name, bit in (("corner", 1), ("scatter", 2), ("sparse", 4)):
+                seen[name] += bool(flags & bit)
+    assert min(seen.values()) > 0 and len(seen) == 11
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_tensor_of_a_real_model_is_exact(name: str) -> None:
+    model, data = model_file(name).read_bytes(), model_input(name)
+    want = oracle.run_reference(model, data)
+    for seed in (None, 1):
+        packed = oracle.packed(model, seed, core="m0plus")
+        assert packed.mismatches(native.accepted(packed.blob).run(data), want) == []
+
+
+@pytest.mark.parametrize("name", ["kws", "ad"])
+def test_thumb_code_is_exact_on_a_real_model_and_on_noise(name: str) -> None:
+    model = model_file(name).read_bytes()
+    packed = oracle.packed(model, 3, core="m0plus")
+    for data in (model_input(name), oracle.random_input(packed.input_size, 5)):
+        want = oracle.run_reference(model, data)
+        assert packed.mismatches(tensors_of(Runner(machine(), packed.blob), data), want) == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_weighted_layer_of_a_real_model_is_laid_out(name: str) -> None:
+    packed = oracle.packed(model_file(name).read_bytes(), core="m0plus")
+    for number, op in enumerate(packed.graph.ops):
+        if op.kind in m0plus_ops.KINDS:
+            assert blob_edit.get(packed.blob, f"op[{number}].kernel") == m0plus_conv.KERNEL
+            assert blob_edit.get(packed.blob, f"op[{number}].p2") == 0
+
+
+HOSTILE = [
+    ("op[0].kernel", 99, "RL_E_KIND"),
+    ("op[0].p0", 4, "RL_E_SHAPE"),
+    ("op[0].p1", 0, "RL_E_SHAPE"),
+    ("op[0].p1", 1 << 16, "RL_E_SHAPE"),
+    ("op[0].p2", -1, "RL_E_SHAPE"),
+    ("op[0].p3", 8, "RL_E_SHAPE"),
+    ("op[0].p4", 254, "RL_E_SHAPE"),
+    ("op[0].p5", 129, "RL_E_SHAPE"),
+    ("op[0].p6", 1, "RL_E_SHAPE"),
+    ("op[0].w_size", 4, "RL_E_SHAPE"),
+    ("op[0].off_w", 4, "RL_E_BOUNDS"),
+    ("op[0].off_bias", 0, "RL_E_BOUNDS"),
+    ("op[0].off_mult", 0x7FFFFFF0, "RL_E_BOUNDS"),
+    ("header.scratch_size", 16, "RL_E_BOUNDS"),
+]
+
+
+@each_kind
+@pytest.mark.parametrize(("path", "value", "status"), HOSTILE)
+def test_hostile_fields_are_refused(kind: Kind, path: str, value: int, status: str) -> None:
+    blob = blob_edit.put(m0plus_ops.case(kind, 1).fast, {path: value})
+    assert native.check(blob)[0] == status
+
+
+def test_kernel_of_another_core_is_refused() -> None:
+    blob = m0plus_ops.case(Kind.CONV_2D, 1).fast
+    for core in (0, 2, 3):
+        assert native.check(blob_edit.put(blob, {"header.core": core}))[0] != "RL_OK"
+
+
+def _patched(blob: bytes, array: str, at: int, data: bytes) -> bytes:
+    image = bytearray(blob)
+    at += blob_edit.get(blob, f"op[0].{array}")
+    image[at : at + len(data)] = data
+    return blob_edit.sealed(bytes(image))
+
+
+def test_row_of_exact_constants_that_is_not_there_is_refused() -> None:
+    blob = _patched(m0plus_ops.case(Kind.CONV_2D, 2).fast, "off_mult", 0, b"\xff" * 4 + bytes(12))
+    status, fault, _ = native.check(blob)
+    assert (status, fault.what) == ("RL_E_BOUNDS", "row of the exact constants")
+
+
+def test_place_of_a_channel_outside_the_pixel_is_refused() -> None:
+    for seed in SEEDS:
+        case = m0plus_ops.case(Kind.CONV_2D, seed)
+        if blob_edit.get(case.fast, "op[0].p3") & m0plus_conv.WITH_SCATTER:
+            channels = case.graph.tensors[1].shape[2]
+            exact = 12 * blob_edit.get(case.fast, "op[0].p2")
+            blob = _patched(case.fast, "off_shift", exact + -(-channels // 4) * 4, b"\xff\xff")
+            status, fault, _ = native.check(blob)
+            assert (status, fault.what) == ("RL_E_BOUNDS", "place of a channel")
+            return
+    pytest.fail("no case leaves channels out")
+
+
+def test_tables_of_noise_give_numbers_and_no_fault() -> None:
+    feed = []
+    for kind in m0plus_ops.KINDS:
+        for seed in SEEDS:
+            case = m0plus_ops.case(kind, seed)
+            blob = case.fast
+            for array, size in (("off_w", 64), ("off_bias", 32), ("off_mult", 12)):
+                blob = _patched(blob, array, 0, oracle.random_input(size, seed))
+            feed += [(blob, data) for data in case.inputs]
+    for program in native.runners():
+        statuses = {outcome.status for outcome in native.run_program(program, feed)}
+        assert statuses <= {"RL_OK", "RL_E_BOUNDS"} and "RL_OK" in statuses
+
+
+def test_weights_that_might_overflow_a_dense_lane_stay_portable() -> None:
+    random = np.random.default_rng(1)
+    graph = m0plus_ops.conv_graph(random)
+    op = graph.ops[0]
+    assert op.weights is not None
+    op.weights[:] = -128
+    if op.weights[0].size > 1:
+        assert m0plus_conv.lay_out(op, *graph.tensors) is None
+    reason = m0plus_conv.refusal(op, *graph.tensors)
+    assert reason == "two weights of -128 side by side"
