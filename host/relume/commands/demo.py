@@ -139,7 +139,7 @@ def _emulate(args: argparse.Namespace, plan: Plan, image: bytes, tflite: Path) -
     from relume.demo.harvest import write_harvest
     from relume.link.client import Board
     from relume.link.ports import open_port
-    from relume.report.timeline import write_timeline
+    from relume.report.timeline import write_timeline, write_timeline_svg
 
     trace = write_harvest(args.out / "harvest.csv")
     spec = (f"emu:{BOARD}?cap={plan.budget.cap_f * 1e9:.0f}nF&von={plan.budget.von_v}"
@@ -154,12 +154,18 @@ def _emulate(args: argparse.Namespace, plan: Plan, image: bytes, tflite: Path) -
         deployed = board.deploy(image, "digits")
         _say(args, f"deploy     {deployed.size:,} bytes, checked by the board")
         emulated.unplug(empty=True)
-        outcome = _classify(args, board, read_blob(image), tflite)
-        write_timeline(emulated.run, args.out / "timeline.html")
+        outcome, results = _classify(args, board, read_blob(image), tflite)
+        record = emulated.run
+    record.results.update(results)
+    write_timeline(record, args.out / "timeline.html")
+    write_timeline_svg(record, args.out / "timeline.svg")
     return outcome
 
 
-def _classify(args: argparse.Namespace, board: Board, blob: Blob, tflite: Path) -> Outcome:
+def _classify(
+    args: argparse.Namespace, board: Board, blob: Blob, tflite: Path
+) -> tuple[Outcome, dict[str, str]]:
+    """The outcome, and what each inference (by its id) recognised."""
     import numpy as np
 
     from relume.demo.digits import Digits
@@ -170,6 +176,7 @@ def _classify(args: argparse.Namespace, board: Board, blob: Blob, tflite: Path) 
     images, labels = np.load(files.held_back), np.load(files.labels)
     model, tensor = tflite.read_bytes(), blob.input_tensor
     count = cuts = wrong = right = 0
+    results: dict[str, str] = {}
     while count < args.digits or (cuts < args.cuts and count < MOST_DIGITS):
         data = quantize(images[count], tensor)
         started = time.monotonic()
@@ -178,8 +185,9 @@ def _classify(args: argparse.Namespace, board: Board, blob: Blob, tflite: Path) 
         guess, label = int(np.frombuffer(result.output, np.int8).argmax()), int(labels[count])
         count, cuts, wrong = count + 1, cuts + result.brownouts, wrong + differ
         right += guess == label
+        results[str(result.inference)] = str(guess)
         _say(args, _row(count, guess, label, result, differ, time.monotonic() - started))
-    return Outcome(count, cuts, wrong, right)
+    return Outcome(count, cuts, wrong, right), results
 
 
 def _differences(found: bytes, expected: bytes) -> int:

@@ -8,11 +8,15 @@
  * make one run, and one base for the weights serves it.
  * Dense: all inputs of the window, two at a time. Its time depends on nothing
  * but the shape, and it is taken whenever the script would take longer.
+ * A layer whose weights are more than the flash cache holds is computed some
+ * blocks of channels at a time for a whole row of pixels, so that their
+ * weights are fetched once a row and not once a pixel.
  * SPEC 2.7.1 has the layout, docs/KERNELS.md the bounds. */
 #include "m0plus.h"
 
 #define MAX_STEPS 64u /* of a script, the end included */
 #define MAX_LINES 15u /* rows of a sparse filter */
+#define CACHED 14336u /* bytes of weights that stay in the flash cache */
 
 typedef struct {
     const rl_call *call;
@@ -21,6 +25,7 @@ typedef struct {
     uint32_t live, quads;
     uint32_t flags, offset;  /* of the weights */
     uint32_t rest;           /* quads of the last block if it is not whole */
+    uint32_t span;           /* quads at a time, all or whole blocks */
     rl_m0_job    whole, last, dense;
     rl_m0_finish finish;
     rl_m0_window window;
@@ -175,6 +180,40 @@ static RL_HOT void set_span(kernel *m, uint32_t first, uint32_t n)
     m->finish.quads = n;
 }
 
+/* All quads at once, or blocks whose weights the flash cache holds. Channels
+ * that are stored one by one are not taken apart. */
+static RL_HOT void set_spans(kernel *m)
+{
+    uint32_t channels = m->call->out->c;
+    uint32_t block = 2u * m->pairs * m->width;
+    uint32_t bytes = block, quads = m->width / 4u;
+
+    while (bytes + block <= CACHED) {
+        bytes += block;
+        quads += m->width / 4u;
+    }
+    if (m->live != channels || (channels & 3u) || quads > m->quads
+        || m->quads * 8u * m->pairs <= CACHED) {
+        quads = m->quads;
+    }
+    m->span = quads;
+    set_span(m, 0, quads);
+}
+
+/* Goes on to the span that begins at quad `first`; 0 if there is none. */
+static RL_HOT int next_span(kernel *m, uint32_t first)
+{
+    if (m->span == m->quads) {
+        return first == 0;
+    }
+    if (first >= m->quads) {
+        return 0;
+    }
+    set_span(m, first, first + m->span > m->quads ? m->quads - first
+                                                  : m->span);
+    return 1;
+}
+
 /* -------------------------------------------------------------------- sums */
 
 static RL_HOT void run_sparse(const kernel *m)
@@ -247,7 +286,7 @@ static RL_HOT void scatter(const kernel *m, int8_t *y)
     }
 }
 
-/* All channels of a pixel to y[out.c]. */
+/* The span's channels of a pixel to y, all channels to y[out.c]. */
 static RL_HOT void finish_pixel(kernel *m, uint32_t add, int8_t *y)
 {
     uint32_t channels = m->call->out->c;
@@ -431,7 +470,19 @@ RL_HOT void rl_m0_dense_tile(const rl_call *call)
     }
 }
 
-static RL_HOT void conv_pixels(kernel *m)
+/* n pixels of a row, their inputs from x on. */
+static RL_HOT void point_row(kernel *m, const int8_t *x, uint32_t n,
+                             int8_t *to)
+{
+    uint32_t step = (uint32_t)m->call->op->sw * m->call->in0->c;
+    uint32_t channels = m->call->out->c;
+
+    for (; n; n--, x += step, to += channels) {
+        finish_pixel(m, sum_inputs(m, x), to);
+    }
+}
+
+static RL_HOT void conv_points(kernel *m)
 {
     const rl_call *call = m->call;
     const rl_op *op = call->op;
@@ -445,12 +496,14 @@ static RL_HOT void conv_pixels(kernel *m)
     while (left) {
         const int8_t *x = call->a + row * op->sh * call->in0->w * depth
             + column * op->sw * depth;
+        uint32_t n = left < width - column ? left : width - column;
+        uint32_t first;
 
-        for (; left && column < width; left--, column++) {
-            finish_pixel(m, sum_inputs(m, x), to);
-            x += op->sw * depth;
-            to += call->out->c;
+        for (first = 0; next_span(m, first); first += m->span) {
+            point_row(m, x, n, to + 4u * first);
         }
+        to += n * call->out->c;
+        left -= n;
         column = 0;
         row++;
     }
@@ -561,7 +614,20 @@ static RL_HOT void begin_ring(const kernel *m, ring *r, uint32_t first,
     r->slot = 0;
 }
 
-static RL_HOT void conv_rows(kernel *m)
+/* Pixels [column, column + n) of the row whose windows begin at row y. */
+static RL_HOT void window_row(kernel *m, const ring *r, int32_t y,
+                              uint32_t column, uint32_t n, int8_t *to)
+{
+    const rl_op *op = m->call->op;
+    int32_t x = (int32_t)(column * op->sw) - op->pad_left;
+    uint32_t channels = m->call->out->c;
+
+    for (; n; n--, x += op->sw, to += channels) {
+        pixel(m, r, y, x, to);
+    }
+}
+
+static RL_HOT void conv_windows(kernel *m)
 {
     const rl_call *call = m->call;
     const rl_op *op = call->op;
@@ -577,14 +643,17 @@ static RL_HOT void conv_rows(kernel *m)
                whole ? width - 1u : column + left - 1u);
     while (left) {
         int32_t y = (int32_t)(row * op->sh) - op->pad_top;
+        uint32_t n = left < width - column ? left : width - column;
+        uint32_t first;
 
         if (m->flags & RL_M0_SPARSE) {
             set_lines(m, &r, y);
         }
-        for (; left && column < width; left--, column++) {
-            pixel(m, &r, y, (int32_t)(column * op->sw) - op->pad_left, to);
-            to += call->out->c;
+        for (first = 0; next_span(m, first); first += m->span) {
+            window_row(m, &r, y, column, n, to + 4u * first);
         }
+        to += n * call->out->c;
+        left -= n;
         column = 0;
         row++;
     }
@@ -595,10 +664,10 @@ RL_HOT void rl_m0_conv_tile(const rl_call *call)
     kernel m;
 
     prepare(&m, call);
-    set_span(&m, 0, m.quads);
+    set_spans(&m);
     if (taps_of(call->op) == 1) {
-        conv_pixels(&m);
+        conv_points(&m);
     } else {
-        conv_rows(&m);
+        conv_windows(&m);
     }
 }

@@ -4,10 +4,10 @@
  *
  * d < 0 gives the low end of the clamp, which the whole quad is filled with
  * first: 7 cycles. Inside the staircase 18 cycles, 24 with a corner. Above
- * it, or where no constants exist, a call. A quad costs 22 more.
+ * it, or where no constants exist, a call. A quad costs 20 more.
  *
  * r0 sums, r1 table, r2 y, r3 d, r4-r7 constants; r8 what is added to sums,
- * r9 low byte four times, r10 high byte, r11 quads left, r12 upper sum;
+ * r9 low byte four times, r10 high byte, r11 end of y, r12 upper sum;
  * [sp] the argument. */
 #if defined(__ARM_ARCH_6M__)
 
@@ -80,6 +80,8 @@
         push    {r0, r1}
         mov     r7, r0
         ldm     r7!, {r0-r6}     /* acc, table, y, quads, add, low, high */
+        lsls    r3, r3, #2
+        adds    r3, r3, r2
         mov     r11, r3
         mov     r8, r4
         mov     r10, r6
@@ -97,9 +99,7 @@
         channel 1, \corner, \name
         channel 3, \corner, \name
         adds    r2, #4
-        mov     r4, r11
-        subs    r4, #1
-        mov     r11, r4
+        cmp     r2, r11
         beq     .Lout_\name
         b       .Lquad_\name
 .Lout_\name:
