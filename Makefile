@@ -38,7 +38,8 @@ test-all: host unix firmware ## the heavy tests too; SHARD=i/n runs a part
 
 lint: setup ## ruff and mypy --strict
 	@$(VENV)/bin/ruff check host boards tests
-	@$(VENV)/bin/mypy host/relume boards/virtual
+	@mkdir -p build/types && ln -sfn ../../boards build/types/relume_boards
+	@MYPYPATH=host:build/types $(VENV)/bin/mypy -p relume -p relume_boards
 
 demo: firmware ## train, plan, deploy to the emulated Pico, cut its power, compare every byte
 	@$(VENV)/bin/relume demo --out build/demo

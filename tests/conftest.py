@@ -1,4 +1,4 @@
-"""Options of every test run: `--heavy` adds the long suites, `--shard i/n` takes one part of all tests."""
+"""Options of every test run: `--heavy` adds the long suites, `--shard i/n` takes one part."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ static rl_status check_exact(rl_blob_state *c, const rl_op *op)
 
 rl_status rl_blob_check_m0plus_depthwise(rl_blob_state *c, const rl_op *op)
 {
-    uint64_t size = 16u * (uint64_t)c->blob.tensors[op->out].c;
+    uint64_t size = 20u * (uint64_t)c->blob.tensors[op->out].c;
 
     CHECK(check_shape(c, op));
     CHECK(check_parameters(c, op));

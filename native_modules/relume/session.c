@@ -207,7 +207,7 @@ static rl_status resume(rl_session *s)
     if (record->tile >= s->blob->header->n_tiles) {
         return RL_E_DAMAGED;
     }
-    rl_status status = rl_store_attempt(s->store);
+    rl_status status = s->same_boot ? RL_OK : rl_store_attempt(s->store);
     if (status != RL_OK) {
         return status;
     }

@@ -17,6 +17,8 @@ typedef struct {
     uint8_t        state; /* RL_STATE_* */
     uint8_t        loaded; /* the arena holds the live bytes */
     uint8_t        stuck; /* open found too many attempts: step gives up */
+    uint8_t        same_boot; /* in: opened before since turn-on, so that a
+                               * running record is no lost attempt */
     uint64_t     (*cycles)(void *ctx); /* monotonic core cycles, or NULL */
     void          *cycles_ctx;
     uint64_t       since; /* cycle count that the record does not hold yet */
@@ -27,8 +29,8 @@ typedef struct {
 uint32_t rl_session_work(const rl_blob *blob);
 
 /* Takes up what the store holds. Fields blob, store (opened), arena, work,
- * cycles must be set. A running record of this model counts an attempt and is
- * restored; a record of another model that is running or done is
+ * cycles, same_boot must be set. A running record of this model counts an
+ * attempt, unless same_boot, and is restored; a record of another model that is running or done is
  * RL_E_MODEL (clear first). RL_E_NVM_KIND (a file passes for an FRAM and the
  * other way), RL_E_NVM_SIZE, RL_E_DAMAGED (clear). */
 RL_CHECKED rl_status rl_session_open(rl_session *session);

@@ -1,4 +1,4 @@
-"""The whole way on the emulated Pico: the real image, a serial link, and a capacitor that runs empty."""
+"""The whole way on the emulated Pico: real image, serial link, a capacitor that runs empty."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from relume.link.inference import Result
 from relume.link.ports import open_port
 from relume.model.reference import reference_output
 from relume.model.tflite_reader import read_tflite
-from relume.plan.planner import Budget, make_plan, smallest_capacitor
+from relume.plan.costs import CostModel
+from relume.plan.planner import Budget, make_plan, sufficient_capacitor
 from relume_boards.virtual.emulated import EmulatedBoard
 from relume_boards.virtual.fram import Fault
 
@@ -48,10 +49,12 @@ class Bench:
         self.board.close()
 
 
-def blob_for(model: bytes, nvm: str = "fram", cap_f: float | None = None) -> tuple[bytes, Blob, float]:
-    """The blob for `cap_f`, by default the smallest E6 capacitor, and that capacitor."""
+def blob_for(
+    model: bytes, nvm: str = "fram"
+) -> tuple[bytes, Blob, float]:
+    """The blob for the smallest capacitor that is proven sufficient, and that capacitor."""
     graph = read_tflite(model)
-    cap = cap_f or smallest_capacitor(graph, BOARD, SUPPLY.von_v, SUPPLY.voff_v, nvm)
+    cap = 1.02 * sufficient_capacitor(graph, BOARD, SUPPLY.von_v, SUPPLY.voff_v, nvm, "exact")
     image = pack(make_plan(graph, BOARD, Budget(cap, SUPPLY.von_v, SUPPLY.voff_v), nvm))
     return image, read_blob(image), cap
 
@@ -60,11 +63,11 @@ def random_bytes(size: int, seed: int) -> bytes:
     return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).tobytes()
 
 
-def infer_on_harvest(model: bytes, inputs: list[bytes], cap_f: float, watts: str,
-                     nvm: str = "fram") -> tuple[list[Result], Bench]:
+def infer_on_harvest(
+    model: bytes, inputs: list[bytes], watts: str, nvm: str = "fram"
+) -> tuple[list[Result], Bench]:
     image, blob, cap = blob_for(model, nvm)
-    used = max(cap, cap_f)
-    with Bench(f"cap={used * 1e9:.0f}nF&power={watts}&seed=4&plugged=1") as bench:
+    with Bench(f"cap={cap * 1e9:.0f}nF&power={watts}&seed=4&plugged=1") as bench:
         bench.board.deploy(image, "net")
         bench.emulated.unplug(empty=True)
         results = [bench.board.run(data, number=n, blob=blob) for n, data in enumerate(inputs)]
@@ -73,7 +76,7 @@ def infer_on_harvest(model: bytes, inputs: list[bytes], cap_f: float, watts: str
 
 def test_a_keyword_net_is_exact_through_many_brown_outs() -> None:
     model, data = model_file("kws").read_bytes(), model_input("kws")
-    results, bench = infer_on_harvest(model, [data], 0.0, "2mW")
+    results, bench = infer_on_harvest(model, [data], "2mW")
     assert results[0].output == reference_output(model, data)
     assert results[0].brownouts >= 1
     assert results[0].charges == results[0].brownouts + 1
@@ -85,7 +88,7 @@ def test_a_random_net_is_exact_with_checkpoints_in_flash(seed: int) -> None:
     model = random_net(seed)
     size = read_tflite(model)
     data = random_bytes(size.tensors[size.input].size, seed)
-    results, _ = infer_on_harvest(model, [data, data], 0.0, "6mW", "flash")
+    results, _ = infer_on_harvest(model, [data, data], "6mW", "flash")
     expected = reference_output(model, data)
     assert [result.output for result in results] == [expected, expected]
 
@@ -100,9 +103,10 @@ def test_no_segment_takes_longer_than_its_plan() -> None:
         events = [e for e in bench.emulated.events if e.kind == "committed"]
     assert [e.tile for e in events] == [0] + [s.end_tile for s in blob.segments]
     hz, store = BOARD.hz, BOARD.store
+    spi_byte = 8 * hz / CostModel(read_tflite(model), BOARD, "fram").spi_hz()
     for before, after, segment in zip(events, events[1:], blob.segments, strict=False):
         took = (after.boot_us - before.boot_us) * 1e-6 * hz
-        commit = segment.commit_bytes * (8 * 8 + store.crc_per_byte)
+        commit = segment.commit_bytes * (spi_byte + store.crc_per_byte)
         assert took <= segment.worst_cycles + store.step + commit, segment
 
 

@@ -82,8 +82,20 @@ def conv_graph(random: Random) -> Graph:
     out_w = (width + 2 * left - kw) // stride + 1
     depth, channels = int(random.choice(DEPTHS)), int(random.choice(CHANNELS))
     window = Window(kh, kw, stride, stride, top, left, 1, 1)
-    return _graph(
-        Kind.CONV_2D, random, (height, width, depth), (out_h, out_w, channels), window
+    return _graph(Kind.CONV_2D, random, (height, width, depth), (out_h, out_w, channels), window)
+
+
+def wide_graph(random: Random) -> Graph:
+    """A convolution with more weights than the flash cache holds."""
+    window = Window(3, 3, 1, 1, 1, 1, 1, 1)
+    return _graph(Kind.CONV_2D, random, (4, 5, 32), (4, 5, 64), window)
+
+
+def rows_of(plan: Plan) -> int:
+    """Rows of pixels that the tiles of a plan's op touch, each tile by itself."""
+    width = plan.graph.tensors[1].shape[1]
+    return sum(
+        (tile.first + tile.count - 1) // width - tile.first // width + 1 for tile in plan.tiles
     )
 
 

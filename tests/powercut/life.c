@@ -221,6 +221,7 @@ static void open_session(life *l)
     s->arena = l->arena;
     s->work = l->work;
     s->cycles = cycles;
+    s->same_boot = 0;
     s->cycles_ctx = l;
     l->host.boots_max += running ? 1u : 0;
     l->counting = running;

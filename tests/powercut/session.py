@@ -51,6 +51,7 @@ _Session = _struct(
     "_Session", ("blob", ctypes.c_void_p), ("store", ctypes.c_void_p),
     ("arena", ctypes.c_void_p), ("work", ctypes.c_void_p), *_words("tile", "part"),
     ("state", ctypes.c_uint8), ("loaded", ctypes.c_uint8), ("stuck", ctypes.c_uint8),
+    ("same_boot", ctypes.c_uint8),
     ("cycles", _CYCLES), ("cycles_ctx", ctypes.c_void_p),
     ("since", ctypes.c_uint64), ("carry", ctypes.c_uint64), ("fence", ctypes.c_uint8 * 64),
 )  # fmt: skip
@@ -151,6 +152,7 @@ class Board:
         session.arena = ctypes.addressof(self.arena)
         session.work = ctypes.addressof(self.work)
         session.cycles = _CYCLES()
+        session.same_boot = 0
 
     def mount(self) -> int:
         """rl_store_open()."""

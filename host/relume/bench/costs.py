@@ -1,9 +1,10 @@
 """Cycles per instruction of two cores.
 
 Cortex-M0+: Arm DDI 0484C, table 3-1, with the single-cycle multiplier that the RP2040 has.
-Cortex-M4: Arm DDI 0439D, table 3-1. A load takes 2 cycles, and 1 when it directly follows a load whose result it does not use; stores
-go through the buffer in 1; a taken branch is counted as 2 (1 + a pipeline refill of 1 to 3). Zero wait states: code and data in
-SRAM. Flash is counted apart (`relume.bench.machine`).
+Cortex-M4: Arm DDI 0439D, table 3-1. A load takes 2 cycles, and 1 when it directly follows a load
+whose result it does not use; stores go through the buffer in 1; a taken branch is counted as 2
+(1 + a pipeline refill of 1 to 3). Zero wait states: code and data in SRAM. Flash is counted apart
+(`relume.bench.machine`).
 """
 
 from __future__ import annotations

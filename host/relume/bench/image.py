@@ -1,4 +1,4 @@
-"""Compiles the engine's shipped sources for one Cortex-M core into an ELF that `relume.bench.machine` loads."""
+"""Compiles the shipped engine for one Cortex-M core into an ELF for `relume.bench.machine`."""
 
 from __future__ import annotations
 

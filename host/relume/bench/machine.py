@@ -1,7 +1,7 @@
 """Runs the engine's Thumb code under unicorn and counts cycles block by block.
 
-Memory: code and arena in SRAM, the blob in flash (XIP). A read from the blob that leaves its cache line is one XIP line fetch if the
-16 KB cache (2 ways, 8-byte lines: RP2040 datasheet 2.6.3) does not hold it.
+Memory: code and arena in SRAM, the blob in flash (XIP). A read from the blob is one XIP line fetch
+if the 16 KB cache (2 ways, 8-byte lines: RP2040 datasheet 2.6.3) does not hold its line.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ class Machine:
                        _data: object) -> None:
         self.cache.read(address)
 
-    def call(self, name: str, *args: int, count: bool = True, xip: bool = False) -> tuple[int, Count]:
+    def call(
+        self, name: str, *args: int, count: bool = True, xip: bool = False
+    ) -> tuple[int, Count]:
         """Calls `name`; returns r0 and what it cost (zeros when not counting)."""
         if name not in self.symbols:
             raise RelumeError(f"bench: the image has no function {name}")

@@ -106,8 +106,8 @@ class StoreCycles:
 class BoardProfile:
     """One board, from boards/NAME/board.toml.
 
-    cycles, fast_cycles: kind -> (per work, per output, per tile) of the portable kernels and of
-    those of the board's core.
+    hz, peripheral_hz: clocks of the core and of SPI. cycles, fast_cycles: kind -> (per work, per
+    output, per tile) of the portable kernels and of those of the board's core.
     """
 
     name: str
@@ -115,6 +115,7 @@ class BoardProfile:
     mcu: str
     core: str
     hz: int
+    peripheral_hz: int
     flash_bytes: int
     sram_bytes: int
     heap_bytes: int
@@ -169,7 +170,8 @@ def parse_board(text: str, file: str) -> BoardProfile:
         table.text("title"),
         table.text("mcu"),
         table.text("core"),
-        clock.whole("hz"),
+        clock.positive("hz"),
+        clock.positive("peripheral_hz"),
         memory.whole("flash_bytes"),
         memory.whole("sram_bytes"),
         memory.whole("heap_bytes"),

@@ -1,4 +1,4 @@
-"""relume demo: the whole way, from training to an emulated Pico whose power is cut again and again."""
+"""relume demo: from training to an emulated Pico whose power is cut again and again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEED = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the demo found. cuts: power cuts inside an inference. mismatches: output bytes that differ."""
+    """What the demo found. cuts: inside an inference. mismatches: output bytes that differ."""
 
     inferences: int
     cuts: int
@@ -125,8 +125,8 @@ def _plan(tflite: Path, out: Path) -> tuple[Plan, bytes]:
     plan = make_plan(graph, board, Budget(cap, board.supply.von_v, board.supply.voff_v))
     image = pack(plan)
     ui.write_atomic(out / "digits.rlm", image)
-    print(f"plan       {format_capacitance(cap)}, the smallest of E6 that suffices, boot included: "
-          f"{len(plan.tiles)} tiles, {len(plan.segments)} segments, "
+    print(f"plan       {format_capacitance(cap)}, the smallest of E6 that suffices, boot "
+          f"included: {len(plan.tiles)} tiles, {len(plan.segments)} segments, "
           f"{len(image):,} bytes", flush=True)
     return plan, image
 

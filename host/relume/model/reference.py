@@ -1,8 +1,9 @@
 """TFLite's reference kernels on the host: the oracle of every comparison.
 
-ai-edge-litert 1.2.0 with OpResolverType.BUILTIN_REF. Later versions rescale an int8 FULLY_CONNECTED in floating point,
-round(acc * scale), while TensorFlow up to 2.19, TFLite Micro and CMSIS-NN rescale with the quantized multiplier as
-all other kernels do; the two differ in about one byte in 500. relume computes the latter.
+ai-edge-litert 1.2.0 with OpResolverType.BUILTIN_REF. Later versions rescale an int8
+FULLY_CONNECTED in floating point, round(acc * scale), while TensorFlow up to 2.19, TFLite Micro
+and CMSIS-NN rescale with the quantized multiplier as all other kernels do; the two differ in about
+one byte in 500. relume computes the latter.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@ Compute: board.toml [cycles.portable] gives a, b, c with a * work + b * outputs 
 (`relume.plan.kernel_work`), worst case over data; [cycles.CORE] likewise for the kernels of the
 board's core that are faster. Weights lie in flash and are read through the
 XIP cache: a tile fetches each line of the weights that it touches once; when an op's constants do
-not fit the cache, every unit fetches them again. FULLY_CONNECTED touches each weight once either
-way.
+not fit the cache, every unit fetches them again (Cortex-M0+ convolutions: every row of pixels).
+FULLY_CONNECTED touches each weight once either way.
 
 SPI FRAM: the core waits for the transfer, so a byte costs 8 SPI clocks of active power plus the
-chip. The SPI clock is the core clock divided by an even number, at most the chip's. Flash: a
+chip. The SPI clock is the peripheral clock divided by an even number, at most the chip's. Flash: a
 commit programs all live bytes, 255 to a page, and one record page, at the datasheet's longest
 time.
 """
@@ -27,7 +27,7 @@ from relume.board.profile import BoardProfile
 from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op
 from relume.plan.kernel_work import kernel_work
-from relume.plan.m0plus_work import m0plus_work
+from relume.plan.m0plus_work import is_by_rows, m0plus_work
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
@@ -74,8 +74,7 @@ class CostModel:
 
     def _op(self, op: Op) -> OpCycles:
         fast = lay_out(self.board.core, self.graph, op) if self.board.core == M0PLUS else None
-        size = op.constant_bytes if fast is None else fast.constant_bytes
-        return self._with_fetches(op, size, self.kernel_cycles(op))
+        return self._with_fetches(op, fast, self.kernel_cycles(op))
 
     def kernel_cycles(self, op: Op) -> OpCycles:
         """Core cycles of an op's kernel, flash left out."""
@@ -95,9 +94,7 @@ class CostModel:
         typical = per_mac * work * self._inside(op) + per_output * outputs
         return OpCycles(per_tile, unit, per_tile, typical)
 
-    def _fast_op(
-        self, op: Op, fast: Packed, row: tuple[float, float, float]
-    ) -> OpCycles:
+    def _fast_op(self, op: Op, fast: Packed, row: tuple[float, float, float]) -> OpCycles:
         per_work, per_output, per_tile = row
         work = m0plus_work(self.graph, op, fast)
         unit = per_work * work.unit + per_output * work.outputs
@@ -105,16 +102,17 @@ class CostModel:
         tile = per_work * work.tile + per_tile
         return OpCycles(tile, unit, tile, typical)
 
-    def _with_fetches(self, op: Op, size: int, core: OpCycles) -> OpCycles:
-        """Adds the lines fetched for `size` bytes of constants."""
-        fetch = self._fetch_cycles(size)
-        tile, unit = 0.0, 0.0
+    def _with_fetches(self, op: Op, fast: Packed | None, core: OpCycles) -> OpCycles:
+        """Adds the cache lines that are fetched for the op's constants."""
+        size = op.constant_bytes if fast is None else fast.constant_bytes
+        fetch, width = self._fetch_cycles(size), self.graph.tensors[op.output].shape[1]
+        tile, unit = fetch, 0.0
         if op.kind is Kind.FULLY_CONNECTED:
-            unit = fetch / self.graph.tensors[op.output].shape[2]
+            tile, unit = 0.0, fetch / self.graph.tensors[op.output].shape[2]
+        elif fast is not None and is_by_rows(self.graph, op, fast):
+            tile, unit = 2 * fetch, fetch / width
         elif size > self.board.xip.cache_bytes:
-            unit = fetch
-        else:
-            tile = fetch
+            tile, unit = 0.0, fetch
         return OpCycles(
             core.fixed + tile,
             core.unit + unit,
@@ -203,10 +201,10 @@ class CostModel:
         return flash.erase_ms * power + self._program_uj(2.0) + read * self.uj_per_cycle
 
     def spi_hz(self) -> float:
-        """SPI clock that the FRAM gets: core clock / (2 k), not above the chip's."""
+        """SPI clock that the FRAM gets: peripheral clock / (2 k), not above the chip's."""
         assert self.board.fram is not None
-        halves = -(-self.board.hz // (2 * self.board.fram.hz))
-        return self.board.hz / (2 * halves)
+        halves = -(-self.board.peripheral_hz // (2 * self.board.fram.hz))
+        return self.board.peripheral_hz / (2 * halves)
 
     def _fram_uj(self, size: Number, accesses: Number) -> Number:
         fram = self.board.fram

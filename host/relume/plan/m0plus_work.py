@@ -14,17 +14,22 @@ from relume.blob.layouts.m0plus_conv import WITH_SPARSE
 from relume.blob.layouts.packed import Packed
 from relume.model.graph import Graph, Kind, Op
 
+CACHED = 14336  # weights of a span of channels, in bytes, as in kernels/m0plus/conv.c
 TYPICAL_SPARSE = 0.55  # share of the dense way's time with activations as networks have them
 
 
 @dataclass(frozen=True)
 class Work:
-    """Of one unit and once a tile, worst; typical_unit is typical. outputs: requantised a unit."""
+    """Of one unit and once a tile, worst; typical_unit is typical. outputs: requantised a unit.
+
+    by_rows: the weights, which the flash cache does not hold, are fetched once a row of pixels.
+    """
 
     unit: float
     tile: float
     typical_unit: float
     outputs: float
+    by_rows: bool = False
 
 
 def m0plus_work(graph: Graph, op: Op, fast: Packed) -> Work:
@@ -39,22 +44,40 @@ def m0plus_work(graph: Graph, op: Op, fast: Packed) -> Work:
     inputs = taps * depth
     sparse = bool(flags & WITH_SPARSE)
     products = inputs / 2 * quads + 4 * quads + (12 * quads / (width // 4) if sparse else 0)
-    gathered = inputs * (0.9 if sparse else 0.7) + 12 * op.window.kh + 20
-    script = (60 + 3 * op.window.kh + inputs / 16) if sparse else 0
+    spans = _spans(inputs + inputs % 2, width, quads) if live == out[2] and live % 4 == 0 else 1
+    gathered = spans * (inputs * (0.9 if sparse else 0.7) + 12 * op.window.kh + 20)
+    script = spans * (60 + 3 * op.window.kh + inputs / 16) if sparse else 0
     listed = 0.36 * inputs + 8 if sparse else 0.0
     outputs = 4 * quads + 2 * exact + (out[2] / 8 if live % 4 or live < out[2] else 0)
     share = TYPICAL_SPARSE if sparse else 1.0
     if op.kind is Kind.FULLY_CONNECTED:
+        gathered, script = gathered / spans, script / spans
         block = products / quads * (width // 4)
         tile = gathered + script + listed + 2 * block + 4
-        return Work(products / (4 * quads), tile, share * products / (4 * quads), 1.0 + 0.5 * exact)
+        unit = products / (4 * quads)
+        return Work(unit, tile, share * unit, 1.0 + 0.5 * exact)
     if taps == 1:
+        listed *= spans
         unit = products + gathered + script + listed
-        return Work(unit, 0.0, share * products + (listed or gathered), outputs)
+        return Work(unit, 0.0, share * products + (listed or gathered), outputs, spans > 1)
     row = 0.36 * graph.tensors[op.inputs[0]].shape[1] * depth + 20 if sparse else 0.0
     per_pixel = row * op.window.sh / out[1]
     unit = products + gathered + script + per_pixel
-    return Work(unit, row * op.window.kh, share * products + per_pixel + 8, outputs)
+    typical = share * products + per_pixel + 8 * spans
+    return Work(unit, row * op.window.kh, typical, outputs, spans > 1)
+
+
+def is_by_rows(graph: Graph, op: Op, fast: Packed) -> bool:
+    """A convolution of ours whose weights are fetched once a row of pixels."""
+    return op.kind is Kind.CONV_2D and m0plus_work(graph, op, fast).by_rows
+
+
+def _spans(inputs: int, width: int, quads: int) -> int:
+    """Parts that the channels of a layer are computed in."""
+    if quads * 4 * inputs <= CACHED:
+        return 1
+    blocks = max(1, CACHED // (inputs * width))
+    return -(-quads // (blocks * width // 4))
 
 
 def _depthwise(op: Op, channels: int) -> Work:

@@ -1,9 +1,10 @@
 """Harvest traces made from a seed, so that no recorded data has to travel with the project.
 
-`rf` is a two-state Markov process (a reader near, a reader gone) whose power fades slowly while on. Its constants were
-fitted to the statistics of three recorded RF traces of the Mementos project (1 kHz, 30 kOhm load): mean power 93 to
-189 microwatt, on for 42 to 88 % of the time, dwell times around half a second, power on a log-normal with its
-autocorrelation near 0.7 to 0.95 at one second, never above 930 microwatt.
+`rf` is a two-state Markov process (a reader near, a reader gone) whose power fades slowly while
+on. Its constants were fitted to the statistics of three recorded RF traces of the Mementos project
+(1 kHz, 30 kOhm load): mean power 93 to 189 microwatt, on for 42 to 88 % of the time, dwell times
+around half a second, power on a log-normal with its autocorrelation near 0.7 to 0.95 at one
+second, never above 930 microwatt.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ def _starts(
 def _table(
     op: Op, steps: list[requant.Steps], live: npt.NDArray[np.int64], corner: bool, quads: int
 ) -> tuple[bytes, bytes]:
-    """Requantisation [quads * 4][4 or 6] and multiplier, exponent, origin of what has no formula."""
+    """Requantisation [quads * 4][4 or 6]; multiplier, exponent, origin of what has no formula."""
     assert op.multipliers is not None and op.shifts is not None
     rows = np.zeros((len(steps), 6), dtype=np.int64)
     exact: list[tuple[int, int, int]] = []

@@ -18,6 +18,12 @@ KERNEL = 1
 WITH_CORNER = 1
 PLANE_BYTES = 6144  # scratch for a plane of four channels, unless the image needs less
 PIXEL_BYTES = 16
+LANE_MAX = 65535
+FLIP = 0x8000
+_FILTER = np.dtype([
+    ("w", "i1", 9), ("idle", "i1"), ("narrow", "u1"), ("split", "u1"), ("negative", "<u2"),
+    ("positive", "<u2"), ("apart", "<u2"), ("zero", "<u2"),
+])  # fmt: skip
 
 
 def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
@@ -114,17 +120,27 @@ def _idle(channel: requant.Channel, bias: int) -> int:
 
 
 def _filters(weights: Int8Array, ranges: list[requant.Channel], bias: requant.Int64Array) -> bytes:
-    """[channels][16]: nine weights, the output for u = 0, negative and total sum of |w|, 0."""
-    wide = weights.astype(np.int64)
-    idle = [_idle(channel, int(bias[c])) for c, channel in enumerate(ranges)]
-    rows = np.zeros(len(weights), dtype=np.dtype([
-        ("w", "i1", 9), ("idle", "i1"), ("negative", "<u2"), ("total", "<u2"), ("zero", "<u2"),
-    ]))  # fmt: skip
+    """[channels][20]: weights, output for u = 0, and what the lanes are proven with."""
+    wide = weights.reshape(-1, 3, 3).astype(np.int64)
+    total = np.abs(wide).sum(axis=2)  # of each row of a filter
+    negative = -np.minimum(wide, 0).sum(axis=2)
+    flip = total[:, 0] > total[:, 2]
+    apart = np.where(flip, total[:, 0], total[:, 2])
+    every = total.sum(axis=1)
+    rows = np.zeros(len(weights), dtype=_FILTER)
     rows["w"] = weights
-    rows["idle"] = idle
-    rows["negative"] = -np.minimum(wide, 0).sum(axis=1)
-    rows["total"] = np.abs(wide).sum(axis=1)
+    rows["idle"] = [_idle(channel, int(bias[c])) for c, channel in enumerate(ranges)]
+    rows["narrow"] = _largest_top(every)
+    rows["split"] = _largest_top(np.maximum(apart, every - apart))
+    rows["negative"] = negative.sum(axis=1)
+    rows["positive"] = every - negative.sum(axis=1)
+    rows["apart"] = np.where(flip, negative[:, 0] + FLIP, negative[:, 2])
     return rows.tobytes()
+
+
+def _largest_top(total: requant.Int64Array) -> requant.Int64Array:
+    """Largest u for which sums of weights whose |w| add up to `total` fit a lane."""
+    return np.minimum(255, LANE_MAX // np.maximum(total, 1))
 
 
 def _table(

@@ -10,9 +10,9 @@ accumulator whose output is above act_min, d = acc - origin and unsigned 32-bit 
 
 a and b are the slope to 38 binary places, c the offset. Rounding is not the same on both sides of
 zero (halves go away from it), so d < `corner` has an offset of its own when one does not do. The
-formula rises with d, so it is right for every d if it is right on both sides of every step: that is
-what `fit` checks, by evaluating it there in exact integers. A channel for which no constants pass
-(limit = 0) is computed from its multiplier and exponent on the board.
+formula rises with d, so it is right for every d if it is right on both sides of every step: that
+is what `fit` checks, by evaluating it there in exact integers. A channel for which no constants
+pass (limit = 0) is computed from its multiplier and exponent on the board.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Steps:
-    """Constants of the formula. limit = 0: none pass, use the multiplier. high is used from corner on."""
+    """Constants of the formula; high takes low's place from corner on. limit = 0: none pass."""
 
     origin: int
     a: int
@@ -79,7 +79,7 @@ def overflows(channel: Channel) -> bool:
 
 
 def thresholds(channel: Channel) -> Int64Array:
-    """[act_max - act_min]: least acc with output above act_min + i; acc_max + 1 if there is none."""
+    """[act_max - act_min]: least acc with output above act_min + i, or acc_max + 1."""
     wanted = np.arange(channel.act_min + 1, channel.act_max + 1)
     low = np.full(wanted.shape, channel.acc_min, dtype=np.int64)
     high = np.full(wanted.shape, channel.acc_max + 1, dtype=np.int64)
@@ -128,7 +128,6 @@ def _search(
     """(a, b, low, high) that give `values` at `points` without leaving 32 bits."""
     top = int(points[-1])
     slope = (channel.multiplier << (FRACTION + FINE)) >> (31 - channel.shift)
-    # a slope of the steps in range, should the multiplier's be unusable
     if slope * top >= _WORD << FINE:
         return None
     for nudge in (0, 1, -1, 2, -2, 3, -3, 4, -4, 6, -6, 8, -8):

@@ -37,6 +37,25 @@ typedef struct {
     uint8_t    *lists;
 } kernel;
 
+/* n / by, by >= 1, below 2^24 both: this core has no division, and a library
+ * call would not do in a native module. */
+static RL_HOT uint32_t quotient(uint32_t n, uint32_t by)
+{
+    uint32_t shift = 0, result = 0;
+
+    while (by << shift < n) {
+        shift++;
+    }
+    do {
+        result <<= 1;
+        if (by << shift <= n) {
+            n -= by << shift;
+            result++;
+        }
+    } while (shift--);
+    return result;
+}
+
 static uint32_t align4(uint32_t n)
 {
     return (n + 3u) & ~3u;
@@ -53,7 +72,7 @@ static uint32_t depth_of(const rl_op *op, const rl_tensor *in,
                          const rl_tensor *out)
 {
     if (op->kind == RL_FULLY_CONNECTED) {
-        return in->size / ((uint32_t)out->h * out->w);
+        return quotient(in->size, (uint32_t)out->h * out->w);
     }
     return in->c;
 }
@@ -188,7 +207,7 @@ static RL_HOT void set_spans(kernel *m)
     uint32_t block = 2u * m->pairs * m->width;
     uint32_t bytes = block, quads = m->width / 4u;
 
-    while (bytes + block <= CACHED) {
+    while (quads < m->quads && bytes + block <= CACHED) {
         bytes += block;
         quads += m->width / 4u;
     }
@@ -350,7 +369,7 @@ static RL_HOT void gather(const kernel *m, int32_t y, int32_t x)
 }
 
 /* A window inside the input whose pixels are whole words: no copy. */
-static RL_HOT void pair_rows(const kernel *m, int32_t y, int32_t x)
+static RL_HOT void pair_words(const kernel *m, int32_t y, int32_t x)
 {
     const rl_call *call = m->call;
     uint32_t depth = call->in0->c;
@@ -365,16 +384,34 @@ static RL_HOT void pair_rows(const kernel *m, int32_t y, int32_t x)
     }
 }
 
+/* A window inside the input: no copy either. */
+static RL_HOT void pair_bytes(const kernel *m, int32_t y, int32_t x)
+{
+    const rl_call *call = m->call;
+    uint32_t depth = call->in0->c;
+    rl_m0_patch patch;
+
+    patch.stride = (uint32_t)call->in0->w * depth;
+    patch.x = call->a + (uint32_t)y * patch.stride + (uint32_t)x * depth;
+    patch.to = m->pair;
+    patch.rows = call->op->kh;
+    patch.bytes = (uint32_t)call->op->kw * depth;
+    patch.offset = m->offset;
+    rl_m0_pairs_of(&patch);
+}
+
 static RL_HOT void pair_window(const kernel *m, int32_t y, int32_t x)
 {
     const rl_tensor *in = m->call->in0;
     const rl_op *op = m->call->op;
 
-    if ((in->c & 3u) == 0 && y >= 0 && x >= 0
-        && y + op->kh <= (int32_t)in->h && x + op->kw <= (int32_t)in->w) {
-        pair_rows(m, y, x);
-    } else {
+    if (y < 0 || x < 0 || y + op->kh > (int32_t)in->h
+        || x + op->kw > (int32_t)in->w) {
         gather(m, y, x);
+    } else if ((in->c & 3u) == 0) {
+        pair_words(m, y, x);
+    } else {
+        pair_bytes(m, y, x);
     }
 }
 
@@ -438,7 +475,7 @@ static RL_HOT uint32_t sum_inputs(const kernel *m, const int8_t *x)
 static RL_HOT void dense_row(kernel *m, const int8_t *x, uint32_t channel,
                              uint32_t n, int8_t *y)
 {
-    uint32_t first = channel / m->width * m->width;
+    uint32_t first = quotient(channel, m->width) * m->width;
 
     set_span(m, first / 4u, (channel + n + 3u) / 4u - first / 4u);
     finish(m, sum_inputs(m, x), m->row);
@@ -448,7 +485,7 @@ static RL_HOT void dense_row(kernel *m, const int8_t *x, uint32_t channel,
 RL_HOT void rl_m0_dense_tile(const rl_call *call)
 {
     uint32_t channels = call->out->c;
-    uint32_t row = call->first / channels;
+    uint32_t row = quotient(call->first, channels);
     uint32_t channel = call->first - row * channels;
     int8_t *y = call->y + call->first;
     uint32_t left = call->count;
@@ -487,7 +524,7 @@ static RL_HOT void conv_points(kernel *m)
     const rl_call *call = m->call;
     const rl_op *op = call->op;
     uint32_t width = call->out->w, depth = call->in0->c;
-    uint32_t row = call->first / width;
+    uint32_t row = quotient(call->first, width);
     uint32_t column = call->first - row * width;
     int8_t *to = call->y + call->first * call->out->c;
     uint32_t left = call->count;
@@ -632,7 +669,7 @@ static RL_HOT void conv_windows(kernel *m)
     const rl_call *call = m->call;
     const rl_op *op = call->op;
     uint32_t width = call->out->w;
-    uint32_t row = call->first / width;
+    uint32_t row = quotient(call->first, width);
     uint32_t column = call->first - row * width;
     int8_t *to = call->y + call->first * call->out->c;
     uint32_t left = call->count;

@@ -12,7 +12,7 @@
  *
  * 28 cycles for two inputs of four channels: 3.5 a multiplication; a turn of
  * the loop, four pairs, takes 4 more, a quad 60. A pair takes 14 cycles to
- * make. */
+ * make, from bytes 16. */
 #if defined(__ARM_ARCH_6M__)
 
         .syntax unified
@@ -214,5 +214,104 @@ rl_m0_pairs:                     /* r0 x, r1 to, r2 n, r3 offset */
         bne     1b
 2:      pop     {r4-r7, pc}
         .size   rl_m0_pairs, . - rl_m0_pairs
+
+        /* one pair of r2 and r3 */
+        .macro  store_pair
+        adds    r4, r2, r3
+        muls    r4, r5
+        subs    r4, r6, r4
+        stm     r1!, {r2, r3, r4}
+        .endm
+
+        /* the next input; r7 = 1 */
+        .macro  next_input reg
+        ldrsb   \reg, [r0, r7]
+        adds    r0, #1
+        .endm
+
+        .global rl_m0_pairs_of
+        .type   rl_m0_pairs_of, %function
+        .thumb_func
+        /* r0 one before the next input, r8 - r0 inputs left of the row, r9
+         * rows left, r10 bytes of a row, r11 from a row's end to the next */
+rl_m0_pairs_of:
+        push    {r4-r7, lr}
+        mov     r4, r8
+        mov     r5, r9
+        mov     r6, r10
+        mov     r7, r11
+        push    {r4-r7}
+        ldm     r0!, {r1-r6}     /* x, to, rows, bytes, stride, offset */
+        mov     r9, r3
+        mov     r10, r4
+        subs    r5, r5, r4
+        mov     r11, r5
+        subs    r0, r1, #1
+        mov     r1, r2
+        lsls    r5, r6, #16
+        orrs    r5, r6
+        movs    r6, #128
+        lsls    r6, r6, #8
+        movs    r7, #1
+.Lfirst:                         /* a row, nothing waits */
+        mov     r2, r10
+        adds    r2, r2, r0
+        mov     r8, r2
+.Lpairs:
+        mov     r2, r8
+        subs    r2, r2, r0       /* inputs left of the row */
+        cmp     r2, #2
+        blo     .Lfew
+1:      cmp     r2, #4
+        blo     2f
+        next_input r2
+        next_input r3
+        store_pair
+        next_input r2
+        next_input r3
+        store_pair
+        mov     r2, r8
+        subs    r2, r2, r0
+        b       1b
+2:      cmp     r2, #2
+        blo     .Lfew
+        next_input r2
+        next_input r3
+        store_pair
+        mov     r2, r8
+        subs    r2, r2, r0
+.Lfew:
+        cmp     r2, #0
+        beq     .Lrow_done
+        next_input r2            /* waits for the next row */
+        mov     r4, r9
+        subs    r4, #1
+        beq     .Llast
+        mov     r9, r4
+        add     r0, r11
+        mov     r4, r10
+        adds    r4, r4, r0
+        mov     r8, r4
+        next_input r3
+        store_pair
+        b       .Lpairs
+.Lrow_done:
+        mov     r4, r9
+        subs    r4, #1
+        beq     .Lall
+        mov     r9, r4
+        add     r0, r11
+        b       .Lfirst
+.Llast:
+        movs    r3, #0
+        store_pair
+.Lall:
+        pop     {r4-r7}
+        mov     r8, r4
+        mov     r9, r5
+        mov     r10, r6
+        mov     r11, r7
+        pop     {r4-r7, pc}
+        .size   rl_m0_pairs_of, . - rl_m0_pairs_of
 
 #endif

@@ -6,13 +6,13 @@
  * words with a lane for each, and each channel runs over its plane on its own.
  *
  * Bounds. With u = x + 128 and a channel's weights w, a sum of w * u lies
- * between -negative * top and (total - negative) * top; total is the sum of
- * |w|, negative that of the weights below 0, top the largest u of the plane or
- * more (all u ored). Starting at negative * top, a lane stays within 0 and
- * total * top, so none disturbs the other while total * top <= 65535: narrow.
- * The same for a filter whose last or first row has lanes of its own: split.
- * Else the sum of words modulo 2^32 and the exact sum of lane 1 (below 2^19)
- * give both: wide. */
+ * between -negative * top and positive * top: the sums of weights below and
+ * above 0 times the largest u of the plane. All u ored are at least top, and
+ * where that is too coarse the plane is looked through. Starting at negative *
+ * top, a lane stays within 0 and (negative + positive) * top, so none disturbs
+ * the other while that is at most 65535: narrow. The same for a filter whose
+ * last or first row has lanes of its own: split. Else the sum of words modulo
+ * 2^32 and the exact sum of lane 1 (below 2^19) give both: wide. */
 #include "depthwise.h"
 
 #define TABLE 5u        /* words of a channel's requantisation */
@@ -22,11 +22,15 @@
 /* Constants of a channel but its requantisation. */
 typedef struct {
     int8_t   w[9];
-    int8_t   idle;            /* output where all u are 0 */
-    uint16_t negative, total;
+    int8_t   idle;          /* output where all u are 0 */
+    uint8_t  narrow, split; /* largest top for which they are proven */
+    uint16_t negative, positive;
+    uint16_t apart; /* negative of the row that split sets apart, FLIP */
     uint16_t reserved;
 } filter;
-_Static_assert(sizeof(filter) == 16, "SPEC 2.7.3");
+_Static_assert(sizeof(filter) == 20, "SPEC 2.7.3");
+
+#define FLIP 0x8000u /* it is the first row, not the last */
 
 /* Half of a part: outputs, and the input under the plane's first word. */
 typedef struct {
@@ -44,6 +48,9 @@ typedef struct {
     uint32_t       y_lane;         /* bytes from half 0 to half 1 */
     int8_t         zero[4];        /* padding */
     uint32_t       zero_u;
+    int32_t        w[11];          /* of the channel; split: two starts */
+    rl_m0_dw_job   job;            /* what the channels have in common ... */
+    rl_m0_dw_finish finish;        /* ... and those of one */
 } part;
 
 /* --------------------------------------------------------------- weaving */
@@ -76,20 +83,9 @@ typedef struct {
 
 static RL_HOT void pad(const part *p, const block *at)
 {
-    uint32_t word = p->zero_u * LANES;
-    uint32_t *to = p->plane + 4u * (at->row * p->columns_in + at->column);
-    uint32_t row, left;
-
-    for (row = at->rows; row; row--) {
-        for (left = at->columns; left; left--) {
-            to[0] = word;
-            to[1] = word;
-            to[2] = word;
-            to[3] = word;
-            to += 4;
-        }
-        to += 4u * (p->columns_in - at->columns);
-    }
+    rl_m0_dw_pad(p->plane + 4u * (at->row * p->columns_in + at->column),
+                 p->zero_u * LANES, at->columns, at->rows,
+                 (p->columns_in - at->columns) * RL_M0_DW_PIXEL);
 }
 
 /* Where a half's inputs are. */
@@ -175,86 +171,191 @@ static RL_HOT uint32_t weave(const part *p, uint32_t channel)
 
 /* -------------------------------------------------------------- channels */
 
-/* What a channel's sums are turned into outputs with. */
-static RL_HOT void set_finish(const part *p, rl_m0_dw_finish *f,
-                              uint32_t channel, const uint32_t *table)
-{
-    const rl_call *call = p->call;
-    uint32_t c = call->out->c;
-
-    f->y = (uint8_t *)p->y + channel;
-    f->y_lane = p->y_lane;
-    f->y_column = c;
-    f->y_skip = (call->out->w - p->columns) * c;
-    f->rows = p->rows;
-    f->a = table[0];
-    f->b = table[1];
-    f->c = table[2];
-    f->limit = table[3];
-    f->origin = table[4];
-    f->corner = ~0u;
-    f->delta = 0;
-    if ((uint32_t)call->op->p[3] & RL_M0_CORNER) {
-        f->corner = table[5];
-        f->delta = table[6] - table[2];
-    }
-    f->high = (uint32_t)call->op->act_max & 0xFFu;
-}
-
-/* Sums to outputs by TFLite's own arithmetic. `step` words are a pair. */
+/* Sums to outputs by TFLite's own arithmetic. */
 static RL_HOT void finish_exact(const part *p, const rl_m0_dw_finish *f,
-                                uint32_t step)
+                                int wide)
 {
     const rl_call *call = p->call;
     const uint32_t *s = f->s;
-    uint32_t row, column;
+    uint32_t column, done;
     rl_m0_finish exact;
 
     exact.exact = (const uint32_t *)(const void *)call->shift;
     exact.zero_point = call->out->zero_point;
     exact.low = call->op->act_min;
     exact.high = call->op->act_max;
-    for (row = 0; row < f->rows; row++) {
-        int8_t *y = (int8_t *)f->y + row * call->out->w * call->out->c;
+    for (column = 0; column < f->columns; column++) {
+        int8_t *y = (int8_t *)f->y + column * call->out->c;
 
-        for (column = 0; column < p->columns; column++) {
-            uint32_t a = step == 2 ? s[0] : s[0] & 0xFFFFu;
-            uint32_t b = step == 2 ? s[1] : s[0] >> 16;
+        for (done = 0; done != f->s_height; done += f->s_row) {
+            const uint32_t *pair = s + done / 4u;
+            uint32_t a = wide ? pair[0] : pair[0] & 0xFFFFu;
+            uint32_t b = wide ? pair[1] : pair[0] >> 16;
 
             y[0] = rl_m0_exact(&exact, a - f->origin, f->a);
             y[f->y_lane] = rl_m0_exact(&exact, b - f->origin, f->a);
-            y += f->y_column;
-            s += step;
+            y += (int32_t)f->y_row;
         }
-        s += f->s_skip / 4u;
+        s += (int32_t)(f->s_height + f->s_skip) / 4;
     }
 }
 
-static RL_HOT void finish_narrow(const part *p, const rl_m0_dw_job *job,
-                                 rl_m0_dw_finish *f)
+static RL_HOT void finish_narrow(const rl_m0_dw_finish *f, int free)
 {
-    uint32_t stride = p->call->op->sh;
-
-    f->s = job->x + 2u * (job->x_row / 4u);
-    f->s_width = p->columns * RL_M0_DW_PIXEL;
-    f->s_skip = stride * job->x_row - f->s_width;
-    if (f->limit) {
+    if (f->b == 0) {
+        if (free) {
+            rl_m0_dw_lean_narrow(f);
+        } else {
+            rl_m0_dw_short_narrow(f);
+        }
+    } else if (free) {
+        rl_m0_dw_free_narrow(f);
+    } else {
         rl_m0_dw_finish_narrow(f);
-    } else {
-        finish_exact(p, f, 4);
     }
 }
 
-static RL_HOT void finish_wide(const part *p, rl_m0_dw_finish *f)
+static RL_HOT void finish_wide(const rl_m0_dw_finish *f, int free)
 {
-    f->s = p->sums;
-    f->s_width = p->columns * 8u;
-    f->s_skip = 0;
-    if (f->limit) {
-        rl_m0_dw_finish_wide(f);
+    if (f->b == 0) {
+        if (free) {
+            rl_m0_dw_lean_wide(f);
+        } else {
+            rl_m0_dw_short_wide(f);
+        }
+    } else if (free) {
+        rl_m0_dw_free_wide(f);
     } else {
-        finish_exact(p, f, 2);
+        rl_m0_dw_finish_wide(f);
     }
+}
+
+/* Sums that began at `start` and went up to `most` to outputs. */
+static RL_HOT void finish(part *p, uint32_t channel, uint32_t start,
+                          uint32_t most, int wide)
+{
+    const rl_call *call = p->call;
+    rl_m0_dw_finish *f = &p->finish;
+    int corner = call->op->p[3] != 0;
+    const uint32_t *table = (const uint32_t *)call->mult
+        + (corner ? TABLE_CORNER : TABLE) * channel;
+    int32_t top;
+
+    f->a = table[0];
+    f->b = table[1];
+    f->c = table[2];
+    f->limit = table[3];
+    f->origin = table[4] + start;
+    top = (int32_t)(most - f->origin);
+    if (f->limit == 0) {
+        finish_exact(p, f, wide);
+    } else if (corner) {
+        f->corner = table[5];
+        f->delta = table[6] - table[2];
+        if (wide) {
+            rl_m0_dw_corner_wide(f);
+        } else {
+            rl_m0_dw_corner_narrow(f);
+        }
+    } else if (wide) {
+        finish_wide(f, top < (int32_t)f->limit);
+    } else {
+        finish_narrow(f, top < (int32_t)f->limit);
+    }
+}
+
+static RL_HOT void run_narrow(part *p, uint32_t channel, uint32_t top,
+                              const filter *k)
+{
+    rl_m0_dw_job *job = &p->job;
+    rl_m0_dw_finish *f = &p->finish;
+    uint32_t start = k->negative * top;
+
+    job->start = start * LANES;
+    if (p->call->op->sh == 1) {
+        rl_m0_dw_narrow1(job);
+    } else {
+        rl_m0_dw_narrow2(job);
+    }
+    f->s = job->x + job->x_row / 2u;
+    f->s_row = job->y_row;
+    f->s_height = p->rows * job->y_row;
+    f->s_skip = RL_M0_DW_PIXEL - f->s_height;
+    finish(p, channel, start, start + k->positive * top, 0);
+}
+
+static RL_HOT void set_wide(part *p)
+{
+    p->finish.s = p->sums;
+    p->finish.s_row = 8;
+    p->finish.s_height = p->rows * 8u;
+    p->finish.s_skip = 0;
+}
+
+/* The plane upside down, from its last row up. */
+static RL_HOT void flip(part *p)
+{
+    rl_m0_dw_job *job = &p->job;
+    rl_m0_dw_finish *f = &p->finish;
+
+    job->x += (p->rows_in - 1u) * (p->columns_in * 4u);
+    job->x_row = 0u - job->x_row;
+    f->y += (p->rows - 1u) * f->y_row;
+    f->y_row = 0u - f->y_row;
+    f->y_skip = p->call->out->c - p->rows * f->y_row;
+}
+
+/* As it was, but for x and y, which are set for each channel. */
+static RL_HOT void unflip(part *p)
+{
+    rl_m0_dw_finish *f = &p->finish;
+
+    p->job.x_row = 0u - p->job.x_row;
+    f->y_row = 0u - f->y_row;
+    f->y_skip = p->call->out->c - p->rows * f->y_row;
+}
+
+/* The filter's last row apart, or its first: then everything is upside
+ * down. */
+static RL_HOT void run_split(part *p, uint32_t channel, uint32_t top,
+                             const filter *k)
+{
+    uint32_t apart = (k->apart & ~FLIP) * top;
+    uint32_t start = k->negative * top;
+    uint32_t i;
+
+    p->w[9] = (int32_t)((start - apart) * LANES);
+    p->w[10] = (int32_t)(apart * LANES);
+    set_wide(p);
+    if (k->apart & FLIP) {
+        for (i = 0; i < 3; i++) {
+            int32_t w = p->w[i];
+
+            p->w[i] = p->w[6 + i];
+            p->w[6 + i] = w;
+        }
+        flip(p);
+    }
+    rl_m0_dw_split1(&p->job);
+    finish(p, channel, start, start + k->positive * top, 1);
+    if (k->apart & FLIP) {
+        unflip(p);
+    }
+}
+
+/* *top may be `most`: it is not much above, and no u of the plane is. */
+static RL_HOT int at_most(const part *p, uint32_t *top, uint32_t most)
+{
+    if (*top > most) {
+        /* All u ored have the highest bit of the largest. */
+        if (*top > 2u * most + 1u
+            || (rl_m0_dw_above(p->job.x, p->rows_in * p->columns_in,
+                               (0x7FFFu - most) * LANES) & 0x80008000u)) {
+            return 0;
+        }
+        *top = most;
+    }
+    return 1;
 }
 
 /* All outputs of a channel are the same. */
@@ -279,49 +380,36 @@ static RL_HOT void put_same(const part *p, uint32_t channel, int8_t value)
 }
 
 /* One channel of a plane whose inputs are at most top. */
-static RL_HOT void run_channel(const part *p, uint32_t channel, uint32_t top)
+static RL_HOT void run_channel(part *p, uint32_t channel, uint32_t top)
 {
-    const rl_call *call = p->call;
-    const filter *k = (const filter *)(const void *)call->w + channel;
-    uint32_t words = (uint32_t)call->op->p[3] & RL_M0_CORNER ? TABLE_CORNER
-                                                           : TABLE;
-    uint32_t stride = call->op->sh;
-    uint32_t start = k->negative * top;
-    int32_t w[9];
-    rl_m0_dw_finish f;
-    rl_m0_dw_job job;
-    uint32_t i;
+    const filter *k =
+        (const filter *)(const void *)p->call->w + channel;
+    int32_t *w = p->w;
 
-    if (top * k->total == 0) {
+    if (top * (k->negative + k->positive) == 0) {
         put_same(p, channel, k->idle);
         return;
     }
-    for (i = 0; i < 9; i++) {
-        w[i] = k->w[i];
+    w[0] = k->w[0];
+    w[1] = k->w[1];
+    w[2] = k->w[2];
+    w[3] = k->w[3];
+    w[4] = k->w[4];
+    w[5] = k->w[5];
+    w[6] = k->w[6];
+    w[7] = k->w[7];
+    w[8] = k->w[8];
+    p->job.x = p->plane + (channel & 3u);
+    p->finish.y = (uint8_t *)p->y + channel;
+    if (at_most(p, &top, k->narrow)) {
+        run_narrow(p, channel, top, k);
+    } else if (p->call->op->sh == 1 && at_most(p, &top, k->split)) {
+        run_split(p, channel, top, k);
+    } else {
+        set_wide(p);
+        rl_m0_dw_wide(&p->job);
+        finish(p, channel, 0, k->positive * top, 1);
     }
-    job.x = p->plane + (channel & 3u);
-    job.w = w;
-    job.x_row = p->columns_in * RL_M0_DW_PIXEL;
-    job.rows = p->rows;
-    job.columns = p->columns;
-    job.start = start * LANES;
-    set_finish(p, &f, channel,
-               (const uint32_t *)call->mult + words * channel);
-    if (top * k->total <= 0xFFFFu) {
-        if (stride == 1) {
-            rl_m0_dw_narrow1(&job);
-        } else {
-            rl_m0_dw_narrow2(&job);
-        }
-        f.origin += start;
-        finish_narrow(p, &job, &f);
-        return;
-    }
-    job.sums = p->sums;
-    job.x_column = stride * RL_M0_DW_PIXEL;
-    job.y_row = stride * job.x_row;
-    rl_m0_dw_wide(&job);
-    finish_wide(p, &f);
 }
 
 /* ----------------------------------------------------------------- parts */
@@ -350,6 +438,25 @@ uint64_t rl_m0_depthwise_scratch(const rl_op *op)
         + (uint64_t)e.rows * e.columns * 8u;
 }
 
+static RL_HOT void set_common(part *p)
+{
+    const rl_call *call = p->call;
+    uint32_t c = call->out->c;
+
+    p->job.w = p->w;
+    p->job.x_row = p->columns_in * RL_M0_DW_PIXEL;
+    p->job.rows = p->rows;
+    p->job.columns = p->columns;
+    p->job.sums = p->sums;
+    p->job.x_column = call->op->sw * RL_M0_DW_PIXEL;
+    p->job.y_row = call->op->sh * p->job.x_row;
+    p->finish.y_lane = p->y_lane;
+    p->finish.y_row = call->out->w * c;
+    p->finish.columns = p->columns;
+    p->finish.y_skip = c - p->rows * p->finish.y_row;
+    p->finish.high = (uint32_t)call->op->act_max & 0xFFu;
+}
+
 /* A rectangle of outputs, at most two halves of the largest size. */
 static RL_HOT void run_part(part *p, const block *at)
 {
@@ -357,6 +464,7 @@ static RL_HOT void run_part(part *p, const block *at)
     const rl_op *op = call->op;
     uint32_t down = at->rows > 1 ? at->rows >> 1 : 0;
     uint32_t right = at->rows > 1 ? 0 : at->columns >> 1;
+    uint32_t c = call->out->c;
     uint32_t channel, i;
 
     p->rows = at->rows - down;
@@ -367,9 +475,10 @@ static RL_HOT void run_part(part *p, const block *at)
     p->half[0].x = (int32_t)(at->column * op->sw) - op->pad_left;
     p->half[1].y = p->half[0].y + (int32_t)(down * op->sh);
     p->half[1].x = p->half[0].x + (int32_t)(right * op->sw);
-    p->y = call->y + (at->row * call->out->w + at->column) * call->out->c;
-    p->y_lane = (down * call->out->w + right) * call->out->c;
-    for (channel = 0; channel < call->out->c; channel += 4) {
+    p->y = call->y + (at->row * call->out->w + at->column) * c;
+    p->y_lane = (down * call->out->w + right) * c;
+    set_common(p);
+    for (channel = 0; channel < c; channel += 4) {
         uint32_t seen = weave(p, channel);
 
         for (i = 0; i < 4; i++, seen >>= 8) {
@@ -403,10 +512,17 @@ static RL_HOT void run_area(part *p, const block *area)
 /* Outputs below the staircase are act_min and never written again. */
 static RL_HOT void clear(const rl_call *call)
 {
-    uint32_t low = (uint32_t)call->op->act_min & 0xFFu;
+    uint32_t word = ((uint32_t)call->op->act_min & 0xFFu) * 0x01010101u;
+    uint32_t words = call->count * call->out->c / 4u;
+    uint32_t *to =
+        (uint32_t *)(void *)(call->y + call->first * call->out->c);
 
-    rl_m0_dw_fill((uint32_t *)(void *)(call->y + call->first * call->out->c),
-                  low * 0x01010101u, call->count * call->out->c / 4u);
+    for (; words & 3u; words--) {
+        *to++ = word;
+    }
+    if (words) {
+        rl_m0_dw_fill(to, word, words / 4u);
+    }
 }
 
 /* A tile is the end of a row, whole rows, and the start of a row. */

@@ -27,11 +27,11 @@ uint32_t rl_m0_dw_weave(const rl_m0_dw_source *source);
 /* Sums of one channel over a plane, first output's window at x. */
 typedef struct {
     uint32_t      *x;
-    const int32_t *w;      /* [3][3] */
-    uint32_t       x_row;  /* bytes from row to row of the plane */
+    const int32_t *w;       /* [3][3]; split: and [2] starts */
+    uint32_t       x_row;   /* bytes from row to row of the plane */
     uint32_t       rows, columns; /* of outputs, each two lanes */
-    uint32_t       start;  /* narrow: what makes both lanes unsigned */
-    uint32_t      *sums;   /* wide: [rows][columns][2] */
+    uint32_t       start;   /* narrow: what makes both lanes unsigned */
+    uint32_t      *sums;    /* split, wide: [columns][rows][2] */
     uint32_t       x_column, y_row; /* wide: bytes from window to window */
 } rl_m0_dw_job;
 
@@ -40,28 +40,49 @@ typedef struct {
 void rl_m0_dw_narrow1(const rl_m0_dw_job *job);
 void rl_m0_dw_narrow2(const rl_m0_dw_job *job);
 
-/* Rows 0 and 1 of the filter in lanes of their own, apart from row 2; start
- * and y_row are what makes either unsigned. */
+/* Stride 1. Row 2 of the filter, from the second start on, has lanes of its
+ * own; rows 0 and 1 go from the first. */
 void rl_m0_dw_split1(const rl_m0_dw_job *job);
 
 /* Two words of 32 bits, for any weights and any stride. */
 void rl_m0_dw_wide(const rl_m0_dw_job *job);
 
-/* Requantises sums; outputs below the staircase stay as they are. */
+/* Requantises sums, column by column; outputs below the staircase stay as
+ * they are. Steps and skips are bytes, modulo 2^32. */
 typedef struct {
     const uint32_t *s;       /* first pair of sums */
     uint8_t        *y;       /* output of lane 0 */
     uint32_t        a, y_lane, b, origin; /* d = sum - origin */
-    uint32_t        limit, c, y_column, s_width;
+    uint32_t        limit, c, y_row, s_row;
+    uint32_t        s_height; /* rows * s_row */
+    uint32_t        columns, s_skip, y_skip, high;
     uint32_t        corner, delta; /* added to c from d = corner on */
-    uint32_t        rows, s_skip, y_skip, high;
 } rl_m0_dw_finish;
 
-void rl_m0_dw_finish_narrow(const rl_m0_dw_finish *f); /* 16 bytes a pair */
-void rl_m0_dw_finish_wide(const rl_m0_dw_finish *f);   /* 8 bytes a pair */
+void rl_m0_dw_finish_narrow(const rl_m0_dw_finish *f);
+void rl_m0_dw_finish_wide(const rl_m0_dw_finish *f);
 
-/* The word n times; n a multiple of 4 is fast. */
+/* free: the caller knows that d < limit. short: b is 0. lean: both. Only
+ * corner looks at corner and delta. */
+void rl_m0_dw_free_narrow(const rl_m0_dw_finish *f);
+void rl_m0_dw_free_wide(const rl_m0_dw_finish *f);
+void rl_m0_dw_short_narrow(const rl_m0_dw_finish *f);
+void rl_m0_dw_short_wide(const rl_m0_dw_finish *f);
+void rl_m0_dw_lean_narrow(const rl_m0_dw_finish *f);
+void rl_m0_dw_lean_wide(const rl_m0_dw_finish *f);
+void rl_m0_dw_corner_narrow(const rl_m0_dw_finish *f);
+void rl_m0_dw_corner_wide(const rl_m0_dw_finish *f);
+
+/* Bit 15 or 31 is set if a lane of n pixels of a channel is above top, with
+ * word = (0x7fff - top) * 0x10001. */
+uint32_t rl_m0_dw_above(const uint32_t *x, uint32_t n, uint32_t word);
+
+/* The word 4 n times, n >= 1. */
 void rl_m0_dw_fill(uint32_t *to, uint32_t word, uint32_t n);
+
+/* Pixels of a plane; skip: bytes from a row's end to the next. */
+void rl_m0_dw_pad(uint32_t *to, uint32_t word, uint32_t columns,
+                  uint32_t rows, uint32_t skip);
 
 void rl_m0_depthwise_tile(const rl_call *call);
 

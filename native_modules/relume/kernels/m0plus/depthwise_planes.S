@@ -1,9 +1,11 @@
 /* relume: DEPTHWISE_CONV_2D 3 x 3 in words of two lanes (see depthwise.h; the
  * twins are in depthwise_planes.c, the bounds in depthwise.c).
  *
- * Cycles, of two outputs (a pair): weave 40 for two inputs of four channels;
- * narrow 44 (stride 1), 52 (stride 2), 46 more for a column; split 56; wide
- * 108; finish 13 and, of each output, 5 below the staircase, 15 inside. */
+ * Cycles: weave 40 for two inputs of four channels. Of two outputs (a pair):
+ * narrow 44 (stride 1) or 52 (stride 2), split 56, wide 108; the rolling sums of
+ * narrow and split cost 65 more for a column. above 5 a word. finish 5 and, of
+ * each output, 5 below the staircase, inside 15 (free 13, short 11, both 9),
+ * with a corner 18 or 25. */
 #if defined(__ARM_ARCH_6M__)
 
         .syntax unified
@@ -259,6 +261,83 @@
         add     sp, #12
         finis   rl_m0_dw_narrow2
 
+/* ------------------------------------------------------------------- split */
+
+/* As narrow1, but row 2 of the filter is not added to the other rows' lanes
+ * before they are taken apart. */
+        .macro  split1 a, b, c
+        inputs
+        times
+        mov     \c, r3
+        times
+        add     \b, r3
+        times
+        ldm     r7!, {r0, r1}
+        adds    r3, r3, r1
+        mov     r4, \a
+        adds    r4, r4, r0
+        uxth    r0, r3
+        uxth    r1, r4
+        adds    r0, r0, r1
+        lsrs    r3, r3, #16
+        lsrs    r4, r4, #16
+        adds    r1, r3, r4
+        mov     r3, lr
+        stm     r3!, {r0, r1}
+        mov     lr, r3
+        add     r6, r11
+        subs    r7, #44
+        cmp     r6, r12
+        .endm
+
+/* As narrow1, but lr sums. */
+        begin   rl_m0_dw_split1
+        ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
+        ldr     r1, [r0, #4]
+        mov     lr, r1
+        mov     r11, r5
+        adds    r6, #2
+        muls    r6, r5
+        sub     sp, #12
+        str     r7, [sp, #0]
+        str     r6, [sp, #4]
+        mov     r7, r4
+        mov     r6, r3
+.Lsplit_column:
+        str     r6, [sp, #8]
+        ldr     r3, [sp, #4]
+        add     r3, r6
+        mov     r12, r3
+        inputs
+        times
+        mov     r8, r3
+        add     r6, r11
+        subs    r7, #12
+        inputs
+        times
+        mov     r9, r3
+        times
+        add     r8, r3
+        add     r6, r11
+        subs    r7, #24
+.Lsplit:
+        split1  r8, r9, r10
+        beq     1f
+        split1  r9, r10, r8
+        beq     1f
+        split1  r10, r8, r9
+        beq     1f
+        b       .Lsplit
+1:      ldr     r6, [sp, #8]
+        adds    r6, #16
+        ldr     r3, [sp, #0]
+        subs    r3, #1
+        str     r3, [sp, #0]
+        beq     1f
+        b       .Lsplit_column
+1:      add     sp, #12
+        finis   rl_m0_dw_split1
+
 /* -------------------------------------------------------------------- wide */
 
 /* A row of the filter: all += w * word, r9 += w * lane 1. */
@@ -276,29 +355,28 @@
         .endm
 
 /* r8 sum of words, r9 sum of lane 1, r10 x_row, r11 sums, r12 from below a
- * window to the next window, lr end of the row of sums. [sp]: columns * 8, rows,
- * y_row, x. */
+ * window to the next one down, lr end of the column of sums. [sp]: columns,
+ * rows * 8, x_column, x. */
         begin   rl_m0_dw_wide
         ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
         mov     r10, r5
         sub     sp, #16
-        lsls    r7, r7, #3
+        lsls    r6, r6, #3
         str     r7, [sp, #0]
         str     r6, [sp, #4]
         str     r3, [sp, #12]
-        ldr     r3, [r0, #4]
-        mov     r11, r3
-        ldr     r3, [r0, #12]
-        str     r3, [sp, #8]
-        ldr     r3, [r0, #8]
+        adds    r0, #4
+        ldm     r0!, {r1-r3}     /* sums, x_column, y_row */
+        mov     r11, r1
+        str     r2, [sp, #8]
         subs    r3, r3, r5
         subs    r3, r3, r5
         subs    r3, r3, r5
         mov     r12, r3
         mov     r7, r4
-.Lwide_row:
+.Lwide_column:
         ldr     r6, [sp, #12]
-        ldr     r3, [sp, #0]
+        ldr     r3, [sp, #4]
         add     r3, r11
         mov     lr, r3
 .Lwide:
@@ -320,31 +398,43 @@
         ldr     r3, [sp, #8]
         adds    r6, r6, r3
         str     r6, [sp, #12]
-        ldr     r3, [sp, #4]
+        ldr     r3, [sp, #0]
         subs    r3, #1
-        str     r3, [sp, #4]
+        str     r3, [sp, #0]
         beq     1f
-        b       .Lwide_row
+        b       .Lwide_column
 1:      add     sp, #16
         finis   rl_m0_dw_wide
 
 /* ------------------------------------------------------------------ finish */
 
-/* One output. r4 = sum; r5, r4 are free. */
-        .macro  output name, lane, load, at, offset
+/* One output; r4 and r5 are free. kind: 0, free 1 (no limit is reached), short
+ * 2 (b is 0), free and short 3, corner 4. */
+        .macro  output name, lane, load, at, kind, offset
         \load   r4, [r0, #\at]
         subs    r4, r4, r7
         blt     .Lbelow_\name\lane
+        .if     (\kind & 1) == 0
         cmp     r4, r8
         bhs     .Labove_\name\lane
+        .endif
+        .if     (\kind & 2) == 0
         movs    r5, r4
         muls    r5, r6
         lsrs    r5, r5, #14
-        cmp     r4, r12
+        .endif
+        .if     \kind == 4
+        cmp     r4, lr
         blo     8f
-        add     r5, lr
-8:      muls    r4, r2
+        ldr     r3, [sp, #16]
+        adds    r5, r5, r3
+        ldr     r3, [sp, #20]
+8:
+        .endif
+        muls    r4, r2
+        .if     (\kind & 2) == 0
         adds    r4, r4, r5
+        .endif
         add     r4, r9
         lsrs    r4, r4, #24
 .Lput_\name\lane:
@@ -352,41 +442,52 @@
 .Lbelow_\name\lane:
         .endm
 
-/* r0 s, r1 y, r2 a, r3 y_lane, r6 b, r7 origin; r8 limit, r9 c, r10 y_column,
- * r11 end of the row of sums, r12 corner, lr delta. [sp]: rows, s_skip, y_skip,
- * high, s_width. */
-        .macro  finish name, load, size, step
+/* r0 s, r1 y, r2 a, r3 y_lane, r6 b, r7 origin; r8 limit, r9 c, r10 y_row, r11
+ * end of the column of sums, r12 s_row, lr corner. [sp]: columns, s_skip,
+ * y_skip, high, delta, y_lane, s_height. */
+        .macro  finish name, load, size, kind
         begin   \name
-        sub     sp, #20
-        mov     r7, r0
-        adds    r7, #24
-        ldm     r7!, {r3-r6}     /* limit, c, y_column, s_width */
-        mov     r8, r3
-        mov     r9, r4
-        mov     r10, r5
-        str     r6, [sp, #16]
-        ldm     r7!, {r1-r6}     /* corner, delta, rows, skips, high */
-        mov     r12, r1
-        mov     lr, r2
-        str     r3, [sp, #0]
-        str     r4, [sp, #4]
-        str     r5, [sp, #8]
-        str     r6, [sp, #12]
-        ldm     r0!, {r1-r6}     /* s, y, a, y_lane, b, origin */
+        sub     sp, #28
+        ldm     r0!, {r1-r7}     /* s, y, a, y_lane, b, origin, limit */
+        mov     r8, r7
         mov     r7, r6
         mov     r6, r5
+        mov     r5, r0
         mov     r0, r1
         mov     r1, r2
         mov     r2, r3
         mov     r3, r4
-.Lrow_\name:
-        ldr     r4, [sp, #16]
+        str     r3, [sp, #20]
+        ldr     r4, [r5, #0]     /* c, y_row, s_row, s_height */
+        mov     r9, r4
+        ldr     r4, [r5, #4]
+        mov     r10, r4
+        ldr     r4, [r5, #8]
+        mov     r12, r4
+        ldr     r4, [r5, #12]
+        str     r4, [sp, #24]
+        ldr     r4, [r5, #16]    /* columns, s_skip, y_skip, high */
+        str     r4, [sp, #0]
+        ldr     r4, [r5, #20]
+        str     r4, [sp, #4]
+        ldr     r4, [r5, #24]
+        str     r4, [sp, #8]
+        ldr     r4, [r5, #28]
+        str     r4, [sp, #12]
+        .if     \kind == 4
+        ldr     r4, [r5, #32]    /* corner, delta */
+        mov     lr, r4
+        ldr     r4, [r5, #36]
+        str     r4, [sp, #16]
+        .endif
+.Lcolumn_\name:
+        ldr     r4, [sp, #24]
         add     r4, r0
         mov     r11, r4
 .Lpair_\name:
-        output  \name, 0, \load, 0, #0
-        output  \name, 1, \load, \size, r3
-        adds    r0, #\step
+        output  \name, 0, \load, 0, \kind, #0
+        output  \name, 1, \load, \size, \kind, r3
+        add     r0, r12
         add     r1, r10
         cmp     r0, r11
         bne     .Lpair_\name
@@ -397,35 +498,107 @@
         ldr     r4, [sp, #0]
         subs    r4, #1
         str     r4, [sp, #0]
-        bne     .Lrow_\name
-        add     sp, #20
+        bne     .Lcolumn_\name
+        add     sp, #28
         finis   \name
+        .if     (\kind & 1) == 0
 .Labove_\name\()0:
         ldr     r4, [sp, #12]
         b       .Lput_\name\()0
 .Labove_\name\()1:
         ldr     r4, [sp, #12]
         b       .Lput_\name\()1
+        .endif
         .endm
 
-        finish  rl_m0_dw_finish_narrow, ldrh, 2, 16
-        finish  rl_m0_dw_finish_wide, ldr, 4, 8
+        finish  rl_m0_dw_finish_narrow, ldrh, 2, 0
+        finish  rl_m0_dw_free_narrow, ldrh, 2, 1
+        finish  rl_m0_dw_short_narrow, ldrh, 2, 2
+        finish  rl_m0_dw_lean_narrow, ldrh, 2, 3
+        finish  rl_m0_dw_corner_narrow, ldrh, 2, 4
+        finish  rl_m0_dw_finish_wide, ldr, 4, 0
+        finish  rl_m0_dw_free_wide, ldr, 4, 1
+        finish  rl_m0_dw_short_wide, ldr, 4, 2
+        finish  rl_m0_dw_lean_wide, ldr, 4, 3
+        finish  rl_m0_dw_corner_wide, ldr, 4, 4
+
+/* ------------------------------------------------------------------- above */
+
+        .section .time_critical.relume.rl_m0_dw_above, "ax", %progbits
+        .balign 4
+        .global rl_m0_dw_above
+        .type   rl_m0_dw_above, %function
+        .thumb_func
+rl_m0_dw_above:
+        push    {r4-r6, lr}
+        movs    r3, #0
+        b       2f
+1:      ldr     r4, [r0, #0]
+        ldr     r5, [r0, #16]
+        ldr     r6, [r0, #32]
+        adds    r4, r4, r2
+        orrs    r3, r4
+        ldr     r4, [r0, #48]
+        adds    r5, r5, r2
+        orrs    r3, r5
+        adds    r6, r6, r2
+        orrs    r3, r6
+        adds    r4, r4, r2
+        orrs    r3, r4
+        adds    r0, #64
+2:      subs    r1, #4
+        bhs     1b
+        adds    r1, #4
+        beq     4f
+3:      ldr     r4, [r0]
+        adds    r4, r4, r2
+        orrs    r3, r4
+        adds    r0, #16
+        subs    r1, #1
+        bne     3b
+4:      mov     r0, r3
+        pop     {r4-r6, pc}
+        .size   rl_m0_dw_above, . - rl_m0_dw_above
 
 /* -------------------------------------------------------------------- fill */
 
-        begin   rl_m0_dw_fill
+        .section .time_critical.relume.rl_m0_dw_fill, "ax", %progbits
+        .balign 4
+        .global rl_m0_dw_fill
+        .type   rl_m0_dw_fill, %function
+        .thumb_func
+rl_m0_dw_fill:
+        push    {r4-r6, lr}
         mov     r4, r1
         mov     r5, r1
         mov     r6, r1
-        b       2f
 1:      stm     r0!, {r1, r4-r6}
-2:      subs    r2, #4
-        bhs     1b
-        adds    r2, #4
-        b       4f
-3:      stm     r0!, {r1}
         subs    r2, #1
-4:      bne     3b
-        finis   rl_m0_dw_fill
+        bne     1b
+        pop     {r4-r6, pc}
+        .size   rl_m0_dw_fill, . - rl_m0_dw_fill
+
+/* to, word, columns, rows, skip on the stack */
+        .section .time_critical.relume.rl_m0_dw_pad, "ax", %progbits
+        .balign 4
+        .global rl_m0_dw_pad
+        .type   rl_m0_dw_pad, %function
+        .thumb_func
+rl_m0_dw_pad:
+        push    {r4-r7, lr}
+        ldr     r7, [sp, #20]
+        mov     r4, r1
+        mov     r5, r1
+        mov     r6, r1
+        mov     r12, r2
+1:      mov     r2, r12
+2:      stm     r0!, {r1, r4-r6}
+        subs    r2, #1
+        bne     2b
+        adds    r0, r0, r7
+        subs    r3, #1
+        bne     1b
+        pop     {r4-r7, pc}
+        .size   rl_m0_dw_pad, . - rl_m0_dw_pad
 
 #endif

@@ -48,12 +48,13 @@ static uint32_t times(const rl_m0_dw_job *job, uint32_t r, const uint32_t *x,
 
 /* Filter rows [first, end), both lanes. */
 static uint32_t sum_rows(const rl_m0_dw_job *job, const uint32_t *x,
-                         uint32_t first, uint32_t end)
+                         int32_t first, int32_t end)
 {
+    int32_t pitch = (int32_t)job->x_row / 4; /* split: up or down */
     uint32_t sum = 0;
 
     for (; first < end; first++) {
-        sum += times(job, first, x + first * (job->x_row / 4u), 0);
+        sum += times(job, (uint32_t)first, x + first * pitch, 0);
     }
     return sum;
 }
@@ -87,31 +88,57 @@ void rl_m0_dw_narrow2(const rl_m0_dw_job *job)
     narrow(job, 2);
 }
 
+static void put_pair(uint32_t *to, uint32_t low, uint32_t high)
+{
+    to[0] = low;
+    to[1] = high;
+}
+
+void rl_m0_dw_split1(const rl_m0_dw_job *job)
+{
+    int32_t pitch = (int32_t)job->x_row / 4;
+    uint32_t *to = job->sums;
+    uint32_t row, column;
+
+    for (column = 0; column < job->columns; column++) {
+        const uint32_t *x = job->x + 4u * column;
+
+        for (row = 0; row < job->rows; row++, to += 2) {
+            uint32_t first = sum_rows(job, x, 0, 2) + (uint32_t)job->w[9];
+            uint32_t last = sum_rows(job, x, 2, 3) + (uint32_t)job->w[10];
+
+            put_pair(to, (first & 0xFFFFu) + (last & 0xFFFFu),
+                     (first >> 16) + (last >> 16));
+            x += row + 1 < job->rows ? pitch : 0;
+        }
+    }
+}
+
 void rl_m0_dw_wide(const rl_m0_dw_job *job)
 {
     uint32_t pitch = job->x_row / 4u;
     uint32_t *to = job->sums;
     uint32_t row, column, r;
 
-    for (row = 0; row < job->rows; row++) {
-        const uint32_t *x = job->x + row * (job->y_row / 4u);
+    for (column = 0; column < job->columns; column++) {
+        const uint32_t *x = job->x + column * (job->x_column / 4u);
 
-        for (column = 0; column < job->columns; column++) {
+        for (row = 0; row < job->rows; row++, to += 2) {
             uint32_t all = sum_rows(job, x, 0, 3), high = 0;
 
             for (r = 0; r < 3; r++) {
                 high += times(job, r, x + r * pitch, 16);
             }
-            *to++ = all - (high << 16);
-            *to++ = high;
-            x += job->x_column / 4u;
+            put_pair(to, all - (high << 16), high);
+            x += job->y_row / 4u;
         }
     }
 }
 
 /* ------------------------------------------------------------------ finish */
 
-static void put(const rl_m0_dw_finish *f, uint32_t sum, uint8_t *y)
+static void put(const rl_m0_dw_finish *f, uint32_t sum, int corner,
+                uint8_t *y)
 {
     uint32_t d = sum - f->origin;
     uint32_t t = d * f->b >> 14;
@@ -123,49 +150,108 @@ static void put(const rl_m0_dw_finish *f, uint32_t sum, uint8_t *y)
         *y = (uint8_t)f->high;
         return;
     }
-    if (d >= f->corner) {
+    if (corner && d >= f->corner) {
         t += f->delta;
     }
     *y = (uint8_t)((d * f->a + t + f->c) >> 24);
 }
 
-/* A pair is `step` words. */
-static void finish(const rl_m0_dw_finish *f, uint32_t step)
+static void finish(const rl_m0_dw_finish *f, int wide, int corner)
 {
     const uint32_t *s = f->s;
-    uint8_t *y = f->y;
-    uint32_t row, left;
+    uint32_t at = 0; /* in y */
+    uint32_t column, done;
 
-    for (row = 0; row < f->rows; row++) {
-        for (left = f->s_width; left; left -= 4u * step) {
-            put(f, step == 2 ? s[0] : s[0] & 0xFFFFu, y);
-            put(f, step == 2 ? s[1] : s[0] >> 16, y + f->y_lane);
-            s += step;
-            if (row + 1 < f->rows || left > 4u * step) {
-                y += f->y_column;
-            }
+    for (column = 0; column < f->columns; column++) {
+        for (done = 0; done != f->s_height; done += f->s_row) {
+            const uint32_t *pair = s + done / 4u;
+            uint8_t *y = f->y + (int32_t)at;
+
+            put(f, wide ? pair[0] : pair[0] & 0xFFFFu, corner, y);
+            put(f, wide ? pair[1] : pair[0] >> 16, corner, y + f->y_lane);
+            at += f->y_row;
         }
-        if (row + 1 < f->rows) {
-            s += f->s_skip / 4u;
-            y += f->y_skip;
-        }
+        s += (int32_t)(f->s_height + f->s_skip) / 4;
+        at += f->y_skip;
     }
 }
 
 void rl_m0_dw_finish_narrow(const rl_m0_dw_finish *f)
 {
-    finish(f, 4);
+    finish(f, 0, 0);
+}
+
+void rl_m0_dw_free_narrow(const rl_m0_dw_finish *f)
+{
+    finish(f, 0, 0);
+}
+
+void rl_m0_dw_short_narrow(const rl_m0_dw_finish *f)
+{
+    finish(f, 0, 0);
+}
+
+void rl_m0_dw_lean_narrow(const rl_m0_dw_finish *f)
+{
+    finish(f, 0, 0);
+}
+
+void rl_m0_dw_corner_narrow(const rl_m0_dw_finish *f)
+{
+    finish(f, 0, 1);
 }
 
 void rl_m0_dw_finish_wide(const rl_m0_dw_finish *f)
 {
-    finish(f, 2);
+    finish(f, 1, 0);
 }
+
+void rl_m0_dw_free_wide(const rl_m0_dw_finish *f)
+{
+    finish(f, 1, 0);
+}
+
+void rl_m0_dw_short_wide(const rl_m0_dw_finish *f)
+{
+    finish(f, 1, 0);
+}
+
+void rl_m0_dw_lean_wide(const rl_m0_dw_finish *f)
+{
+    finish(f, 1, 0);
+}
+
+void rl_m0_dw_corner_wide(const rl_m0_dw_finish *f)
+{
+    finish(f, 1, 1);
+}
+
+uint32_t rl_m0_dw_above(const uint32_t *x, uint32_t n, uint32_t word)
+{
+    uint32_t seen = 0;
+
+    for (; n; n--, x += 4) {
+        seen |= *x + word;
+    }
+    return seen;
+}
+
+/* -------------------------------------------------------------------- fill */
 
 void rl_m0_dw_fill(uint32_t *to, uint32_t word, uint32_t n)
 {
-    while (n--) {
+    for (n *= 4u; n; n--) {
         *to++ = word;
+    }
+}
+
+void rl_m0_dw_pad(uint32_t *to, uint32_t word, uint32_t columns,
+                  uint32_t rows, uint32_t skip)
+{
+    uint32_t row;
+
+    for (row = 0; row < rows; row++) {
+        rl_m0_dw_fill(to + row * (4u * columns + skip / 4u), word, columns);
     }
 }
 

@@ -248,6 +248,26 @@ void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n,
     }
 }
 
+void rl_m0_pairs_of(const rl_m0_patch *patch)
+{
+    int8_t two[4] = { 0, 0, 0, 0 };
+    rl_m0_pair *to = patch->to;
+    uint32_t n = 0, row, i;
+
+    for (row = 0; row < patch->rows; row++) {
+        for (i = 0; i < patch->bytes; i++) {
+            two[n++ & 1u] = patch->x[row * patch->stride + i];
+            if ((n & 1u) == 0) {
+                rl_m0_pairs(two, to++, 1, patch->offset);
+            }
+        }
+    }
+    if (n & 1u) {
+        two[1] = 0;
+        rl_m0_pairs(two, to, 1, patch->offset);
+    }
+}
+
 /* Two products a lane, from -32512 to 32512 if no weight is -128 (the packer
  * proves what else there is); 0x8000 in the low lane keeps it positive. */
 static void dense_quad(const rl_m0_job *job, const uint8_t *w,

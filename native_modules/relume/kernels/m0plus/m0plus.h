@@ -150,6 +150,16 @@ void rl_m0_dense(const rl_m0_job *job);
 void rl_m0_pairs(const int8_t *x, rl_m0_pair *to, uint32_t n,
                  uint32_t offset);
 
+/* Pairs of x[rows][bytes], rows `stride` bytes apart, as if they followed
+ * one another; an odd last input is paired with 0. */
+typedef struct {
+    const int8_t *x;
+    rl_m0_pair   *to;
+    uint32_t      rows, bytes, stride, offset;
+} rl_m0_patch;
+
+void rl_m0_pairs_of(const rl_m0_patch *patch);
+
 void rl_m0_finish_plain(const rl_m0_finish *f);
 void rl_m0_finish_corner(const rl_m0_finish *f);
 

@@ -16,22 +16,27 @@
         .cpu    cortex-m0plus
         .thumb
 
-        /* step for entries [r1, r2) */
-        .macro  emit
+        /* step for entries [r1, r2); long ones and the end of the steps are
+         * seen to aside */
+        .macro  emit at
         subs    r2, r2, r1
-        beq     8f
+        beq     .Lemitted\at
         cmp     r5, lr
-        bhs     9f
+        bhs     .Laside\at
         cmp     r2, #255
-        bhi     9f
+        bhi     .Laside\at
         lsrs    r2, r2, #3
         add     r2, r8
         stm     r5!, {r1, r2, r3}
         movs    r2, #0
         mov     r8, r2
-        b       8f
-9:      bl      .Llong
-8:
+.Lemitted\at:
+        .endm
+
+        .macro  aside at
+.Laside\at:
+        bl      .Llong
+        b       .Lemitted\at
         .endm
 
         .section .time_critical.relume.script, "ax", %progbits
@@ -121,7 +126,7 @@ rl_m0_script:
         subs    r7, r7, r2
         mov     r9, r7
         ldr     r2, [r6]
-        emit
+        emit    0
         mov     r2, r11
         subs    r2, #1
         mov     r11, r2
@@ -146,7 +151,7 @@ rl_m0_script:
 2:      adds    r4, #8
 1:      adds    r4, #8
 0:      ldr     r2, [r4]
-        emit
+        emit    1
         movs    r2, #1
         lsls    r2, r2, #31
         mov     r8, r2           /* RL_M0_FLUSH */
@@ -159,7 +164,7 @@ rl_m0_script:
 .Lentry:                         /* the word is too much at once */
         movs    r2, #8
         adds    r2, r2, r1
-        emit
+        emit    2
         movs    r2, #1
         lsls    r2, r2, #31
         mov     r8, r2
@@ -197,6 +202,10 @@ rl_m0_script:
         movs    r0, #0
         mvns    r0, r0
         b       .Lout
+
+        aside   0
+        aside   1
+        aside   2
 
         /* more than 31 entries, r2 bytes of them, or no room; lr is restored */
 .Llong:
