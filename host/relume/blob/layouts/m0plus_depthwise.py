@@ -20,9 +20,10 @@ PLANE_BYTES = 6144  # scratch for a plane of four channels, unless the image nee
 PIXEL_BYTES = 16
 LANE_MAX = 65535
 FLIP = 0x8000
+SHORT_SEARCH = 32
 _FILTER = np.dtype([
     ("w", "i1", 9), ("idle", "i1"), ("narrow", "u1"), ("split", "u1"), ("negative", "<u2"),
-    ("positive", "<u2"), ("apart", "<u2"), ("zero", "<u2"),
+    ("positive", "<u2"), ("apart", "<u2"), ("rows", "u1"), ("zero", "u1"),
 ])  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
     channels = out.shape[2]
     weights = op.weights.reshape(9, channels).T
     ranges = [_channel(op, weights, source, out, c) for c in range(channels)]
-    steps = [requant.fit(channel) for channel in ranges]
+    steps = [_short(channel, requant.fit(channel)) for channel in ranges]
     bias = np.array([_bias(op, weights, source, c) for c in range(channels)])
     corner = any(step.exact and step.corner > 0 for step in steps)
     table, exact = _table(op, steps, bias, corner)
@@ -111,6 +112,22 @@ def _channel(op: Op, weights: Int8Array, source: Tensor, out: Tensor, c: int) ->
     )  # fmt: skip
 
 
+def _short(channel: requant.Channel, steps: requant.Steps) -> requant.Steps:
+    """The same constants without b, which saves a multiplication, if such ones exist."""
+    if steps.limit <= 1 or steps.corner:
+        return steps
+    edges = requant.thresholds(channel) - steps.origin
+    points = np.unique(np.clip(np.concatenate([edges - 1, edges]), 0, steps.limit - 1))
+    wanted = requant.outputs(channel, points + steps.origin) - channel.act_min
+    for a in range(steps.a - SHORT_SEARCH, steps.a + SHORT_SEARCH + 1):
+        low = int(np.max((wanted << requant.FRACTION) - points * a))
+        high = int(np.min(((wanted + 1) << requant.FRACTION) - points * a))
+        if a > 0 and low < high:
+            c = (low + high) // 2 + (channel.act_min << requant.FRACTION)
+            return replace(steps, a=a, b=0, low=0, high=c & 0xFFFFFFFF)
+    return steps
+
+
 def _idle(channel: requant.Channel, bias: int) -> int:
     """Output for the accumulator `bias`, which wraps as int32 when it is shifted left."""
     acc = (bias << max(channel.shift, 0)) & 0xFFFFFFFF
@@ -132,6 +149,7 @@ def _filters(weights: Int8Array, ranges: list[requant.Channel], bias: requant.In
     rows["idle"] = [_idle(channel, int(bias[c])) for c, channel in enumerate(ranges)]
     rows["narrow"] = _largest_top(every)
     rows["split"] = _largest_top(np.maximum(apart, every - apart))
+    rows["rows"] = _largest_top(total.max(axis=1))
     rows["negative"] = negative.sum(axis=1)
     rows["positive"] = every - negative.sum(axis=1)
     rows["apart"] = np.where(flip, negative[:, 0] + FLIP, negative[:, 2])

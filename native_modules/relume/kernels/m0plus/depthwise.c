@@ -11,8 +11,9 @@
  * where that is too coarse the plane is looked through. Starting at negative *
  * top, a lane stays within 0 and (negative + positive) * top, so none disturbs
  * the other while that is at most 65535: narrow. The same for a filter whose
- * last or first row has lanes of its own: split. Else the sum of words modulo
- * 2^32 and the exact sum of lane 1 (below 2^19) give both: wide. */
+ * last or first row has lanes of its own: split; where every row has: rows.
+ * Else the sum of words modulo 2^32 and the exact sum of lane 1 (below 2^19)
+ * give both: wide. */
 #include "depthwise.h"
 
 #define TABLE 5u        /* words of a channel's requantisation */
@@ -26,7 +27,8 @@ typedef struct {
     uint8_t  narrow, split; /* largest top for which they are proven */
     uint16_t negative, positive;
     uint16_t apart; /* negative of the row that split sets apart, FLIP */
-    uint16_t reserved;
+    uint8_t  rows;  /* as narrow */
+    uint8_t  reserved;
 } filter;
 _Static_assert(sizeof(filter) == 20, "SPEC 2.7.3");
 
@@ -48,7 +50,7 @@ typedef struct {
     uint32_t       y_lane;         /* bytes from half 0 to half 1 */
     int8_t         zero[4];        /* padding */
     uint32_t       zero_u;
-    int32_t        w[11];          /* of the channel; split: two starts */
+    int32_t        w[12];          /* of the channel, starts of split, rows */
     rl_m0_dw_job   job;            /* what the channels have in common ... */
     rl_m0_dw_finish finish;        /* ... and those of one */
 } part;
@@ -343,6 +345,41 @@ static RL_HOT void run_split(part *p, uint32_t channel, uint32_t top,
     }
 }
 
+/* Each row of the filter with a start of its own behind it. */
+static RL_HOT void run_rows(part *p, uint32_t channel, uint32_t top,
+                            const filter *k)
+{
+    const int8_t *w = k->w;
+    int32_t *to = p->w;
+    uint32_t start = k->negative * top;
+    uint32_t r, i;
+
+    for (r = 0; r < 3; r++) {
+        uint32_t negative = 0;
+
+        for (i = 0; i < 3; i++) {
+            int32_t value = *w++;
+
+            *to++ = value;
+            if (value < 0) {
+                negative -= (uint32_t)value;
+            }
+        }
+        *to++ = (int32_t)(negative * top * LANES);
+    }
+    set_wide(p);
+    rl_m0_dw_rows(&p->job);
+    finish(p, channel, start, start + k->positive * top, 1);
+}
+
+static RL_HOT void run_wide(part *p, uint32_t channel, uint32_t top,
+                            const filter *k)
+{
+    set_wide(p);
+    rl_m0_dw_wide(&p->job);
+    finish(p, channel, 0, k->positive * top, 1);
+}
+
 /* *top may be `most`: it is not much above, and no u of the plane is. */
 static RL_HOT int at_most(const part *p, uint32_t *top, uint32_t most)
 {
@@ -379,6 +416,23 @@ static RL_HOT void put_same(const part *p, uint32_t channel, int8_t value)
     }
 }
 
+/* The shortest way that is proven; a row alone has no rolling sums. */
+static RL_HOT void run_proven(part *p, uint32_t channel, uint32_t top,
+                              const filter *k)
+{
+    uint32_t stride = p->call->op->sh;
+
+    if ((p->rows > 1 || stride == 2) && at_most(p, &top, k->narrow)) {
+        run_narrow(p, channel, top, k);
+    } else if (p->rows > 1 && stride == 1 && at_most(p, &top, k->split)) {
+        run_split(p, channel, top, k);
+    } else if (at_most(p, &top, k->rows)) {
+        run_rows(p, channel, top, k);
+    } else {
+        run_wide(p, channel, top, k);
+    }
+}
+
 /* One channel of a plane whose inputs are at most top. */
 static RL_HOT void run_channel(part *p, uint32_t channel, uint32_t top)
 {
@@ -401,15 +455,7 @@ static RL_HOT void run_channel(part *p, uint32_t channel, uint32_t top)
     w[8] = k->w[8];
     p->job.x = p->plane + (channel & 3u);
     p->finish.y = (uint8_t *)p->y + channel;
-    if (at_most(p, &top, k->narrow)) {
-        run_narrow(p, channel, top, k);
-    } else if (p->call->op->sh == 1 && at_most(p, &top, k->split)) {
-        run_split(p, channel, top, k);
-    } else {
-        set_wide(p);
-        rl_m0_dw_wide(&p->job);
-        finish(p, channel, 0, k->positive * top, 1);
-    }
+    run_proven(p, channel, top, k);
 }
 
 /* ----------------------------------------------------------------- parts */

@@ -27,7 +27,7 @@ uint32_t rl_m0_dw_weave(const rl_m0_dw_source *source);
 /* Sums of one channel over a plane, first output's window at x. */
 typedef struct {
     uint32_t      *x;
-    const int32_t *w;       /* [3][3]; split: and [2] starts */
+    const int32_t *w;       /* [3][3]; split: two starts follow */
     uint32_t       x_row;   /* bytes from row to row of the plane */
     uint32_t       rows, columns; /* of outputs, each two lanes */
     uint32_t       start;   /* narrow: what makes both lanes unsigned */
@@ -35,16 +35,20 @@ typedef struct {
     uint32_t       x_column, y_row; /* wide: bytes from window to window */
 } rl_m0_dw_job;
 
-/* Both lanes in one word; the sum of output (r, c) takes the place of input
+/* narrow1 and split1: two rows or more, stride 1. narrow2: stride 2.
+ *
+ * Both lanes in one word; the sum of output (r, c) takes the place of input
  * (2 + r * stride, c). The caller has proven that no lane leaves 16 bits. */
 void rl_m0_dw_narrow1(const rl_m0_dw_job *job);
 void rl_m0_dw_narrow2(const rl_m0_dw_job *job);
 
-/* Stride 1. Row 2 of the filter, from the second start on, has lanes of its
+/* Row 2 of the filter, from the second start on, has lanes of its
  * own; rows 0 and 1 go from the first. */
 void rl_m0_dw_split1(const rl_m0_dw_job *job);
 
-/* Two words of 32 bits, for any weights and any stride. */
+/* Two words of 32 bits, any stride. rows: w is [3][4], each row of the filter
+ * and what makes its own lanes unsigned. wide: any weights. */
+void rl_m0_dw_rows(const rl_m0_dw_job *job);
 void rl_m0_dw_wide(const rl_m0_dw_job *job);
 
 /* Requantises sums, column by column; outputs below the staircase stay as

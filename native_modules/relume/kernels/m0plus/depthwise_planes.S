@@ -1,9 +1,9 @@
 /* relume: DEPTHWISE_CONV_2D 3 x 3 in words of two lanes (see depthwise.h; the
  * twins are in depthwise_planes.c, the bounds in depthwise.c).
  *
- * Cycles: weave 40 for two inputs of four channels. Of two outputs (a pair):
- * narrow 44 (stride 1) or 52 (stride 2), split 56, wide 108; the rolling sums of
- * narrow and split cost 65 more for a column. above 5 a word. finish 5 and, of
+ * Cycles: weave 33 for two inputs of four channels. Of two outputs (a pair):
+ * narrow 44 (stride 1) or 52 (stride 2), split 56, rows 80, wide 108; the rolling sums of
+ * narrow and split cost 40 more for a column. above 5 a word. finish 5 and, of
  * each output, 5 below the staircase, inside 15 (free 13, short 11, both 9),
  * with a corner 18 or 25. */
 #if defined(__ARM_ARCH_6M__)
@@ -39,19 +39,10 @@
 
 /* ------------------------------------------------------------------- weave */
 
-/* Halfwords (x1, x0), (y1, y0) to (y0, x0), (y1, x1); r7 is free. */
-        .macro  swap x, y
-        lsrs    r7, \x, #16
-        eors    r7, \y
-        uxth    r7, r7
-        eors    \y, r7
-        lsls    r7, r7, #16
-        eors    \x, r7
-        .endm
-
-/* r0 to, r1 a, r2 b, r3-r6 the words, r7; r8 0x00ff00ff, r9 0x80808080, r10
- * end of the row, r11 what was ored, r12 a_step, lr b_step. [sp]: columns * 16,
- * rows, a_skip, b_skip, to_skip. */
+/* r0 to, r1 a, r2 b, r3-r6 words, r7 0x00ff00ff; r9 0x80808080, r10 end of the
+ * row, r11 what was ored, r12 a_step, lr b_step. [sp]: columns * 16, rows, a_skip,
+ * b_skip, to_skip. Halfwords change places first: (a3 a2 a1 a0), (b3 b2 b1 b0)
+ * to (b1 b0 a1 a0), (b3 b2 a3 a2); then even and odd bytes are taken apart. */
         begin   rl_m0_dw_weave
         sub     sp, #20
         mov     r7, r0
@@ -69,10 +60,6 @@
         mov     r0, r1
         mov     r1, r2
         mov     r2, r3
-        movs    r3, #255
-        lsls    r5, r3, #16
-        orrs    r3, r5
-        mov     r8, r3
         movs    r3, #128
         lsls    r5, r3, #8
         orrs    r3, r5
@@ -81,6 +68,9 @@
         mov     r9, r3
         movs    r3, #0
         mov     r11, r3
+        movs    r7, #255
+        lsls    r5, r7, #16
+        orrs    r7, r5
 .Lweave_row:
         ldr     r3, [sp, #0]
         add     r3, r0
@@ -90,22 +80,25 @@
         add     r1, r12
         ldr     r5, [r2]
         add     r2, lr
-        mov     r7, r9
-        eors    r3, r7
-        eors    r5, r7
-        mov     r7, r11
-        orrs    r7, r3
-        orrs    r7, r5
-        mov     r11, r7
-        mov     r7, r8
+        mov     r4, r9
+        eors    r3, r4
+        eors    r5, r4
+        mov     r4, r11
+        orrs    r4, r3
+        orrs    r4, r5
+        mov     r11, r4
+        lsrs    r4, r3, #16
+        eors    r4, r5
+        uxth    r4, r4
+        eors    r5, r4
+        lsls    r4, r4, #16
+        eors    r3, r4
         lsrs    r4, r3, #8
         lsrs    r6, r5, #8
         ands    r3, r7
         ands    r4, r7
         ands    r5, r7
         ands    r6, r7
-        swap    r3, r5
-        swap    r4, r6
         stm     r0!, {r3-r6}
         cmp     r0, r10
         bne     .Lweave
@@ -141,38 +134,26 @@
         adds    r3, r3, r5
         .endm
 
-/* Row r of the input ends output r - 2 (a), goes on with r - 1 (b) and begins
- * r (c). */
-        .macro  narrow1 a, b, c
+/* A column of outputs, stride 1: row r of the input ends output r - 2 (a), goes
+ * on with r - 1 (b) and begins r (c). The first two rows end none, the last two
+ * begin none. emit makes a sum of r3 and its argument. */
+        .macro  phase emit, a, b, c, to
+        cmp     r6, r12
+        beq     \to
         inputs
         times
         mov     \c, r3
         times
         add     \b, r3
         times
-        add     r3, \a
-        add     r3, lr
-        str     r3, [r6, #0]
+        \emit   \a
         add     r6, r11
-        subs    r7, #36
-        cmp     r6, r12
         .endm
 
 /* r0-r2 inputs, r3-r5 weights, r6 x, r7 w; r8-r10 sums under way, r11 x_row,
- * r12 end of the column, lr start. [sp]: columns, span, x. */
-        begin   rl_m0_dw_narrow1
-        ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
-        ldr     r1, [r0]
-        mov     lr, r1
-        mov     r11, r5
-        adds    r6, #2
-        muls    r6, r5
-        sub     sp, #12
-        str     r7, [sp, #0]
-        str     r6, [sp, #4]
-        mov     r7, r4
-        mov     r6, r3
-.Lone_column:
+ * r12 the last row but one. [sp]: columns, span, x. */
+        .macro  rolling name, emit
+.Lcolumn_\name:
         str     r6, [sp, #8]
         ldr     r3, [sp, #4]
         add     r3, r6
@@ -189,21 +170,59 @@
         add     r8, r3
         add     r6, r11
         subs    r7, #24
-.Lone:
-        narrow1 r8, r9, r10
-        beq     1f
-        narrow1 r9, r10, r8
-        beq     1f
-        narrow1 r10, r8, r9
-        bne     .Lone
-1:      ldr     r6, [sp, #8]
+.Lrows_\name:
+        phase   \emit, r8, r9, r10, .Ltail_\name
+        phase   \emit, r9, r10, r8, .Ltail1_\name
+        phase   \emit, r10, r8, r9, .Ltail2_\name
+        b       .Lrows_\name
+.Ltail1_\name:
+        mov     r8, r9
+        mov     r9, r10
+        b       .Ltail_\name
+.Ltail2_\name:
+        mov     r9, r8
+        mov     r8, r10
+.Ltail_\name:
+        adds    r7, #12
+        inputs
+        times
+        add     r9, r3
+        times
+        \emit   r8
+        adds    r7, #24
+        add     r6, r11
+        inputs
+        times
+        \emit   r9
+        ldr     r6, [sp, #8]
         adds    r6, #16
         ldr     r3, [sp, #0]
         subs    r3, #1
         str     r3, [sp, #0]
         beq     1f
-        b       .Lone_column
+        b       .Lcolumn_\name
 1:      add     sp, #12
+        .endm
+
+        .macro  emit_narrow a
+        add     r3, \a
+        add     r3, lr
+        str     r3, [r6, #0]
+        subs    r7, #36
+        .endm
+
+        begin   rl_m0_dw_narrow1 /* lr start */
+        ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
+        ldr     r1, [r0]
+        mov     lr, r1
+        mov     r11, r5
+        muls    r6, r5
+        sub     sp, #12
+        str     r7, [sp, #0]
+        str     r6, [sp, #4]
+        mov     r7, r4
+        mov     r6, r3
+        rolling one, emit_narrow
         finis   rl_m0_dw_narrow1
 
 /* As above; r8 the sum under way, r9 -16 * column. */
@@ -263,15 +282,9 @@
 
 /* ------------------------------------------------------------------- split */
 
-/* As narrow1, but row 2 of the filter is not added to the other rows' lanes
- * before they are taken apart. */
-        .macro  split1 a, b, c
-        inputs
-        times
-        mov     \c, r3
-        times
-        add     \b, r3
-        times
+/* Row 2 of the filter is not added to the other rows' lanes before they are
+ * taken apart. */
+        .macro  emit_split a
         ldm     r7!, {r0, r1}
         adds    r3, r3, r1
         mov     r4, \a
@@ -285,62 +298,48 @@
         mov     r3, lr
         stm     r3!, {r0, r1}
         mov     lr, r3
-        add     r6, r11
         subs    r7, #44
-        cmp     r6, r12
         .endm
 
-/* As narrow1, but lr sums. */
-        begin   rl_m0_dw_split1
+        begin   rl_m0_dw_split1  /* lr sums */
         ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
         ldr     r1, [r0, #4]
         mov     lr, r1
         mov     r11, r5
-        adds    r6, #2
         muls    r6, r5
         sub     sp, #12
         str     r7, [sp, #0]
         str     r6, [sp, #4]
         mov     r7, r4
         mov     r6, r3
-.Lsplit_column:
-        str     r6, [sp, #8]
-        ldr     r3, [sp, #4]
-        add     r3, r6
-        mov     r12, r3
-        inputs
-        times
-        mov     r8, r3
-        add     r6, r11
-        subs    r7, #12
-        inputs
-        times
-        mov     r9, r3
-        times
-        add     r8, r3
-        add     r6, r11
-        subs    r7, #24
-.Lsplit:
-        split1  r8, r9, r10
-        beq     1f
-        split1  r9, r10, r8
-        beq     1f
-        split1  r10, r8, r9
-        beq     1f
-        b       .Lsplit
-1:      ldr     r6, [sp, #8]
-        adds    r6, #16
-        ldr     r3, [sp, #0]
-        subs    r3, #1
-        str     r3, [sp, #0]
-        beq     1f
-        b       .Lsplit_column
-1:      add     sp, #12
+        rolling split, emit_split
         finis   rl_m0_dw_split1
 
-/* -------------------------------------------------------------------- wide */
+/* ------------------------------------------------------------ rows, wide */
 
-/* A row of the filter: all += w * word, r9 += w * lane 1. */
+/* A window's filter row: lanes with a start of their own, added up apart. */
+        .macro  row op
+        inputs
+        times
+        ldm     r7!, {r4}
+        adds    r3, r3, r4
+        uxth    r4, r3
+        lsrs    r3, r3, #16
+        \op     r8, r4
+        \op     r9, r3
+        add     r6, r10
+        .endm
+
+        .macro  sums_rows
+        row     mov
+        row     add
+        row     add
+        mov     r3, r8
+        mov     r4, r9
+        subs    r7, #48
+        .endm
+
+/* A window's filter row: all += w * word, r9 += w * lane 1. */
         .macro  wide op
         inputs
         times
@@ -354,10 +353,21 @@
         add     r6, r10
         .endm
 
-/* r8 sum of words, r9 sum of lane 1, r10 x_row, r11 sums, r12 from below a
- * window to the next one down, lr end of the column of sums. [sp]: columns,
- * rows * 8, x_column, x. */
-        begin   rl_m0_dw_wide
+        .macro  sums_wide
+        wide    mov
+        wide    add
+        wide    add
+        mov     r4, r9
+        lsls    r5, r4, #16
+        mov     r3, r8
+        subs    r3, r3, r5
+        subs    r7, #36
+        .endm
+
+/* r8 and r9 sums, r10 x_row, r11 sums, r12 from below a window to the next one
+ * down, lr end of the column of sums. [sp]: columns, rows * 8, x_column, x. */
+        .macro  windows name, sums
+        begin   \name
         ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
         mov     r10, r5
         sub     sp, #16
@@ -374,26 +384,19 @@
         subs    r3, r3, r5
         mov     r12, r3
         mov     r7, r4
-.Lwide_column:
+.Lcolumn_\name:
         ldr     r6, [sp, #12]
         ldr     r3, [sp, #4]
         add     r3, r11
         mov     lr, r3
-.Lwide:
-        wide    mov
-        wide    add
-        wide    add
-        mov     r4, r9
-        lsls    r5, r4, #16
-        mov     r3, r8
-        subs    r3, r3, r5
+.Lwindow_\name:
+        \sums
         mov     r5, r11
         stm     r5!, {r3, r4}
         mov     r11, r5
         add     r6, r12
-        subs    r7, #36
         cmp     r5, lr
-        bne     .Lwide
+        bne     .Lwindow_\name
         ldr     r6, [sp, #12]
         ldr     r3, [sp, #8]
         adds    r6, r6, r3
@@ -402,9 +405,13 @@
         subs    r3, #1
         str     r3, [sp, #0]
         beq     1f
-        b       .Lwide_column
+        b       .Lcolumn_\name
 1:      add     sp, #16
-        finis   rl_m0_dw_wide
+        finis   \name
+        .endm
+
+        windows rl_m0_dw_rows, sums_rows
+        windows rl_m0_dw_wide, sums_wide
 
 /* ------------------------------------------------------------------ finish */
 

@@ -36,12 +36,9 @@ uint32_t rl_m0_dw_weave(const rl_m0_dw_source *source)
     return seen;
 }
 
-/* Filter row r times three inputs. */
-static uint32_t times(const rl_m0_dw_job *job, uint32_t r, const uint32_t *x,
-                      uint32_t by)
+/* A filter row times three inputs, shifted right. */
+static uint32_t dot(const int32_t *w, const uint32_t *x, uint32_t by)
 {
-    const int32_t *w = job->w + 3u * r;
-
     return (x[0] >> by) * (uint32_t)w[0] + (x[4] >> by) * (uint32_t)w[1]
         + (x[8] >> by) * (uint32_t)w[2];
 }
@@ -54,7 +51,7 @@ static uint32_t sum_rows(const rl_m0_dw_job *job, const uint32_t *x,
     uint32_t sum = 0;
 
     for (; first < end; first++) {
-        sum += times(job, (uint32_t)first, x + first * pitch, 0);
+        sum += dot(job->w + 3 * first, x + first * pitch, 0);
     }
     return sum;
 }
@@ -114,6 +111,29 @@ void rl_m0_dw_split1(const rl_m0_dw_job *job)
     }
 }
 
+void rl_m0_dw_rows(const rl_m0_dw_job *job)
+{
+    uint32_t pitch = job->x_row / 4u;
+    uint32_t *to = job->sums;
+    uint32_t row, column, r;
+
+    for (column = 0; column < job->columns; column++) {
+        const uint32_t *x = job->x + column * (job->x_column / 4u);
+
+        for (row = 0; row < job->rows; row++, to += 2) {
+            put_pair(to, 0, 0);
+            for (r = 0; r < 3; r++) {
+                const int32_t *w = job->w + 4u * r;
+                uint32_t sum = dot(w, x + r * pitch, 0) + (uint32_t)w[3];
+
+                to[0] += sum & 0xFFFFu;
+                to[1] += sum >> 16;
+            }
+            x += job->y_row / 4u;
+        }
+    }
+}
+
 void rl_m0_dw_wide(const rl_m0_dw_job *job)
 {
     uint32_t pitch = job->x_row / 4u;
@@ -127,7 +147,7 @@ void rl_m0_dw_wide(const rl_m0_dw_job *job)
             uint32_t all = sum_rows(job, x, 0, 3), high = 0;
 
             for (r = 0; r < 3; r++) {
-                high += times(job, r, x + r * pitch, 16);
+                high += dot(job->w + 3u * r, x + r * pitch, 16);
             }
             put_pair(to, all - (high << 16), high);
             x += job->y_row / 4u;

@@ -9,7 +9,7 @@
  * r0 rows, r1 first entry of the step, r2 n and whatever else, r3 base,
  * r4 mark, r5 next step, r6 last mark, r7 sum that may not be passed;
  * r8 flags of the next step, r9 what is left of the limit, r10 limit,
- * r11 rows left, r12 argument, lr end of the steps; [sp] cycles left, total sum. */
+ * r11 rows left, r12 argument, lr end of the steps; [sp] cycles left, sum. */
 #if defined(__ARM_ARCH_6M__)
 
         .syntax unified
