@@ -44,16 +44,23 @@ ACCESS_CYCLES = 300.0  # chip select, WREN, call overhead of one FRAM access
 
 @dataclass(frozen=True)
 class OpCycles:
-    """Cycles of one op's tiles: fixed per tile and per unit, worst and typical."""
+    """Cycles of one op's tiles: fixed per tile and per unit, worst and typical.
+
+    area: for each rectangle beyond the first that a tile is made of: the end of a row of `row`
+    units, whole rows, the start of a row.
+    """
 
     fixed: float
     unit: float
     typical_fixed: float
     typical_unit: float
+    row: int = 1
+    area: float = 0.0
 
     def worst(self, count: int) -> float:
         """Cycles of a tile of `count` units, at worst."""
-        return self.fixed + self.unit * count
+        areas = 1 if count % self.row == 0 or self.row % count == 0 else 2 + (count > self.row)
+        return self.fixed + self.area * (areas - 1) + self.unit * count
 
     def typical(self, count: int) -> float:
         """Cycles of a tile of `count` units with the cache warm and padding taps left out."""
@@ -100,7 +107,7 @@ class CostModel:
         unit = per_work * work.unit + per_output * work.outputs
         typical = per_work * work.typical_unit + per_output * work.outputs
         tile = per_work * work.tile + per_tile
-        return OpCycles(tile, unit, tile, typical)
+        return OpCycles(tile, unit, tile, typical, work.row, per_work * work.area)
 
     def _with_fetches(self, op: Op, fast: Packed | None, core: OpCycles) -> OpCycles:
         """Adds the cache lines that are fetched for the op's constants."""
@@ -118,6 +125,8 @@ class CostModel:
             core.unit + unit,
             core.typical_fixed + tile,
             core.typical_unit + unit,
+            core.row,
+            core.area,
         )
 
     def _inside(self, op: Op) -> float:

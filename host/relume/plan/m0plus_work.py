@@ -15,6 +15,10 @@ from relume.blob.layouts.packed import Packed
 from relume.model.graph import Graph, Kind, Op
 
 CACHED = 14336  # weights of a span of channels, in bytes, as in kernels/m0plus/conv.c
+# Cycles of DEPTHWISE_CONV_2D: an output in the widest lanes, with a corner, by TFLite's own
+# arithmetic; an input, woven and looked at three times; a channel of a part.
+DEPTHWISE_OUTPUT, DEPTHWISE_CORNER, DEPTHWISE_EXACT = 78.0, 10.0, 140.0
+DEPTHWISE_INPUT, DEPTHWISE_PART = 24.0, 730.0
 TYPICAL_SPARSE = 0.55  # share of the dense way's time with activations as networks have them
 
 
@@ -29,6 +33,8 @@ class Work:
     tile: float
     typical_unit: float
     outputs: float
+    row: int = 1
+    area: float = 0.0
     by_rows: bool = False
 
 
@@ -36,7 +42,7 @@ def m0plus_work(graph: Graph, op: Op, fast: Packed) -> Work:
     """Work of an op laid out by relume.blob.layouts.m0plus_conv or m0plus_depthwise."""
     out = graph.tensors[op.output].shape
     if op.kind is Kind.DEPTHWISE_CONV_2D:
-        return _depthwise(op, out[2])
+        return _depthwise(op, fast, out)
     width, live, exact, flags = fast.p[:4]
     quads = -(-live // 4)
     taps = op.window.kh * op.window.kw if op.kind is Kind.CONV_2D else 1
@@ -80,9 +86,22 @@ def _spans(inputs: int, width: int, quads: int) -> int:
     return -(-quads // (blocks * width // 4))
 
 
-def _depthwise(op: Op, channels: int) -> Work:
-    """Outputs of a pixel; a tile of one row weaves three rows of inputs for it."""
+
+def _depthwise(op: Op, fast: Packed, out: tuple[int, int, int]) -> Work:
+    """In cycles, for inputs of which no plane lets its lanes be proven, after looking through it.
+
+    A part is `rows` x `columns` outputs twice; weaving it takes two rows and columns more than it
+    has (one with stride 2), and each channel and part some setting up.
+    """
+    _, width, channels = out
+    rows, columns, exact, corner = fast.p
     stride = op.window.sh
-    return Work(
-        channels * (1.0 + 0.1 * stride), 10.0 * channels, channels * (0.4 + 0.1 * stride), channels
-    )
+    strips = -(-width // columns)
+    across = width * stride + (3 - stride) * strips  # inputs of a row, columns read twice included
+    begun = DEPTHWISE_PART * strips + DEPTHWISE_INPUT * (3 - stride) * across
+    inside = DEPTHWISE_OUTPUT + DEPTHWISE_CORNER * corner
+    inside += DEPTHWISE_INPUT * stride * across / width / 2
+    unit = channels * (inside + begun / (2 * rows * width)) + DEPTHWISE_EXACT * exact
+    area = channels * (begun + DEPTHWISE_OUTPUT / 2 * width)
+    typical = channels * (40.0 + 12.0 * stride**2)
+    return Work(unit, area, typical, 0.0, width, area)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relume_boards.virtual.record import BoardEvent, Run
 
 PHASES = ("boot", "kept", "lost", "idle")
+_DONE = 2  # state of a record, SPEC 4.1
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,16 @@ def inferences_of(run: Run) -> list[Inference]:
             open_.setdefault(event.inference, []).append(event)
         elif event.kind == "done" and event.inference in open_:
             close([*open_.pop(event.inference), event], True)
-    for events in open_.values():
-        close(events, False)
+    for number, events in open_.items():
+        last = _found_done(run, number)
+        close([*events, last] if last else events, last is not None)
     found.sort(key=lambda inference: inference.start)
     return [replace(inference, order=order) for order, inference in enumerate(found, 1)]
+
+
+def _found_done(run: Run, number: int) -> BoardEvent | None:
+    """The event that shows an inference done although its own "done" was cut off."""
+    return next((e for e in run.events if e.inference == number and e.state == _DONE), None)
 
 
 def window_of(charges: Sequence[Charge], inferences: Sequence[Inference], most: int) -> range:
