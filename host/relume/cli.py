@@ -22,6 +22,7 @@ VERBS = {
     "run": "run an inference on a board, through any number of power cuts",
     "emulate": "serve an emulated board",
     "flash": "put the relume firmware on a board",
+    "bench": "cycles of the kernels, counted under unicorn",
     "demo": "train, plan, deploy to an emulated Pico, cut its power, compare every byte",
 }
 INTERRUPTED = 130

@@ -50,10 +50,14 @@ def graph(random: Random) -> Graph:
     op = Op(
         Kind.DEPTHWISE_CONV_2D, "op", (0,), 1, 0, window, 1, *clamp, weights, bias, *params
     )  # fmt: skip
-    source = Tensor("x", (height, width, channels), 0.02, m0plus_ops.zero_point(random, 0.5))
-    target = Tensor("y", (out_h, out_w, channels), 0.02, m0plus_ops.zero_point(random, 0.5))
+    source = Tensor("x", (height, width, channels), 0.02, _zero_point(random))
+    target = Tensor("y", (out_h, out_w, channels), 0.02, _zero_point(random))
     return Graph("case", (source, target), (op,), 0, 1)
 
 
 def _side(random: Random) -> int:
     return int(random.integers(30, 60) if random.random() < 0.1 else random.integers(1, 10))
+
+
+def _zero_point(random: Random) -> int:
+    return -128 if random.random() < 0.5 else int(random.integers(-128, 128))

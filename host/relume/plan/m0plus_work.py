@@ -27,15 +27,16 @@ class Work:
     """Of one unit and once a tile, worst; typical_unit is typical. outputs: requantised a unit.
 
     by_rows: the weights, which the flash cache does not hold, are fetched once a row of pixels.
+    area: for each rectangle of a tile beyond the first, with rows of `row` units.
     """
 
     unit: float
     tile: float
     typical_unit: float
     outputs: float
+    by_rows: bool = False
     row: int = 1
     area: float = 0.0
-    by_rows: bool = False
 
 
 def m0plus_work(graph: Graph, op: Op, fast: Packed) -> Work:
@@ -86,7 +87,6 @@ def _spans(inputs: int, width: int, quads: int) -> int:
     return -(-quads // (blocks * width // 4))
 
 
-
 def _depthwise(op: Op, fast: Packed, out: tuple[int, int, int]) -> Work:
     """In cycles, for inputs of which no plane lets its lanes be proven, after looking through it.
 
@@ -104,4 +104,4 @@ def _depthwise(op: Op, fast: Packed, out: tuple[int, int, int]) -> Work:
     unit = channels * (inside + begun / (2 * rows * width)) + DEPTHWISE_EXACT * exact
     area = channels * (begun + DEPTHWISE_OUTPUT / 2 * width)
     typical = channels * (40.0 + 12.0 * stride**2)
-    return Work(unit, area, typical, 0.0, width, area)
+    return Work(unit, area, typical, 0.0, row=width, area=area)

@@ -34,7 +34,7 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
     channels = out.shape[2]
     weights = op.weights.reshape(9, channels).T
     ranges = [_channel(op, weights, source, out, c) for c in range(channels)]
-    steps = [_short(channel, requant.fit(channel)) for channel in ranges]
+    steps = [shortened(channel, requant.fit(channel)) for channel in ranges]
     bias = np.array([_bias(op, weights, source, c) for c in range(channels)])
     corner = any(step.exact and step.corner > 0 for step in steps)
     table, exact = _table(op, steps, bias, corner)
@@ -57,8 +57,10 @@ def refusal(op: Op, source: Tensor, out: Tensor) -> str | None:
     window = op.window
     if op.kind is not Kind.DEPTHWISE_CONV_2D or op.weights is None:
         return "no kernel"
-    if (window.kh, window.kw) != (3, 3) or (window.dil_h, window.dil_w) != (1, 1):
-        return f"filter {window.kh} x {window.kw}, dilation {window.dil_h}"
+    if (window.kh, window.kw) != (3, 3):
+        return f"filter {window.kh} x {window.kw}"
+    if (window.dil_h, window.dil_w) != (1, 1):
+        return f"dilation {window.dil_h} x {window.dil_w}"
     if (window.sh, window.sw) not in ((1, 1), (2, 2)):
         return f"stride {window.sh} x {window.sw}"
     if op.depth_mult != 1 or out.shape[2] % 4:
@@ -112,7 +114,7 @@ def _channel(op: Op, weights: Int8Array, source: Tensor, out: Tensor, c: int) ->
     )  # fmt: skip
 
 
-def _short(channel: requant.Channel, steps: requant.Steps) -> requant.Steps:
+def shortened(channel: requant.Channel, steps: requant.Steps) -> requant.Steps:
     """The same constants without b, which saves a multiplication, if such ones exist."""
     if steps.limit <= 1 or steps.corner:
         return steps

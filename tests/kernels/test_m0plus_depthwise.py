@@ -1,0 +1,230 @@
+"""Cortex-M0+ DEPTHWISE_CONV_2D: the portable kernel's bytes, in bounded time."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import struct
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from relume.bench.image import CC, build
+from relume.bench.machine import Machine
+from relume.bench.runner import Runner
+from relume.blob.layouts import m0plus_depthwise as layout
+from relume.blob.layouts import m0plus_requant as requant
+from relume.blob.pack import pack
+from relume.model import quantize
+from relume.model.graph import Kind
+from relume.plan.costs import CostModel
+from relume.plan.tiles import cut
+
+from tests import native
+from tests.kernels import m0plus_depthwise_ops as ops
+from tests.kernels import oracle
+from tests.kernels.m0plus_ops import Case
+from tests.shared import ROOT, model_file
+from tests.unit import blob_edit
+
+SEEDS = range(120)
+THUMB_SEEDS = range(40)
+
+
+@functools.cache
+def machine() -> Machine:
+    """A Cortex-M0+ with the engine; skips without the cross compiler."""
+    if shutil.which(CC) is None:
+        pytest.skip(f"{CC} is not installed")
+    return Machine(build(ROOT, "m0plus"), "m0plus")
+
+
+@functools.cache
+def wanted(seed: int) -> list[dict[int, bytes]]:
+    """What the portable kernel makes of each input."""
+    case = ops.case(seed)
+    checked = native.accepted(case.portable)
+    return [checked.run(data) for data in case.inputs]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_twin_is_exact_and_touches_its_own_bytes_only(seed: int) -> None:
+    case = ops.case(seed)
+    checked = native.accepted(case.fast)
+    got = [checked.run(data, watch=True, spoil=True) for data in case.inputs]
+    assert got == wanted(seed)
+
+
+@pytest.mark.parametrize("seed", THUMB_SEEDS)
+def test_thumb_code_is_exact(seed: int) -> None:
+    case = ops.case(seed)
+    runner = Runner(machine(), case.fast)
+    for data, want in zip(case.inputs, wanted(seed), strict=True):
+        runner.put(0, data)
+        assert runner.run(0, count=False).output == want[1]
+
+
+def evenly_cut(case: Case, count: int) -> bytes:
+    """The fast blob with tiles as the planner cuts them, `count` units each."""
+    tiles = cut(case.graph, [count])
+    whole = replace(case.plan.segments[0], start=0, end=len(tiles))
+    return pack(replace(case.plan, tiles=tiles, segments=(whole,)))
+
+
+@pytest.mark.parametrize("seed", THUMB_SEEDS)
+def test_no_tile_is_slower_than_planned(seed: int) -> None:
+    case = ops.case(seed)
+    op = case.graph.ops[0]
+    units, row = case.graph.units(op), case.graph.tensors[1].shape[1]
+    costs = CostModel(case.graph, case.board, "fram").kernel_cycles(op)
+    for count in sorted({1, row, units, int(np.random.default_rng(seed).integers(1, units + 1))}):
+        runner = Runner(machine(), evenly_cut(case, count))
+        bound = sum(costs.worst(tile.count) for tile in runner.blob.tiles)
+        for data in case.inputs:
+            runner.put(0, data)
+            assert runner.run(0).count.cycles <= bound
+
+
+def test_sanitizers_find_nothing_in_the_twins() -> None:
+    feed = [(ops.case(seed).fast, data) for seed in SEEDS for data in ops.case(seed).inputs]
+    for program in native.runners():
+        outcomes = iter(native.run_program(program, feed))
+        for seed in SEEDS:
+            checked = native.accepted(ops.case(seed).portable)
+            for tensors in wanted(seed):
+                outcome = next(outcomes)
+                assert outcome.status == "RL_OK"
+                assert outcome.data == native.finished(checked, tensors), seed
+
+
+def filters(blob: bytes, channels: int) -> list[tuple[int, ...]]:
+    """(idle, narrow, split, negative, positive, apart, rows) of each channel."""
+    at = blob_edit.get(blob, "op[0].off_w")
+    rows = struct.iter_unpack("<9xbBBHHHBx", blob[at : at + 20 * channels])
+    return [tuple(row) for row in rows]
+
+
+def test_cases_reach_every_way_through_the_kernel() -> None:
+    seen: Counter[str] = Counter()
+    for seed in SEEDS:
+        case = ops.case(seed)
+        assert blob_edit.get(case.fast, "op[0].kernel") == layout.KERNEL
+        rows, columns, exact, corner = (blob_edit.get(case.fast, f"op[0].p{i}") for i in range(4))
+        height, width, channels = case.graph.tensors[1].shape
+        stride = case.graph.ops[0].window.sh
+        seen[f"corner {corner}, stride {stride}"] += 1
+        seen["exact constants"] += exact > 0
+        seen["several parts"] += 2 * rows < height or columns < width
+        for _, narrow, split, negative, positive, apart, by_rows in filters(case.fast, channels):
+            seen["no weights"] += negative + positive == 0
+            seen["narrow for any input"] += narrow == 255
+            seen[f"split for any input, flip {apart >> 15}"] += split == 255 > narrow
+            seen["rows for any input"] += by_rows == 255 > split
+            seen["wide for some input"] += by_rows < 255
+    assert min(seen.values()) > 0 and len(seen) == 12
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_short_formula_is_exact_on_both_sides_of_every_step(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    bias, span = int(random.integers(-5000, 5000)), int(random.integers(100, 40000))
+    scale = float(random.choice([0.4, 1.0, 3.0]) * 255 / span)
+    multipliers, shifts = quantize.per_channel(1.0, [scale], 1.0, 1)
+    channel = requant.Channel(
+        int(multipliers[0]), int(shifts[0]), -128, -128, 127, bias - span, bias + span
+    )
+    steps = layout.shortened(channel, requant.fit(channel))
+    acc = np.arange(channel.acc_min, channel.acc_max + 1)
+    assert np.array_equal(requant.evaluate(steps, channel, acc), requant.outputs(channel, acc))
+
+
+@pytest.mark.parametrize("name", ["kws", "vww"])
+def test_every_3x3_layer_of_a_real_model_is_laid_out(name: str) -> None:
+    packed = oracle.packed(model_file(name).read_bytes(), core="m0plus")
+    for number, op in enumerate(packed.graph.ops):
+        if op.kind is Kind.DEPTHWISE_CONV_2D:
+            assert blob_edit.get(packed.blob, f"op[{number}].kernel") == layout.KERNEL
+            assert blob_edit.get(packed.blob, f"op[{number}].p2") == 0
+
+
+HOSTILE = [
+    ("op[0].kernel", 2, "RL_E_KIND"),
+    ("op[0].kh", 2, "RL_E_SHAPE"),
+    ("op[0].kw", 4, "RL_E_SHAPE"),
+    ("op[0].sh", 3, "RL_E_SHAPE"),
+    ("op[0].dil_w", 2, "RL_E_SHAPE"),
+    ("op[0].depth_mult", 2, "RL_E_SHAPE"),
+    ("op[0].p0", 0, "RL_E_SHAPE"),
+    ("op[0].p0", 65535, "RL_E_BOUNDS"),
+    ("op[0].p1", -1, "RL_E_SHAPE"),
+    ("op[0].p1", 65536, "RL_E_SHAPE"),
+    ("op[0].p2", -1, "RL_E_SHAPE"),
+    ("op[0].p2", 1 << 20, "RL_E_SHAPE"),
+    ("op[0].p3", 2, "RL_E_SHAPE"),
+    ("op[0].p4", 1, "RL_E_SHAPE"),
+    ("op[0].w_size", 4, "RL_E_SHAPE"),
+    ("op[0].off_w", 4, "RL_E_BOUNDS"),
+    ("op[0].off_bias", 1 << 12, "RL_E_SHAPE"),
+    ("op[0].off_mult", 0x7FFFFFF0, "RL_E_BOUNDS"),
+    ("header.scratch_size", 16, "RL_E_BOUNDS"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "status"), HOSTILE)
+def test_hostile_fields_are_refused(path: str, value: int, status: str) -> None:
+    blob = ops.case(1).fast
+    assert blob_edit.get(blob, "op[0].sh") in (1, 2)
+    assert native.check(blob_edit.put(blob, {path: value}))[0] == status
+
+
+def _patched(blob: bytes, array: str, at: int, data: bytes) -> bytes:
+    image = bytearray(blob)
+    at += blob_edit.get(blob, f"op[0].{array}")
+    image[at : at + len(data)] = data
+    return blob_edit.sealed(bytes(image))
+
+
+def _with_exact() -> bytes:
+    for seed in SEEDS:
+        if blob_edit.get(ops.case(seed).fast, "op[0].p2"):
+            return ops.case(seed).fast
+    pytest.fail("no case has exact constants")
+
+
+def test_row_of_exact_constants_that_is_not_there_is_refused() -> None:
+    blob = _patched(_with_exact(), "off_mult", 0, b"\xff" * 4 + bytes(12))
+    status, fault, _ = native.check(blob)
+    assert (status, fault.what) == ("RL_E_BOUNDS", "row of the exact constants")
+
+
+def test_exact_constants_that_are_no_multiplier_are_refused() -> None:
+    for row in (struct.pack("<i", -1), struct.pack("<ii", 1, 31)):
+        status, fault, _ = native.check(_patched(_with_exact(), "off_shift", 0, row))
+        assert (status, fault.what) == ("RL_E_BOUNDS", "multiplier or exponent")
+
+
+def test_tables_of_noise_give_numbers_and_no_fault() -> None:
+    feed = []
+    for seed in SEEDS:
+        blob = _patched(ops.case(seed).fast, "off_w", 0, oracle.random_input(80, seed))
+        blob = _patched(blob, "off_mult", 0, oracle.random_input(12, seed))
+        feed += [(blob, data) for data in ops.case(seed).inputs]
+    for program in native.runners():
+        statuses = {outcome.status for outcome in native.run_program(program, feed)}
+        assert statuses <= {"RL_OK", "RL_E_BOUNDS"} and "RL_OK" in statuses
+
+
+def test_shapes_without_a_fast_kernel_say_why() -> None:
+    graph = ops.graph(np.random.default_rng(3))
+    op, tensors = graph.ops[0], graph.tensors
+    assert layout.refusal(op, *tensors) is None
+    window = op.window
+    for other, reason in (
+        (replace(window, kh=5), "filter 5 x 3"),
+        (replace(window, dil_w=2), "dilation 1 x 2"),
+        (replace(window, sw=3), f"stride {window.sh} x 3"),
+    ):
+        assert layout.refusal(replace(op, window=other), *tensors) == reason
+        assert layout.lay_out(replace(op, window=other), *tensors) is None
+    assert layout.refusal(replace(op, depth_mult=2), *tensors) is not None
