@@ -1,7 +1,8 @@
 """The rows of `relume bench`: what layers and models cost on one core.
 
-A row runs the shipped Thumb code, one tile an op, on a real or uniform random input. `exact` means that every output byte
-equals what the portable kernels give on the same core; those are proven against TFLite's reference kernels (tests/kernels).
+A row runs the shipped Thumb code, one tile an op, on a real or uniform random input. `exact` means
+that every output byte equals what the portable kernels give on the same core; those are proven
+against TFLite's reference kernels (tests/kernels).
 """
 
 from __future__ import annotations

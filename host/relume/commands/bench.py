@@ -73,6 +73,7 @@ def _show(core: str, rows: list[Row]) -> None:
     console = ui.console()
     console.print(table)
     console.print(
-        f"{core}: Thumb code under unicorn, Arm's cycle tables, zero wait states (host/relume/bench"
-        "/costs.py); XIP: 56 cycles a line of 8 bytes, RP2040 cache. No silicon was measured."
+        f"{core}: Thumb code under unicorn, Arm's cycle tables, zero wait states "
+        "(host/relume/bench/costs.py); XIP: 56 cycles a line of 8 bytes, RP2040 cache. "
+        "No silicon was measured."
     )
