@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 import struct
 from collections import Counter
@@ -24,12 +25,20 @@ from relume.plan.tiles import cut
 from tests import native
 from tests.kernels import m0plus_depthwise_ops as ops
 from tests.kernels import oracle
+from tests.kernels import test_m0plus_cycles as table
 from tests.kernels.m0plus_ops import Case
 from tests.shared import ROOT, model_file
 from tests.unit import blob_edit
 
 SEEDS = range(120)
 THUMB_SEEDS = range(40)
+MOST_TILES = 40  # of a case whose cycles are counted
+TABLE_LAYERS = {"dw3x3_64": ("kws", 1)}
+TABLE_MODELS = ("kws", "vww")
+ROWS = [
+    "seeded_dw", *TABLE_LAYERS, *(f"{name}_random" for name in TABLE_LAYERS),
+    *(f"{name}_dw" for name in TABLE_MODELS),
+]  # fmt: skip
 
 
 @functools.cache
@@ -68,8 +77,13 @@ def test_thumb_code_is_exact(seed: int) -> None:
 def evenly_cut(case: Case, count: int) -> bytes:
     """The fast blob with tiles as the planner cuts them, `count` units each."""
     tiles = cut(case.graph, [count])
-    whole = replace(case.plan.segments[0], start=0, end=len(tiles))
-    return pack(replace(case.plan, tiles=tiles, segments=(whole,)))
+    segment = replace(case.plan.segments[0], start=0, end=len(tiles))
+    return pack(replace(case.plan, tiles=tiles, segments=(segment,)))
+
+
+def whole(case: Case) -> bytes:
+    """The fast blob with one tile."""
+    return evenly_cut(case, case.graph.units(case.graph.ops[0]))
 
 
 @pytest.mark.parametrize("seed", THUMB_SEEDS)
@@ -78,7 +92,8 @@ def test_no_tile_is_slower_than_planned(seed: int) -> None:
     op = case.graph.ops[0]
     units, row = case.graph.units(op), case.graph.tensors[1].shape[1]
     costs = CostModel(case.graph, case.board, "fram").kernel_cycles(op)
-    for count in sorted({1, row, units, int(np.random.default_rng(seed).integers(1, units + 1))}):
+    odd = int(np.random.default_rng(seed).integers(1, units + 1))
+    for count in sorted({max(1, units // MOST_TILES), row, units, odd}):
         runner = Runner(machine(), evenly_cut(case, count))
         bound = sum(costs.worst(tile.count) for tile in runner.blob.tiles)
         for data in case.inputs:
@@ -228,3 +243,39 @@ def test_shapes_without_a_fast_kernel_say_why() -> None:
         assert layout.refusal(replace(op, window=other), *tensors) == reason
         assert layout.lay_out(replace(op, window=other), *tensors) is None
     assert layout.refusal(replace(op, depth_mult=2), *tensors) is not None
+
+
+def seeded_cycles() -> int:
+    """Cycles of random layers on inputs as after a ReLU."""
+    total = 0
+    for seed in range(12):
+        runner = Runner(machine(), whole(ops.case(seed)))
+        runner.put(0, ops.case(seed).inputs[1])
+        total += runner.run(0).count.cycles
+    return total
+
+
+def cycles(row: str) -> int:
+    """Cycles of a row of cycles.json."""
+    if row == "seeded_dw":
+        return seeded_cycles()
+    name = row.removesuffix("_random")
+    if name in TABLE_LAYERS:
+        return table.layer_cycles(*TABLE_LAYERS[name], uniform=name != row)
+    model = row.removesuffix("_dw")
+    every = enumerate(table.loaded(model).graph.ops)
+    numbers = [number for number, op in every if op.kind is Kind.DEPTHWISE_CONV_2D]
+    return sum(table.layer_cycles(model, number, uniform=False) for number in numbers)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_cycles_have_not_drifted(row: str) -> None:
+    machine()
+    committed = json.loads(table.TABLE.read_text())["m0plus"][row]
+    assert cycles(row) == pytest.approx(committed, rel=table.TOLERANCE)
+
+
+if __name__ == "__main__":
+    every = json.loads(table.TABLE.read_text())
+    every["m0plus"] |= {row: cycles(row) for row in ROWS}
+    table.TABLE.write_text(json.dumps(every, indent=1) + "\n")

@@ -19,12 +19,11 @@ WITH_CORNER = 1
 PLANE_BYTES = 6144  # scratch for a plane of four channels, unless the image needs less
 PIXEL_BYTES = 16
 LANE_MAX = 65535
-GUESS_MAX = 98000  # span of sums with which a lane is tried; any up to 131071 would be exact
 FLIP = 0x8000
 SHORT_SEARCH = 32
 _FILTER = np.dtype([
     ("w", "i1", 9), ("idle", "i1"), ("narrow", "u1"), ("split", "u1"), ("negative", "<u2"),
-    ("positive", "<u2"), ("apart", "<u2"), ("rows", "u1"), ("guess", "u1"),
+    ("positive", "<u2"), ("apart", "<u2"), ("rows", "u1"), ("zero", "u1"),
 ])  # fmt: skip
 
 
@@ -153,16 +152,16 @@ def _filters(weights: Int8Array, ranges: list[requant.Channel], bias: requant.In
     rows["narrow"] = _largest_top(every)
     rows["split"] = _largest_top(np.maximum(apart, every - apart))
     rows["rows"] = _largest_top(total.max(axis=1))
-    rows["guess"] = _largest_top(every, GUESS_MAX)
     rows["negative"] = negative.sum(axis=1)
     rows["positive"] = every - negative.sum(axis=1)
     rows["apart"] = np.where(flip, negative[:, 0] + FLIP, negative[:, 2])
     return rows.tobytes()
 
 
-def _largest_top(total: requant.Int64Array, most: int = LANE_MAX) -> requant.Int64Array:
-    """Largest u for which sums with weights whose |w| add up to `total` span at most `most`."""
-    return np.minimum(255, most // np.maximum(total, 1))
+def _largest_top(total: requant.Int64Array) -> requant.Int64Array:
+    """Largest u for which sums of weights whose |w| add up to `total` fit a lane."""
+    tops: requant.Int64Array = np.minimum(255, LANE_MAX // np.maximum(total, 1))
+    return tops
 
 
 def _table(

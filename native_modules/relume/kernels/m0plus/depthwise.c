@@ -10,14 +10,10 @@
  * above 0 times the largest u of the plane. All u ored are at least top, and
  * where that is too coarse the plane is looked through. Starting at negative *
  * top, a lane stays within 0 and (negative + positive) * top, so none disturbs
- * the other while that is at most 65535: narrow. While it is at most 131071 a
- * lane may stand for itself or for 65536 more. The latter only if it is at most
- * the excess over 65535 ('guess'), which sums of real inputs hardly ever are;
- * where those would give act_min anyway and one of them turns up, the channel
- * is computed again in another way, and no more guesses are made in that part.
- * A filter whose last or first row has lanes of its own has smaller sums:
- * split; or every row: rows. Else the sum of words modulo 2^32 and the exact
- * sum of lane 1 (below 2^19) give both: wide. */
+ * the other while that is at most 65535: narrow. The same for a filter whose
+ * last or first row has lanes of its own: split; where every row has: rows.
+ * Else the sum of words modulo 2^32 and the exact sum of lane 1 (below 2^19)
+ * give both: wide. */
 #include "depthwise.h"
 
 #define TABLE 5u        /* words of a channel's requantisation */
@@ -31,7 +27,8 @@ typedef struct {
     uint8_t  narrow, split; /* largest top for which they are proven */
     uint16_t negative, positive;
     uint16_t apart; /* negative of the row that split sets apart, FLIP */
-    uint8_t  rows, guess; /* as narrow */
+    uint8_t  rows;  /* as narrow */
+    uint8_t  reserved;
 } filter;
 _Static_assert(sizeof(filter) == 20, "SPEC 2.7.3");
 
@@ -53,7 +50,6 @@ typedef struct {
     uint32_t       y_lane;         /* bytes from half 0 to half 1 */
     int8_t         zero[4];        /* padding */
     uint32_t       zero_u;
-    int            guess;          /* may be tried */
     int32_t        w[12];          /* of the channel, starts of split, rows */
     rl_m0_dw_job   job;            /* what the channels have in common ... */
     rl_m0_dw_finish finish;        /* ... and those of one */
@@ -236,41 +232,26 @@ static RL_HOT void finish_wide(const rl_m0_dw_finish *f, int free)
     }
 }
 
-static RL_HOT int finish_guarded(const rl_m0_dw_finish *f, int free)
-{
-    if (f->b == 0) {
-        return free ? rl_m0_dw_guard_lean(f) : rl_m0_dw_guard_short(f);
-    }
-    return free ? rl_m0_dw_guard_free(f) : rl_m0_dw_guard_finish(f);
-}
-
-/* How a channel is requantised, for sums that began at `start`. */
-static RL_HOT const uint32_t *load(part *p, uint32_t channel, uint32_t start)
+/* Sums that began at `start` and went up to `most` to outputs. */
+static RL_HOT void finish(part *p, uint32_t channel, uint32_t start,
+                          uint32_t most, int wide)
 {
     const rl_call *call = p->call;
     rl_m0_dw_finish *f = &p->finish;
+    int corner = call->op->p[3] != 0;
     const uint32_t *table = (const uint32_t *)call->mult
-        + (call->op->p[3] ? TABLE_CORNER : TABLE) * channel;
+        + (corner ? TABLE_CORNER : TABLE) * channel;
+    int32_t top;
 
     f->a = table[0];
     f->b = table[1];
     f->c = table[2];
     f->limit = table[3];
     f->origin = table[4] + start;
-    return table;
-}
-
-/* Sums that began at `start` and went up to `most` to outputs. */
-static RL_HOT void finish(part *p, uint32_t channel, uint32_t start,
-                          uint32_t most, int wide)
-{
-    rl_m0_dw_finish *f = &p->finish;
-    const uint32_t *table = load(p, channel, start);
-    int free = (int32_t)(most - f->origin) < (int32_t)f->limit;
-
+    top = (int32_t)(most - f->origin);
     if (f->limit == 0) {
         finish_exact(p, f, wide);
-    } else if (p->call->op->p[3]) {
+    } else if (corner) {
         f->corner = table[5];
         f->delta = table[6] - table[2];
         if (wide) {
@@ -279,16 +260,18 @@ static RL_HOT void finish(part *p, uint32_t channel, uint32_t start,
             rl_m0_dw_corner_narrow(f);
         }
     } else if (wide) {
-        finish_wide(f, free);
+        finish_wide(f, top < (int32_t)f->limit);
     } else {
-        finish_narrow(f, free);
+        finish_narrow(f, top < (int32_t)f->limit);
     }
 }
 
-static RL_HOT void sum_narrow(part *p, uint32_t start)
+static RL_HOT void run_narrow(part *p, uint32_t channel, uint32_t top,
+                              const filter *k)
 {
     rl_m0_dw_job *job = &p->job;
     rl_m0_dw_finish *f = &p->finish;
+    uint32_t start = k->negative * top;
 
     job->start = start * LANES;
     if (p->call->op->sh == 1) {
@@ -300,61 +283,7 @@ static RL_HOT void sum_narrow(part *p, uint32_t start)
     f->s_row = job->y_row;
     f->s_height = p->rows * job->y_row;
     f->s_skip = RL_M0_DW_PIXEL - f->s_height;
-}
-
-static RL_HOT void run_narrow(part *p, uint32_t channel, uint32_t top,
-                              const filter *k)
-{
-    uint32_t start = k->negative * top;
-
-    sum_narrow(p, start);
     finish(p, channel, start, start + k->positive * top, 0);
-}
-
-/* The outputs as they were before the channel. */
-static RL_HOT void blank(const part *p, uint32_t channel)
-{
-    const rl_call *call = p->call;
-    uint32_t row, column;
-
-    for (row = 0; row < p->rows; row++) {
-        int8_t *y = p->y + row * call->out->w * call->out->c + channel;
-
-        for (column = 0; column < p->columns; column++) {
-            y[0] = (int8_t)call->op->act_min;
-            y[p->y_lane] = (int8_t)call->op->act_min;
-            y += call->out->c;
-        }
-    }
-}
-
-/* Returns 0 if the guess cannot be made or was wrong, with everything as it
- * was before. */
-static RL_HOT int run_guess(part *p, uint32_t channel, uint32_t top,
-                            const filter *k)
-{
-    rl_m0_dw_finish *f = &p->finish;
-    uint32_t start = k->negative * top;
-    int32_t guard;
-
-    if (p->call->op->p[3]) {
-        return 0;
-    }
-    (void)load(p, channel, start);
-    guard = (int32_t)(start + k->positive * top - 65536u - f->origin);
-    if (f->limit == 0 || guard >= 0) {
-        return 0;
-    }
-    f->corner = (uint32_t)guard;
-    sum_narrow(p, start);
-    if (finish_guarded(f, (int32_t)(65535u - f->origin)
-                          < (int32_t)f->limit)) {
-        p->guess = 0;
-        blank(p, channel);
-        (void)weave(p, channel & ~3u);
-        return 0;
-    }
-    return 1;
 }
 
 static RL_HOT void set_wide(part *p)
@@ -493,15 +422,9 @@ static RL_HOT void run_proven(part *p, uint32_t channel, uint32_t top,
 {
     uint32_t stride = p->call->op->sh;
 
-    if ((p->rows > 1 || stride == 2) && top <= k->narrow) {
+    if ((p->rows > 1 || stride == 2) && at_most(p, &top, k->narrow)) {
         run_narrow(p, channel, top, k);
-        return;
-    }
-    if ((p->rows > 1 || stride == 2) && p->guess
-        && at_most(p, &top, k->guess) && run_guess(p, channel, top, k)) {
-        return;
-    }
-    if (p->rows > 1 && stride == 1 && at_most(p, &top, k->split)) {
+    } else if (p->rows > 1 && stride == 1 && at_most(p, &top, k->split)) {
         run_split(p, channel, top, k);
     } else if (at_most(p, &top, k->rows)) {
         run_rows(p, channel, top, k);
@@ -566,7 +489,6 @@ static RL_HOT void set_common(part *p)
     const rl_call *call = p->call;
     uint32_t c = call->out->c;
 
-    p->guess = 1;
     p->job.w = p->w;
     p->job.x_row = p->columns_in * RL_M0_DW_PIXEL;
     p->job.rows = p->rows;

@@ -60,8 +60,7 @@ typedef struct {
     uint32_t        limit, c, y_row, s_row;
     uint32_t        s_height; /* rows * s_row */
     uint32_t        columns, s_skip, y_skip, high;
-    uint32_t        corner;  /* from d = corner on, or guard */
-    uint32_t        delta;   /* is added to c */
+    uint32_t        corner, delta; /* added to c from d = corner on */
 } rl_m0_dw_finish;
 
 void rl_m0_dw_finish_narrow(const rl_m0_dw_finish *f);
@@ -77,13 +76,6 @@ void rl_m0_dw_lean_narrow(const rl_m0_dw_finish *f);
 void rl_m0_dw_lean_wide(const rl_m0_dw_finish *f);
 void rl_m0_dw_corner_narrow(const rl_m0_dw_finish *f);
 void rl_m0_dw_corner_wide(const rl_m0_dw_finish *f);
-
-/* Narrow sums of which those with d <= corner (signed, below 0) may stand for
- * others: returns 1 at the first such, with some outputs written. */
-int rl_m0_dw_guard_finish(const rl_m0_dw_finish *f);
-int rl_m0_dw_guard_free(const rl_m0_dw_finish *f);
-int rl_m0_dw_guard_short(const rl_m0_dw_finish *f);
-int rl_m0_dw_guard_lean(const rl_m0_dw_finish *f);
 
 /* Bit 15 or 31 is set if a lane of n pixels of a channel is above top, with
  * word = (0x7fff - top) * 0x10001. */

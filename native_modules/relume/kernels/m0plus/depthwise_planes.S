@@ -5,7 +5,7 @@
  * narrow 44 (stride 1) or 52 (stride 2), split 56, rows 80, wide 108; the rolling sums of
  * narrow and split cost 40 more for a column. above 5 a word. finish 5 and, of
  * each output, 5 below the staircase, inside 15 (free 13, short 11, both 9),
- * with a corner 18 or 25; guarded 7 below, 1 more inside. */
+ * with a corner 18 or 25. */
 #if defined(__ARM_ARCH_6M__)
 
         .syntax unified
@@ -416,19 +416,11 @@
 /* ------------------------------------------------------------------ finish */
 
 /* One output; r4 and r5 are free. kind: 0, free 1 (no limit is reached), short
- * 2 (b is 0), free and short 3, corner 4, guarded 8 to 11. */
+ * 2 (b is 0), free and short 3, corner 4. */
         .macro  output name, lane, load, at, kind, offset
         \load   r4, [r0, #\at]
         subs    r4, r4, r7
-        .if     \kind & 8
-        bge     7f
-        cmp     r4, lr
-        bgt     .Lbelow_\name\lane
-        b       .Lrefused_\name
-7:
-        .else
         blt     .Lbelow_\name\lane
-        .endif
         .if     (\kind & 1) == 0
         cmp     r4, r8
         bhs     .Labove_\name\lane
@@ -458,7 +450,7 @@
         .endm
 
 /* r0 s, r1 y, r2 a, r3 y_lane, r6 b, r7 origin; r8 limit, r9 c, r10 y_row, r11
- * end of the column of sums, r12 s_row, lr corner or guard. [sp]: columns, s_skip,
+ * end of the column of sums, r12 s_row, lr corner. [sp]: columns, s_skip,
  * y_skip, high, delta, y_lane, s_height. */
         .macro  finish name, load, size, kind
         begin   \name
@@ -489,11 +481,9 @@
         str     r4, [sp, #8]
         ldr     r4, [r5, #28]
         str     r4, [sp, #12]
-        .if     \kind & 12
+        .if     \kind == 4
         ldr     r4, [r5, #32]    /* corner, delta */
         mov     lr, r4
-        .endif
-        .if     \kind == 4
         ldr     r4, [r5, #36]
         str     r4, [sp, #16]
         .endif
@@ -516,17 +506,8 @@
         subs    r4, #1
         str     r4, [sp, #0]
         bne     .Lcolumn_\name
-        .if     \kind & 8
-        movs    r0, #0
-.Lout_\name:
-        .endif
         add     sp, #28
         finis   \name
-        .if     \kind & 8
-.Lrefused_\name:
-        movs    r0, #1
-        b       .Lout_\name
-        .endif
         .if     (\kind & 1) == 0
 .Labove_\name\()0:
         ldr     r4, [sp, #12]
@@ -542,10 +523,6 @@
         finish  rl_m0_dw_short_narrow, ldrh, 2, 2
         finish  rl_m0_dw_lean_narrow, ldrh, 2, 3
         finish  rl_m0_dw_corner_narrow, ldrh, 2, 4
-        finish  rl_m0_dw_guard_finish, ldrh, 2, 8
-        finish  rl_m0_dw_guard_free, ldrh, 2, 9
-        finish  rl_m0_dw_guard_short, ldrh, 2, 10
-        finish  rl_m0_dw_guard_lean, ldrh, 2, 11
         finish  rl_m0_dw_finish_wide, ldr, 4, 0
         finish  rl_m0_dw_free_wide, ldr, 4, 1
         finish  rl_m0_dw_short_wide, ldr, 4, 2

@@ -157,29 +157,26 @@ void rl_m0_dw_wide(const rl_m0_dw_job *job)
 
 /* ------------------------------------------------------------------ finish */
 
-typedef enum { PLAIN, CORNER, GUARD } way;
-
-/* Returns 0 if the guard refuses the sum. */
-static int put(const rl_m0_dw_finish *f, uint32_t sum, way how, uint8_t *y)
+static void put(const rl_m0_dw_finish *f, uint32_t sum, int corner,
+                uint8_t *y)
 {
     uint32_t d = sum - f->origin;
     uint32_t t = d * f->b >> 14;
 
     if ((int32_t)d < 0) {
-        return how != GUARD || (int32_t)d > (int32_t)f->corner;
+        return;
     }
     if (d >= f->limit) {
         *y = (uint8_t)f->high;
-        return 1;
+        return;
     }
-    if (how == CORNER && d >= f->corner) {
+    if (corner && d >= f->corner) {
         t += f->delta;
     }
     *y = (uint8_t)((d * f->a + t + f->c) >> 24);
-    return 1;
 }
 
-static int finish(const rl_m0_dw_finish *f, int wide, way how)
+static void finish(const rl_m0_dw_finish *f, int wide, int corner)
 {
     const uint32_t *s = f->s;
     uint32_t at = 0; /* in y */
@@ -189,88 +186,64 @@ static int finish(const rl_m0_dw_finish *f, int wide, way how)
         for (done = 0; done != f->s_height; done += f->s_row) {
             const uint32_t *pair = s + done / 4u;
             uint8_t *y = f->y + (int32_t)at;
-            uint32_t a = wide ? pair[0] : pair[0] & 0xFFFFu;
-            uint32_t b = wide ? pair[1] : pair[0] >> 16;
 
-            if (!put(f, a, how, y) || !put(f, b, how, y + f->y_lane)) {
-                return 1;
-            }
+            put(f, wide ? pair[0] : pair[0] & 0xFFFFu, corner, y);
+            put(f, wide ? pair[1] : pair[0] >> 16, corner, y + f->y_lane);
             at += f->y_row;
         }
         s += (int32_t)(f->s_height + f->s_skip) / 4;
         at += f->y_skip;
     }
-    return 0;
 }
 
 void rl_m0_dw_finish_narrow(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 0, PLAIN);
+    finish(f, 0, 0);
 }
 
 void rl_m0_dw_free_narrow(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 0, PLAIN);
+    finish(f, 0, 0);
 }
 
 void rl_m0_dw_short_narrow(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 0, PLAIN);
+    finish(f, 0, 0);
 }
 
 void rl_m0_dw_lean_narrow(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 0, PLAIN);
+    finish(f, 0, 0);
 }
 
 void rl_m0_dw_corner_narrow(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 0, CORNER);
+    finish(f, 0, 1);
 }
 
 void rl_m0_dw_finish_wide(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 1, PLAIN);
+    finish(f, 1, 0);
 }
 
 void rl_m0_dw_free_wide(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 1, PLAIN);
+    finish(f, 1, 0);
 }
 
 void rl_m0_dw_short_wide(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 1, PLAIN);
+    finish(f, 1, 0);
 }
 
 void rl_m0_dw_lean_wide(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 1, PLAIN);
+    finish(f, 1, 0);
 }
 
 void rl_m0_dw_corner_wide(const rl_m0_dw_finish *f)
 {
-    (void)finish(f, 1, CORNER);
-}
-
-int rl_m0_dw_guard_finish(const rl_m0_dw_finish *f)
-{
-    return finish(f, 0, GUARD);
-}
-
-int rl_m0_dw_guard_free(const rl_m0_dw_finish *f)
-{
-    return finish(f, 0, GUARD);
-}
-
-int rl_m0_dw_guard_short(const rl_m0_dw_finish *f)
-{
-    return finish(f, 0, GUARD);
-}
-
-int rl_m0_dw_guard_lean(const rl_m0_dw_finish *f)
-{
-    return finish(f, 0, GUARD);
+    finish(f, 1, 1);
 }
 
 uint32_t rl_m0_dw_above(const uint32_t *x, uint32_t n, uint32_t word)
