@@ -160,14 +160,18 @@ def test_killed_at_random_times_every_sample_of_a_real_model_is_exact(on_pty: Pt
         client.deploy(planned(model), "ic")
         thread = threading.Thread(target=killer)
         thread.start()
+        outputs, brownouts = [], 0
         try:
-            results = [client.run(model_input("ic"), number=n) for n in range(5)]
+            # Until kills have hit inferences, however quick the machine is.
+            while len(outputs) < 5 or ((on_pty.cuts < 5 or not brownouts) and len(outputs) < 100):
+                result = client.run(model_input("ic"), number=len(outputs))
+                outputs.append(result.output)
+                brownouts += result.brownouts
         finally:
             stop.set()
             thread.join()
-    assert [result.output for result in results] == [wanted] * 5
-    assert on_pty.cuts >= 5
-    assert sum(result.brownouts for result in results) >= 1, "no kill hit an inference"
+    assert set(outputs) == {wanted}
+    assert on_pty.cuts >= 5 and brownouts >= 1, "no kill hit an inference"
 
 
 def planned(model: Path) -> bytes:
