@@ -168,12 +168,37 @@ static rl_status check_extra(rl_blob_state *c, const rl_op *op,
     return scatter ? check_places(c, op, s, exact + constants) : RL_OK;
 }
 
+/* No constants, three parameters that are only computed with, and a shift. */
+static rl_status check_add(rl_blob_state *c, const rl_op *op)
+{
+    uint32_t size = c->blob.tensors[op->out].size;
+    uint32_t i;
+
+    REFUSE_UNLESS(c->blob.tensors[op->in0].size == size
+                  && op->in1 != RL_NONE
+                  && c->blob.tensors[op->in1].size == size, RL_E_SHAPE,
+                  op->in0, "sizes of ADD differ");
+    REFUSE_UNLESS(op->w_size == 0 && op->off_w == 0 && op->off_bias == 0
+                  && op->off_mult == 0 && op->off_shift == 0, RL_E_SHAPE,
+                  op->off_w, "constants that the kernel does not have");
+    REFUSE_UNLESS(op->p[3] >= 0 && op->p[3] <= 31, RL_E_SHAPE, op->p[3],
+                  "shift of ADD");
+    for (i = 4; i < 8; i++) {
+        REFUSE_UNLESS(op->p[i] == 0, RL_E_SHAPE, op->p[i],
+                      "unused parameter");
+    }
+    return RL_OK;
+}
+
 rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
 {
     shape s;
 
     if (op->kernel == RL_M0_KERNEL && op->kind == RL_DEPTHWISE_CONV_2D) {
         return rl_blob_check_m0plus_depthwise(c, op);
+    }
+    if (op->kernel == RL_M0_KERNEL && op->kind == RL_ADD) {
+        return check_add(c, op);
     }
     REFUSE_UNLESS(op->kernel == RL_M0_KERNEL
                   && (op->kind == RL_CONV_2D

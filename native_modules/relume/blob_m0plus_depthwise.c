@@ -26,9 +26,9 @@ static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
     const int32_t *p = op->p;
     uint32_t i;
 
-    REFUSE_UNLESS(p[0] >= 1 && p[0] <= 65535, RL_E_SHAPE, p[0],
+    REFUSE_UNLESS(p[0] >= 1 && p[0] <= RL_M0_DW_MOST, RL_E_SHAPE, p[0],
                   "rows of a half");
-    REFUSE_UNLESS(p[1] >= 1 && p[1] <= 65535, RL_E_SHAPE, p[1],
+    REFUSE_UNLESS(p[1] >= 1 && p[1] <= RL_M0_DW_MOST, RL_E_SHAPE, p[1],
                   "columns of a half");
     REFUSE_UNLESS(p[2] >= 0 && p[2] <= (int32_t)c->blob.tensors[op->out].c,
                   RL_E_SHAPE, p[2], "channels requantised in full");

@@ -2,6 +2,7 @@
 #include "engine_fast.h"
 
 #if RL_WITH_M0PLUS
+#include "kernels/m0plus/add.h"
 #include "kernels/m0plus/depthwise.h"
 #endif
 
@@ -22,6 +23,7 @@ static void m0plus_tile(const rl_call *call)
     switch (call->op->kind) {
     case RL_CONV_2D: rl_m0_conv_tile(call); break;
     case RL_DEPTHWISE_CONV_2D: rl_m0_depthwise_tile(call); break;
+    case RL_ADD: rl_m0_add_tile(call); break;
     default: rl_m0_dense_tile(call); break;
     }
 }
@@ -58,9 +60,12 @@ uint32_t rl_fast_scratch(uint32_t core, const rl_op *op, const rl_tensor *in,
 {
 #if RL_WITH_M0PLUS
     if (core == RL_FOR_M0PLUS) {
-        return op->kind == RL_DEPTHWISE_CONV_2D
-            ? (uint32_t)rl_m0_depthwise_scratch(op)
-            : rl_m0_scratch(op, in, out);
+        switch (op->kind) {
+        case RL_DEPTHWISE_CONV_2D:
+            return rl_m0_depthwise_scratch(op);
+        case RL_ADD: return 0;
+        default: return rl_m0_scratch(op, in, out);
+        }
     }
 #endif
 #if RL_WITH_M4

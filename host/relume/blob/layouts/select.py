@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from relume.blob.layouts import m0plus_conv, m0plus_depthwise, m4
+from relume.blob.layouts import m0plus_add, m0plus_conv, m0plus_depthwise, m4
 from relume.blob.layouts.packed import Packed
 from relume.model.graph import Graph, Kind, Op, Tensor
 
@@ -21,13 +21,15 @@ def lay_out(core: str, graph: Graph, op: Op) -> Packed | None:
 @functools.lru_cache(maxsize=4096)
 def _lay_out(core: str, op: Op, sources: tuple[Tensor, ...], out: Tensor) -> Packed | None:
     if core == M0PLUS:
-        return _m0plus(op, sources[0], out)
+        return _m0plus(op, sources, out)
     if core == M4:
         return m4.lay_out(op, sources, out)
     return None
 
 
-def _m0plus(op: Op, source: Tensor, out: Tensor) -> Packed | None:
+def _m0plus(op: Op, sources: tuple[Tensor, ...], out: Tensor) -> Packed | None:
     if op.kind is Kind.DEPTHWISE_CONV_2D:
-        return m0plus_depthwise.lay_out(op, source, out)
-    return m0plus_conv.lay_out(op, source, out)
+        return m0plus_depthwise.lay_out(op, sources[0], out)
+    if op.kind is Kind.ADD:
+        return m0plus_add.lay_out(op, sources, out)
+    return m0plus_conv.lay_out(op, sources[0], out)

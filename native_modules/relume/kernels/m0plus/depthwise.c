@@ -34,25 +34,42 @@ _Static_assert(sizeof(filter) == 20, "SPEC 2.7.3");
 
 #define FLIP 0x8000u /* it is the first row, not the last */
 
-/* Half of a part: outputs, and the input under the plane's first word. */
+/* A rectangle of pixels. */
+typedef struct {
+    uint32_t row, rows, column, columns;
+} block;
+
+/* Inputs under the first word of a plane. */
 typedef struct {
     int32_t y, x;
 } place;
 
+/* Halves lie below or beside each other, so their inputs begin and end at no
+ * more than four rows and two columns, or the other way round. */
+#define MOST_PATCHES 15u
+
+/* Pixels of a plane whose lanes are all inside the input or all padding. */
 typedef struct {
-    const rl_call *call;
-    uint32_t      *plane;          /* [rows_in][columns_in][4] */
-    uint32_t      *sums;           /* [rows][columns][2] */
-    uint32_t       rows, columns;  /* of outputs of a half */
-    uint32_t       rows_in, columns_in;
-    place          half[2];        /* the input under the first word */
-    int8_t        *y;              /* first output of half 0, channel 0 */
-    uint32_t       y_lane;         /* bytes from half 0 to half 1 */
-    int8_t         zero[4];        /* padding */
-    uint32_t       zero_u;
-    int32_t        w[12];          /* of the channel, starts of split, rows */
-    rl_m0_dw_job   job;            /* what the channels have in common ... */
+    rl_m0_dw_source source; /* of the next four channels */
+    uint32_t        a, b;   /* bytes to the four after them; 0 for padding */
+} patch;
+
+typedef struct {
+    const rl_call  *call;
+    rl_m0_dw_job    job;           /* what the channels have in common ... */
     rl_m0_dw_finish finish;        /* ... and those of one */
+    int32_t         w[12];         /* of one, starts of split or rows */
+    uint32_t       *plane;         /* [rows_in][columns_in][4] */
+    uint32_t       *sums;          /* [columns][rows][2] */
+    uint32_t        rows, columns; /* of outputs of a half */
+    uint32_t        rows_in, columns_in;
+    place           half[2];
+    int8_t         *y;             /* first output of half 0, channel 0 */
+    uint32_t        y_lane;        /* bytes from half 0 to half 1 */
+    int8_t          zero[4];       /* padding */
+    uint32_t        zero_u;
+    uint32_t        patches;
+    patch           patch[MOST_PATCHES];
 } part;
 
 /* --------------------------------------------------------------- weaving */
@@ -79,77 +96,60 @@ static RL_HOT stretch stretch_at(int32_t at, int32_t size, uint32_t most)
     return s;
 }
 
-typedef struct {
-    uint32_t row, rows, column, columns;
-} block;
-
-static RL_HOT void pad(const part *p, const block *at)
-{
-    rl_m0_dw_pad(p->plane + 4u * (at->row * p->columns_in + at->column),
-                 p->zero_u * LANES, at->columns, at->rows,
-                 (p->columns_in - at->columns) * RL_M0_DW_PIXEL);
-}
-
 /* Where a half's inputs are. */
-static RL_HOT const int8_t *find(const part *p, const block *at, place half,
-                                 uint32_t channel)
+static RL_HOT const int8_t *find(const part *p, const block *at, place half)
 {
     const rl_tensor *in = p->call->in0;
 
-    return p->call->a + channel
+    return p->call->a
         + (((uint32_t)half.y + at->row) * in->w + (uint32_t)half.x
            + at->column) * in->c;
 }
 
-static RL_HOT uint32_t weave_block(const part *p, const block *at,
-                                   uint32_t channel, int a, int b)
+static RL_HOT void put_patch(part *p, const block *at, int a, int b)
 {
     const rl_tensor *in = p->call->in0;
     uint32_t skip = (in->w - at->columns) * in->c;
-    rl_m0_dw_source source;
+    patch *to = &p->patch[p->patches++];
+    rl_m0_dw_source *source = &to->source;
 
-    source.to = p->plane + 4u * (at->row * p->columns_in + at->column);
-    source.columns = at->columns;
-    source.rows = at->rows;
-    source.a = a ? find(p, at, p->half[0], channel) : p->zero;
-    source.b = b ? find(p, at, p->half[1], channel) : p->zero;
-    source.a_step = a ? in->c : 0;
-    source.b_step = b ? in->c : 0;
-    source.a_skip = a ? skip : 0;
-    source.b_skip = b ? skip : 0;
-    source.to_skip = (p->columns_in - at->columns) * RL_M0_DW_PIXEL;
-    return rl_m0_dw_weave(&source);
+    source->to = p->plane + 4u * (at->row * p->columns_in + at->column);
+    source->columns = at->columns;
+    source->rows = at->rows;
+    source->a = a ? find(p, at, p->half[0]) : p->zero;
+    source->b = b ? find(p, at, p->half[1]) : p->zero;
+    source->a_step = a ? in->c : 0;
+    source->b_step = b ? in->c : 0;
+    source->a_skip = a ? skip : 0;
+    source->b_skip = b ? skip : 0;
+    source->to_skip = (p->columns_in - at->columns) * RL_M0_DW_PIXEL;
+    to->a = a ? 4u : 0;
+    to->b = b ? 4u : 0;
 }
 
-/* Columns of at that are inside (a, b) or outside, all rows. */
-static RL_HOT uint32_t weave_columns(const part *p, block *at,
-                                     uint32_t channel, int a, int b)
+/* Columns of at that are inside (a, b) or padding, all rows. */
+static RL_HOT void put_columns(part *p, block *at, int a, int b)
 {
     int32_t height = p->call->in0->h;
-    uint32_t seen = 0;
-    uint32_t left;
 
     for (at->row = 0; at->row < p->rows_in; at->row += at->rows) {
-        stretch up, down;
+        uint32_t left = p->rows_in - at->row;
+        stretch up =
+            stretch_at(p->half[0].y + (int32_t)at->row, height, left);
+        stretch down = stretch_at(p->half[1].y + (int32_t)at->row, height,
+                                  up.length);
 
-        left = p->rows_in - at->row;
-        up = stretch_at(p->half[0].y + (int32_t)at->row, height, left);
-        down = stretch_at(p->half[1].y + (int32_t)at->row, height,
-                          up.length);
         at->rows = down.length;
-        seen |= weave_block(p, at, channel, a && up.inside,
-                            b && down.inside);
+        put_patch(p, at, a && up.inside, b && down.inside);
     }
-    return seen;
 }
 
-/* Four channels; returns a byte each: their u, ored. */
-static RL_HOT uint32_t weave(const part *p, uint32_t channel)
+static RL_HOT void put_patches(part *p)
 {
     int32_t width = p->call->in0->w;
-    uint32_t seen = 0;
     block at;
 
+    p->patches = 0;
     for (at.column = 0; at.column < p->columns_in;
          at.column += at.columns) {
         uint32_t left = p->columns_in - at.column;
@@ -160,11 +160,32 @@ static RL_HOT uint32_t weave(const part *p, uint32_t channel)
 
         at.columns = b.length;
         if (a.inside || b.inside) {
-            seen |= weave_columns(p, &at, channel, a.inside, b.inside);
+            put_columns(p, &at, a.inside, b.inside);
         } else {
             at.row = 0;
             at.rows = p->rows_in;
-            pad(p, &at);
+            put_patch(p, &at, 0, 0);
+        }
+    }
+}
+
+/* The next four channels; returns a byte each: their u, ored. */
+static RL_HOT uint32_t weave(part *p)
+{
+    uint32_t seen = 0;
+    patch *at = p->patch;
+    uint32_t left;
+
+    for (left = p->patches; left; left--, at++) {
+        rl_m0_dw_source *source = &at->source;
+
+        if (at->a | at->b) {
+            seen |= rl_m0_dw_weave(source);
+            source->a += at->a;
+            source->b += at->b;
+        } else {
+            rl_m0_dw_pad(source->to, p->zero_u * LANES, source->columns,
+                         source->rows, source->to_skip);
             seen |= p->zero_u * 0x01010101u;
         }
     }
@@ -476,12 +497,13 @@ static RL_HOT extent largest(const rl_op *op)
     return e;
 }
 
-uint64_t rl_m0_depthwise_scratch(const rl_op *op)
+/* Below 2^31: sides are at most 4096. */
+uint32_t rl_m0_depthwise_scratch(const rl_op *op)
 {
     extent e = largest(op);
 
-    return (uint64_t)e.rows_in * e.columns_in * RL_M0_DW_PIXEL
-        + (uint64_t)e.rows * e.columns * 8u;
+    return e.rows_in * e.columns_in * RL_M0_DW_PIXEL
+        + e.rows * e.columns * 8u;
 }
 
 static RL_HOT void set_common(part *p)
@@ -524,8 +546,9 @@ static RL_HOT void run_part(part *p, const block *at)
     p->y = call->y + (at->row * call->out->w + at->column) * c;
     p->y_lane = (down * call->out->w + right) * c;
     set_common(p);
+    put_patches(p);
     for (channel = 0; channel < c; channel += 4) {
-        uint32_t seen = weave(p, channel);
+        uint32_t seen = weave(p);
 
         for (i = 0; i < 4; i++, seen >>= 8) {
             run_channel(p, channel + i, seen & 0xFFu);

@@ -90,7 +90,9 @@ void rl_m0_dw_pad(uint32_t *to, uint32_t word, uint32_t columns,
 
 void rl_m0_depthwise_tile(const rl_call *call);
 
-/* Scratch bytes; p[0] and p[1] are at least 1. */
-uint64_t rl_m0_depthwise_scratch(const rl_op *op);
+#define RL_M0_DW_MOST 4096 /* p[0] and p[1] */
+
+/* Scratch bytes; p[0] and p[1] are 1 to RL_M0_DW_MOST. */
+uint32_t rl_m0_depthwise_scratch(const rl_op *op);
 
 #endif

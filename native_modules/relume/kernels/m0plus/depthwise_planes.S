@@ -137,9 +137,7 @@
 /* A column of outputs, stride 1: row r of the input ends output r - 2 (a), goes
  * on with r - 1 (b) and begins r (c). The first two rows end none, the last two
  * begin none. emit makes a sum of r3 and its argument. */
-        .macro  phase emit, a, b, c, to
-        cmp     r6, r12
-        beq     \to
+        .macro  phase emit, a, b, c
         inputs
         times
         mov     \c, r3
@@ -151,8 +149,21 @@
         .endm
 
 /* r0-r2 inputs, r3-r5 weights, r6 x, r7 w; r8-r10 sums under way, r11 x_row,
- * r12 the last row but one. [sp]: columns, span, x. */
+ * r12 the last row but one. [sp]: columns, span, x, rows to the first turn of the
+ * loop, which takes three. r6 = rows >= 2. */
         .macro  rolling name, emit
+        sub     sp, #16
+        str     r7, [sp, #0]
+        subs    r7, r6, #2
+1:      subs    r7, #3
+        bpl     1b
+        adds    r7, #3
+        str     r7, [sp, #12]
+        muls    r6, r5
+        str     r6, [sp, #4]
+        mov     r11, r5
+        mov     r7, r4
+        mov     r6, r3
 .Lcolumn_\name:
         str     r6, [sp, #8]
         ldr     r3, [sp, #4]
@@ -170,18 +181,26 @@
         add     r8, r3
         add     r6, r11
         subs    r7, #24
-.Lrows_\name:
-        phase   \emit, r8, r9, r10, .Ltail_\name
-        phase   \emit, r9, r10, r8, .Ltail1_\name
-        phase   \emit, r10, r8, r9, .Ltail2_\name
-        b       .Lrows_\name
-.Ltail1_\name:
-        mov     r8, r9
-        mov     r9, r10
+        ldr     r3, [sp, #12]
+        cmp     r3, #1
+        bhi     3f
+        beq     4f
+        cmp     r6, r12
+        bne     .Lrows_\name
         b       .Ltail_\name
-.Ltail2_\name:
+3:      mov     r10, r9
         mov     r9, r8
-        mov     r8, r10
+        b       2f
+4:      mov     r10, r8
+        mov     r8, r9
+        b       1f
+.Lrows_\name:
+        phase   \emit, r8, r9, r10
+2:      phase   \emit, r9, r10, r8
+1:      phase   \emit, r10, r8, r9
+        cmp     r6, r12
+        beq     .Ltail_\name
+        b       .Lrows_\name
 .Ltail_\name:
         adds    r7, #12
         inputs
@@ -201,7 +220,7 @@
         str     r3, [sp, #0]
         beq     1f
         b       .Lcolumn_\name
-1:      add     sp, #12
+1:      add     sp, #16
         .endm
 
         .macro  emit_narrow a
@@ -215,13 +234,6 @@
         ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
         ldr     r1, [r0]
         mov     lr, r1
-        mov     r11, r5
-        muls    r6, r5
-        sub     sp, #12
-        str     r7, [sp, #0]
-        str     r6, [sp, #4]
-        mov     r7, r4
-        mov     r6, r3
         rolling one, emit_narrow
         finis   rl_m0_dw_narrow1
 
@@ -305,13 +317,6 @@
         ldm     r0!, {r3-r7}     /* x, w, x_row, rows, columns */
         ldr     r1, [r0, #4]
         mov     lr, r1
-        mov     r11, r5
-        muls    r6, r5
-        sub     sp, #12
-        str     r7, [sp, #0]
-        str     r6, [sp, #4]
-        mov     r7, r4
-        mov     r6, r3
         rolling split, emit_split
         finis   rl_m0_dw_split1
 
