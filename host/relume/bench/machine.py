@@ -1,7 +1,7 @@
 """Runs the engine's Thumb code under unicorn and counts cycles block by block.
 
 Memory: code and arena in SRAM, the blob in flash (XIP). A read from the blob is one XIP line fetch
-if the 16 KB cache (2 ways, 8-byte lines: RP2040 datasheet 2.6.3) does not hold its line.
+if the cache (`relume.plan.xip`, RP2040) does not hold its line.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from elftools.elf.elffile import ELFFile
 from unicorn import arm_const as reg
 
 from relume.bench.costs import BlockCost, block_cost
+from relume.board.profile import load_board
 from relume.errors import RelumeError
+from relume.plan.xip import LineCache
 
 CODE, CODE_SIZE = 0x2000_0000, 0x0004_0000
 SRAM, SRAM_SIZE = 0x2010_0000, 0x0020_0000
 XIP, XIP_SIZE = 0x1000_0000, 0x0100_0000
 STACK = SRAM + SRAM_SIZE - 16
 STOP = CODE + CODE_SIZE - 16
+FLASH_BOARD = "RPI_PICO"  # whose flash cache is modelled, for every core
 _ARGS = (reg.UC_ARM_REG_R0, reg.UC_ARM_REG_R1, reg.UC_ARM_REG_R2, reg.UC_ARM_REG_R3)
 _CPU = {"m0plus": reg.UC_CPU_ARM_CORTEX_M0, "m4": reg.UC_CPU_ARM_CORTEX_M4}
 
@@ -34,26 +37,6 @@ class Count:
     cycles: int
     instructions: int
     xip_lines: int
-
-
-class XipCache:
-    """2-way set-associative cache of 8-byte lines, least recently used way replaced."""
-
-    def __init__(self, size: int = 16_384, line: int = 8) -> None:
-        self.line = line
-        self.sets = size // line // 2
-        self.ways: list[list[int]] = [[] for _ in range(self.sets)]
-        self.misses = 0
-
-    def read(self, address: int) -> None:
-        tag = address // self.line
-        ways = self.ways[tag % self.sets]
-        if tag in ways:
-            ways.remove(tag)
-        else:
-            self.misses += 1
-            del ways[:-1]
-        ways.append(tag)
 
 
 class Machine:
@@ -70,7 +53,8 @@ class Machine:
         self.decoder = cs.Cs(cs.CS_ARCH_ARM, cs.CS_MODE_THUMB | cs.CS_MODE_MCLASS)
         self.decoder.detail = True
         self._blocks: dict[tuple[int, int], tuple[BlockCost, int]] = {}
-        self.cache = XipCache()
+        self.xip = load_board(FLASH_BOARD).xip
+        self.cache = LineCache(self.xip)
         self._reset_count()
 
     def _load(self, elf: Path) -> dict[str, int]:

@@ -22,8 +22,8 @@ from relume.model.graph import Graph
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import Budget, make_plan
 from relume.plan.types import Plan, Tile
+from relume.plan.xip import lines_cycles
 
-LINE_BYTES, MISS_CYCLES = 8, 56  # RP2040's XIP cache, board.toml [xip]
 LAYERS = {
     "conv3x3_16x16": ("ic", 1),
     "pw_64x64": ("kws", 2),
@@ -74,8 +74,10 @@ class Subject:
             return beside.read_bytes()
         return random_bytes(size)
 
-    def layer(self, name: str, number: int, uniform: bool = False) -> Row:
-        """One op, on its real input or on uniform random bytes."""
+    def layer(
+        self, name: str, number: int, uniform: bool = False, warm: bool = False
+    ) -> Row:
+        """One op, on its real input or on uniform random bytes; the flash cache empty or as is."""
         op = self.graph.ops[number]
         inputs = {t: self.tensors[t] for t in op.inputs}
         if uniform:
@@ -84,16 +86,18 @@ class Subject:
         runner = Runner(self.machine, self.fast)
         for tensor, data in inputs.items():
             runner.put(tensor, data)
+        if not warm:
+            self.machine.cache.clear()
         run = runner.run(number)
         lines = run.count.xip_lines
         return Row(
             name,
             self.graph.macs_per_unit(op) * self.graph.units(op),
             run.count.cycles,
-            run.count.cycles + lines * MISS_CYCLES,
+            run.count.cycles + round(lines_cycles(self.machine.xip, lines)),
             run.output == expected,
             sum(len(data) for data in inputs.values()) + len(expected) + self.plan.scratch_size,
-            lines * LINE_BYTES,
+            lines * self.machine.xip.line_bytes,
         )
 
     def _portable(self, number: int, inputs: dict[int, bytes]) -> bytes:
@@ -104,7 +108,7 @@ class Subject:
 
     def model(self) -> Row:
         """All ops of the model on its input."""
-        rows = [self.layer(op.name, number) for number, op in enumerate(self.graph.ops)]
+        rows = [self.layer(op.name, n, warm=n > 0) for n, op in enumerate(self.graph.ops)]
         return Row(
             self.path.stem,
             sum(row.macs for row in rows),

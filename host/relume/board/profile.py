@@ -38,11 +38,12 @@ class Boot:
 
 @dataclass(frozen=True)
 class Xip:
-    """Execute-in-place cache: bytes a line, cycles a miss, bytes in all."""
+    """Execute-in-place cache: bytes a line, core cycles a miss, bytes in all, ways of a set."""
 
     line_bytes: int
     miss_cycles: int
     cache_bytes: int
+    ways: int = 2
 
 
 @dataclass(frozen=True)
@@ -260,9 +261,13 @@ def _boot(table: _Table) -> Boot:
 
 
 def _xip(table: _Table) -> Xip:
-    return Xip(
-        table.positive("line_bytes"), table.whole("miss_cycles"), table.whole("cache_bytes")
-    )
+    xip = Xip(
+        table.positive("line_bytes"), table.whole("miss_cycles"), table.whole("cache_bytes"),
+        table.positive("ways"),
+    )  # fmt: skip
+    if xip.cache_bytes < xip.line_bytes * xip.ways:
+        raise table.fail("cache_bytes", "must hold a line in each way")
+    return xip
 
 
 def _supply(table: _Table) -> Supply:

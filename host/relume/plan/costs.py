@@ -28,6 +28,7 @@ from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op
 from relume.plan.kernel_work import kernel_work
 from relume.plan.m0plus_work import is_by_rows, m0plus_work
+from relume.plan.xip import bytes_cycles
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
@@ -175,14 +176,14 @@ class CostModel:
 
     def _fetch_cycles(self, size: int) -> float:
         """Reading `size` bytes of flash that the cache does not hold."""
-        return size / self.board.xip.line_bytes * self.board.xip.miss_cycles
+        return bytes_cycles(self.board.xip, size)
 
     def restore_uj(self, live_bytes: Number, live_ranges: Number) -> Number:
         """Energy of reading the live bytes back and checking their CRC."""
         board = self.board
         crc = live_bytes * (board.store.crc_per_byte * self.uj_per_cycle)
         if self.nvm == "flash":
-            line = board.xip.miss_cycles / board.xip.line_bytes * self.uj_per_cycle
+            line = bytes_cycles(board.xip, 1.0) * self.uj_per_cycle
             return crc + live_bytes * line + live_ranges * (ACCESS_CYCLES * self.uj_per_cycle)
         return crc + self._fram_uj(live_bytes, live_ranges)
 
@@ -226,7 +227,7 @@ class CostModel:
     def _program_uj(self, pages: Number) -> Number:
         flash = self.board.flash
         assert flash is not None
-        blank_check = PAGE * (self.board.xip.miss_cycles / self.board.xip.line_bytes + 4)
+        blank_check = self._fetch_cycles(PAGE) + PAGE * 4
         program = flash.program_ms * (self.board.energy.active_mw + flash.program_mw)
         return pages * (program + 2 * blank_check * self.uj_per_cycle)
 
