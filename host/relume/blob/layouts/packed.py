@@ -1,4 +1,4 @@
-"""What a layout gives to the packer: one op's constants as its kernel wants them."""
+"""What a layout gives to the packer: one op's constants as its kernel wants them, or why not."""
 
 from __future__ import annotations
 
@@ -22,3 +22,10 @@ class Packed:
     def constant_bytes(self) -> int:
         """Bytes of the four arrays."""
         return sum(map(len, (self.weights, self.bias, self.multipliers, self.shifts)))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an op stays with the portable kernel: the proof that failed, the shape not served."""
+
+    reason: str
