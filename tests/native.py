@@ -155,6 +155,19 @@ class Checked:
                 tensors[out] = bytes(arena)[start : start + length]
         return tensors
 
+    def arenas(self, data: bytes, noise: int = NOISE) -> Iterator[bytes]:
+        """The arena at every tile boundary of a run over `data`; full of noise at first."""
+        header = self.header
+        size = header.arena_size + header.scratch_size
+        arena = (ctypes.c_uint8 * size)(*([noise] * size))
+        offset, length = header.tensor(self.blob, header.input)
+        assert len(data) == length
+        ctypes.memmove(ctypes.addressof(arena) + offset, data, length)
+        yield bytes(arena)
+        for tile in range(header.n_tiles):
+            library().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
+            yield bytes(arena)
+
     def _watch(self, before: bytes, after: bytes, own: slice, tile: int) -> None:
         """Scratch may change, nothing else but the tile's own bytes."""
         arena, end = self.header.arena_size, self.header.arena_size + self.header.scratch_size

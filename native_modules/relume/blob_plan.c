@@ -1,6 +1,7 @@
 /* relume: the blob checker, part three: who writes what, and tiles and
  * segments in an order that works (SPEC 2.5, 2.6). */
 #include "blob_check.h"
+#include "engine.h"
 
 #define OPS_A_PASS 64u /* ops whose tiles one pass over the tiles counts */
 #define NO_OP 0xFFFFFFFFu
@@ -123,6 +124,41 @@ static rl_status check_order(rl_blob_state *c)
     return RL_OK;
 }
 
+/* A kernel may read what its tile needs of an input in any order, and twice:
+ * none of it lies where the tile writes. */
+static int is_apart(const rl_blob_state *c, const rl_tile *tile, int which)
+{
+    const rl_op *op = &c->blob.ops[tile->op];
+    const rl_tensor *out = &c->blob.tensors[op->out];
+    const rl_tensor *in;
+    uint32_t need, from, to;
+
+    if (which && op->in1 == RL_NONE) {
+        return 1;
+    }
+    in = &c->blob.tensors[which ? op->in1 : op->in0];
+    need = rl_engine_need(&c->blob, op, which, tile->first);
+    from = out->arena_off + tile->first * op->unit_bytes;
+    to = from + tile->count * op->unit_bytes;
+    return need >= in->size || to <= in->arena_off + need
+        || from >= in->arena_off + in->size;
+}
+
+static rl_status check_apart(rl_blob_state *c)
+{
+    uint32_t i;
+
+    for (i = 0; i < c->blob.header->n_tiles; i++) {
+        const rl_tile *tile = &c->blob.tiles[i];
+
+        REFUSE_UNLESS(is_apart(c, tile, 0), RL_E_PLAN, tile->first,
+                      "tile writes over in0");
+        REFUSE_UNLESS(is_apart(c, tile, 1), RL_E_PLAN, tile->first,
+                      "tile writes over in1");
+    }
+    return RL_OK;
+}
+
 static rl_status check_tiles(rl_blob_state *c)
 {
     const rl_header *h = c->blob.header;
@@ -134,7 +170,8 @@ static rl_status check_tiles(rl_blob_state *c)
     for (i = 0; i < h->n_ops; i += OPS_A_PASS) {
         CHECK(check_cover(c, i));
     }
-    return check_order(c);
+    CHECK(check_order(c));
+    return check_apart(c);
 }
 
 static rl_status check_segments(rl_blob_state *c)

@@ -50,7 +50,7 @@ def case_of(graph: Graph, seed: int, random: Random) -> Case:
     blobs = []
     for core in ("portable", "m0plus"):
         board = replace(load_board("RPI_PICO"), core=core)
-        plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8))
+        plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True)
         whole = replace(plan.segments[0], start=0, end=len(tiles))
         plan = replace(plan, tiles=tiles, segments=(whole,))
         blobs.append(pack(plan))

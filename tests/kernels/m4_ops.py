@@ -48,7 +48,7 @@ def _case(graph: Graph, random: Random, seed: int, note: str) -> Case:
     blobs = []
     for core in ("portable", "m4"):
         board = replace(load_board("RPI_PICO"), core=core)
-        plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8))
+        plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True)
         whole = replace(plan.segments[0], start=0, end=len(tiles))
         blobs.append(pack(replace(plan, tiles=tiles, segments=(whole,))))
     return Case(graph, blobs[0], blobs[1], _inputs(graph.tensors[graph.input].size, random), note)

@@ -50,7 +50,7 @@ def packed(model: bytes, seed: int | None = None, core: str = "portable") -> Pac
     """
     graph = read_tflite(model)
     board = replace(load_board("RPI_PICO"), core=core)
-    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8))
+    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True)
     if seed is not None:
         tiles = random_tiles(graph, seed)
         whole = replace(plan.segments[0], start=0, end=len(tiles))

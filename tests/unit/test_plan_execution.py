@@ -5,10 +5,13 @@ Bytes are tags (tensor, place). SRAM is lost at each cut; NVM keeps what commits
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relume.model.graph import Graph
+from relume.model.graph import Graph, Kind
 from relume.plan.arena import place_arena
 from relume.plan.homes import place_homes
 from relume.plan.live import LiveMap
@@ -45,9 +48,14 @@ class Board:
         tile = self.tiles[number]
         op = self.graph.ops[tile.op]
         width = self.graph.unit_bytes(op)
-        for unit in range(tile.first, tile.first + tile.count):
-            for tensor, byte in bytes_read(self.graph, op, unit):
-                assert self.sram.get(self.arena_off[tensor] + byte) == (tensor, byte)
+        read = {
+            self.arena_off[tensor] + byte: (tensor, byte)
+            for unit in range(tile.first, tile.first + tile.count)
+            for tensor, byte in bytes_read(self.graph, op, unit)
+        }
+        assert all(self.sram.get(at) == tag for at, tag in read.items()), "overwritten too soon"
+        at = self.arena_off[op.output] + tile.first * width
+        assert read.keys().isdisjoint(range(at, at + tile.count * width)), "read and written"
         for byte in range(tile.first * width, (tile.first + tile.count) * width):
             assert (op.output, byte) not in self.written, "an output byte is written twice"
             self.written.add((op.output, byte))
@@ -179,20 +187,53 @@ def test_dirty_totals_agree_with_dirty_ranges(seed: int, n_ops: int) -> None:
 
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(SEEDS, st.integers(1, 9))
-def test_tensors_that_live_together_never_share_arena_bytes(seed: int, n_ops: int) -> None:
+def test_live_bytes_and_bytes_being_written_never_share_arena_bytes(seed: int, n_ops: int) -> None:
     graph = RandomNet(seed).graph(n_ops)
     tiles = random_tiles(graph, seed)
     live = LiveMap(graph, tiles)
     offsets, size = place_arena(graph, live)
-    spans = [(at, at + t.size) for at, t in zip(offsets, graph.tensors, strict=True)]
-    assert all(at % 16 == 0 and end <= size for at, end in spans) and size % 16 == 0
-    for op in graph.ops:
-        for tensor in op.inputs:
-            assert _apart(spans[op.output], spans[tensor])
+    ends = [at + tensor.size for at, tensor in zip(offsets, graph.tensors, strict=True)]
+    assert all(at % 4 == 0 for at in offsets) and max(ends) <= size and size % 16 == 0
     for boundary in range(len(tiles) + 1):
-        held = [tensor for tensor, _, _ in live.live(boundary)]
-        for n, first in enumerate(held):
-            assert all(_apart(spans[first], spans[other]) for other in held[n + 1 :])
+        held = [(offsets[t] + lo, offsets[t] + end) for t, lo, end in live.live(boundary)]
+        if boundary < len(tiles):
+            tile = tiles[boundary]
+            op = graph.ops[tile.op]
+            at = offsets[op.output] + tile.first * graph.unit_bytes(op)
+            held.append((at, at + tile.count * graph.unit_bytes(op)))
+        held.sort()
+        assert all(_apart(first, second) for first, second in itertools.pairwise(held))
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(SEEDS, st.integers(1, 9))
+def test_lives_kept_apart_share_no_byte_with_what_they_meet(seed: int, n_ops: int) -> None:
+    graph = RandomNet(seed).graph(n_ops)
+    live = LiveMap(graph, random_tiles(graph, seed))
+    offsets, _ = place_arena(graph, live, apart=True)
+    spans = [(at, at + t.size) for at, t in zip(offsets, graph.tensors, strict=True)]
+    for op in graph.ops:
+        assert all(_apart(spans[op.output], spans[tensor]) for tensor in op.inputs)
+    for boundary in range(live.n_tiles + 1):
+        held = sorted(spans[tensor] for tensor, _, _ in live.live(boundary))
+        assert all(_apart(first, second) for first, second in itertools.pairwise(held))
+
+
+def test_an_output_over_rows_still_needed_is_caught() -> None:
+    caught = 0
+    for seed in range(60):
+        plan = random_plan(seed, 3, 1.0)
+        op = plan.graph.ops[0]
+        if op.kind is Kind.RESHAPE or plan.graph.tensors[op.output].size < 2:
+            continue
+        offsets = list(plan.arena_off)
+        offsets[op.output] = offsets[plan.graph.input]
+        ends = [segment.end for segment in plan.segments]
+        board = Board(plan.graph, plan.tiles, ends, tuple(offsets), plan.nvm_off)
+        with pytest.raises(AssertionError, match=r"too soon|read and written"):
+            _inference(board, np.random.default_rng(seed), 0, 0.0)
+        caught += 1
+    assert caught > 40
 
 
 def _apart(first: tuple[int, int], second: tuple[int, int]) -> bool:

@@ -142,7 +142,7 @@ def random_bytes(size: int) -> bytes:
 
 def _whole(graph: Graph, board: BoardProfile) -> Plan:
     """A plan with one tile an op and one segment."""
-    plan = make_plan(graph, board, BOUNDLESS)
+    plan = make_plan(graph, board, BOUNDLESS, apart=True)
     tiles = tuple(Tile(number, 0, graph.units(op)) for number, op in enumerate(graph.ops))
     whole = replace(plan.segments[0], start=0, end=len(tiles))
     return replace(plan, tiles=tiles, segments=(whole,))

@@ -157,10 +157,10 @@ class CostModel:
         return 256 + 100 * len(self.graph.tensors) + 180 * len(self.graph.ops) + 36 * n_tiles
 
     def _check_cycles(self, n_tiles: int) -> float:
-        """The blob checker at boot: tensors * ops, tiles in passes of 64 ops, multipliers."""
+        """The blob checker at boot: tensors * ops, tiles in passes of 64 ops and one by one."""
         n_ops = len(self.graph.ops)
         channels = sum(len(op.multipliers) for op in self.graph.ops if op.multipliers is not None)
-        tiles = n_tiles * (60.0 + 20.0 * -(-n_ops // 64))
+        tiles = n_tiles * (260.0 + 20.0 * -(-n_ops // 64))
         return (
             60.0 * n_ops**2
             + 400.0 * n_ops

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relume.model.graph import WINDOW_KINDS, Graph, Kind, Op
+from relume.plan.overlap import Use
 from relume.plan.types import Tile
 
 IntArray = npt.NDArray[np.int64]
@@ -70,6 +71,7 @@ class LiveMap:
             self._places[tile.op].append(place)
             self._ends[tile.op].append(tile.first + tile.count)
         producers = {op.output: number for number, op in enumerate(graph.ops)}
+        self._producers = producers
         readers: list[list[int]] = [[] for _ in graph.tensors]
         for number, op in enumerate(graph.ops):
             for tensor in set(op.inputs):
@@ -97,6 +99,14 @@ class LiveMap:
         ]
         return done
 
+    def _finished(self, tensor: int, first: int, last: int) -> IntArray:
+        """Finished bytes of a tensor at boundaries first..last."""
+        producer = self._producers.get(tensor)
+        if producer is None:
+            return np.full(last - first + 1, self.graph.tensors[tensor].size, dtype=np.int64)
+        unit = self.graph.unit_bytes(self.graph.ops[producer])
+        return self._done(producer, first, last) * unit
+
     def _life(self, tensor: int, producer: int | None, readers: list[int]) -> Life:
         graph, size = self.graph, self.graph.tensors[tensor].size
         is_output = tensor == graph.output
@@ -104,11 +114,7 @@ class LiveMap:
         uses = [self._places[reader][-1] + 1 for reader in readers]
         last = self.n_tiles if is_output else max(uses, default=first)
         length = last - first + 1
-        if producer is None:
-            finished = np.full(length, size, dtype=np.int64)
-        else:
-            unit = graph.unit_bytes(graph.ops[producer])
-            finished = self._done(producer, first, last) * unit
+        finished = self._finished(tensor, first, last)
         lo = np.zeros(length, dtype=np.int64) if is_output else np.full(length, size)
         for reader in readers:
             op = graph.ops[reader]
@@ -135,6 +141,22 @@ class LiveMap:
             total[life.first : life.last + 1] += extent
             ranges[life.first : life.last + 1] += extent > 0
         return total, ranges
+
+    def use(self, tensor: int) -> Use:
+        """What must stay apart from other blocks during each tile: live before, after, written.
+
+        From what is needed before a tile to what is finished after it.
+        """
+        life = self.lives[tensor]
+        producer = self._producers.get(tensor)
+        last = life.last if producer is None else max(life.last, self.last_place(producer) + 1)
+        finished = self._finished(tensor, life.first, last)
+        done = np.full(last - life.last, self.graph.tensors[tensor].size, dtype=np.int64)
+        low = np.concatenate((life.lo, done))[:-1]
+        grows = finished[1:] > finished[:-1]
+        # Bytes that no reader wants are written all the same.
+        low = np.where(grows, np.minimum(low, finished[:-1]), low)
+        return Use(self.graph.tensors[tensor].size, life.first, low, finished[1:])
 
     def live(self, boundary: int) -> list[Range]:
         """Live bytes [lo, finished) at a boundary, in order of tensor number."""

@@ -8,7 +8,7 @@ from relume.blob.layouts.select import lay_out
 from relume.board.profile import BoardProfile
 from relume.errors import PlanError
 from relume.model.graph import Graph, Kind, Op
-from relume.plan.arena import peak_op, place_arena
+from relume.plan.arena import peak_tile, place_arena
 from relume.plan.commits import make_segments, segment_ends
 from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR, CostModel
 from relume.plan.homes import RESERVED, place_homes
@@ -30,20 +30,33 @@ SLOT_HEADER = 256  # SPEC 5
 MAX_CHARGE_UJ = float(0xFFFFFFFF)
 
 
-def make_plan(graph: Graph, board: BoardProfile, budget: Budget, nvm: str = "fram") -> Plan:
+def make_plan(
+    graph: Graph,
+    board: BoardProfile,
+    budget: Budget,
+    nvm: str = "fram",
+    *,
+    apart: bool = False,
+) -> Plan:
     """Plans a graph for one board, power budget and NVM kind (fram, flash, file).
 
+    apart: no output lies over its op's inputs, so that any tiles may take the plan's place.
     Raises PlanError when a layer does not fit one charge (naming the smallest capacitor that
     does), the SRAM, the NVM or the flash; BoardError when the board lacks the NVM.
     """
-    plan, problems = build_plan(graph, board, budget, nvm)
+    plan, problems = build_plan(graph, board, budget, nvm, apart=apart)
     if problems:
         raise PlanError(problems[0])
     return plan
 
 
 def build_plan(
-    graph: Graph, board: BoardProfile, budget: Budget, nvm: str = "fram"
+    graph: Graph,
+    board: BoardProfile,
+    budget: Budget,
+    nvm: str = "fram",
+    *,
+    apart: bool = False,
 ) -> tuple[Plan, list[str]]:
     """A plan that fits the power budget, and where it does not fit the board's memories.
 
@@ -57,7 +70,7 @@ def build_plan(
         tiled = tile_graph(graph, costs, budget.charge_uj)
     except Infeasible as reason:
         raise _refusal(graph, costs, budget, reason) from reason
-    plan = _finish(graph, board, budget, costs, tiled)
+    plan = _finish(graph, board, budget, costs, tiled, apart)
     problems = [*_nvm_problems(plan, board, tiled), *_sram_problems(plan, board, tiled)]
     return plan, problems + _flash_problems(plan, board)
 
@@ -147,11 +160,16 @@ def _refusal(graph: Graph, costs: CostModel, budget: Budget, reason: Infeasible)
 
 
 def _finish(
-    graph: Graph, board: BoardProfile, budget: Budget, costs: CostModel, tiled: TiledGraph
+    graph: Graph,
+    board: BoardProfile,
+    budget: Budget,
+    costs: CostModel,
+    tiled: TiledGraph,
+    apart: bool,
 ) -> Plan:
     ends = segment_ends(costs, tiled, budget.charge_uj)
     segments = make_segments(costs, tiled, ends)
-    arena_off, arena_size = place_arena(graph, tiled.live)
+    arena_off, arena_size = place_arena(graph, tiled.live, apart)
     nvm_off, nvm_size = _homes(graph, board, costs.nvm, tiled, ends)
     input_bytes = float(graph.tensors[graph.input].size)
     input_uj = float(costs.commit_uj(input_bytes, 1.0, input_bytes))
@@ -245,8 +263,8 @@ def _sram_problems(plan: Plan, board: BoardProfile, tiled: TiledGraph) -> list[s
     graph, total = plan.graph, sram_bytes(plan)
     if total <= board.heap_bytes:
         return []
-    number, held = peak_op(graph, tiled.live)
-    op = graph.ops[number]
+    number, held = peak_tile(graph, tiled.live)
+    op = graph.ops[plan.tiles[number].op]
     return [
         f"{graph.name}: needs {total} bytes of SRAM, {board.name} has {board.heap_bytes} free: "
         f"the peak is op {op.number}, layer {op.name}, {op.kind.name}, with {held} bytes"
