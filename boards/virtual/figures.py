@@ -6,14 +6,16 @@ from relume.board.profile import BoardProfile
 from relume.errors import BoardError
 from relume_boards.virtual.chip import uf2_blocks
 from relume_boards.virtual.supply import SUPPLY_MODEL, Supply
-from relume_boards.virtual.xip import XIP_MODEL
+from relume_boards.virtual.xip import XIP_MODEL, XIP_TRACED
 
 
-def models_of(board: BoardProfile, xip: bool, hold: bool) -> dict[str, str]:
+def models_of(
+    board: BoardProfile, xip: bool, hold: bool, traced: bool = False
+) -> dict[str, str]:
     """Which model each emulated figure comes from."""
     return {
         "cycles": "rp2040py 0.3.6 Cortex-M0+ cycle table, 125 MHz, one core, no bus contention",
-        "xip": XIP_MODEL if xip else "none: flash reads cost nothing",
+        "xip": XIP_TRACED if traced else XIP_MODEL if xip else "none: flash reads cost nothing",
         "energy": f"{board.energy.active_mw:g} mW executing, {board.energy.sleep_mw:g} mW waiting"
         " (board.toml [energy])",
         "boot": f"held {hold_ms(board):g} ms in reset before the emulated boot, so that both make"

@@ -47,7 +47,9 @@ class VirtualPico:
 
     `firmware`: UF2 image, laid over `flash` (its earlier content, if any). `supply`: None means
     external power for good. `plugged`: whether external power is on at the start. `hold`: boot
-    costs the larger of sourced and emulated time. Errors: BoardError for an unusable image.
+    costs the larger of sourced and emulated time. `traced`: every instruction is followed, which
+    is exact and some twenty times as slow; may be changed while the board runs. Errors: BoardError
+    for an unusable image.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class VirtualPico:
         flash: bytes | None = None,
         fram: bytes | None = None,
         xip: bool = True,
+        traced: bool = False,
         hold: bool = True,
     ) -> None:
         if board.flash is None or board.fram is None:
@@ -76,12 +79,14 @@ class VirtualPico:
         self.chip: Chip | None = None
         self.on_tx: Callable[[int], None] = lambda value: None
         self.on_power: Callable[[PowerChange], None] = lambda change: None
-        self.run_record = Run(board=board.name, seed=seed, models=models_of(board, xip, hold))
+        models = models_of(board, xip, hold, traced)
+        self.run_record = Run(board=board.name, seed=seed, models=models)
         self.run_record.supply = supply_figures(supply)
         self.run_record.boot_s = (board.boot.ms if hold else board.boot.emulated_ms) * 1e-3
         self._times = Times(board.flash.program_typical_ms, board.flash.erase_typical_ms)
         self._hold_s = hold_ms(board) * 1e-3 if hold else 0.0
         self._xip = xip
+        self.traced = traced
         self._log = VoltageLog(self.run_record.samples)
         self._reader = EventReader()
         self._rx: deque[int] = deque()
@@ -231,6 +236,9 @@ class VirtualPico:
     def _execute(self, chip: Chip, seconds: float) -> float:
         """Run the core and return the joules drawn."""
         start_ns, start_cycles, waited = chip.nanos, chip.cycles, chip.waited
+        if self.traced and not chip.sleeping:
+            self._follow(chip, start_ns + seconds * 1e9)
+            return self._settle(chip, start_ns, start_cycles)
         if self._xip and not chip.sleeping and self._sampler.due(start_cycles):
             self._sampler.sample(self._probe)
         chip.run(seconds * 1e9)
@@ -240,6 +248,17 @@ class VirtualPico:
             if extra:
                 chip.stall(extra)
                 self._totals["stall_cycles"] += extra
+        return self._settle(chip, start_ns, start_cycles)
+
+    def _follow(self, chip: Chip, until_ns: float) -> None:
+        """Run the core instruction by instruction, each miss where it happens."""
+        while chip.nanos < until_ns and not chip.sleeping:
+            extra = self._sampler.follow(self._probe)
+            if extra:
+                chip.stall(extra)
+                self._totals["stall_cycles"] += extra
+
+    def _settle(self, chip: Chip, start_ns: float, start_cycles: int) -> float:
         chip.settle()
         self._now_s = self._start_s + chip.nanos * 1e-9
         return self._account(chip, chip.nanos - start_ns, chip.cycles - start_cycles)
@@ -272,8 +291,7 @@ class VirtualPico:
         chip.uart.on_byte = self._on_uart
         chip.nor.on_start = self._on_flash
         chip.set_supply(self.volts, self.plugged)
-        xip = self.board.xip
-        self._sampler = XipSampler(xip.cache_bytes, xip.line_bytes, xip.miss_cycles)
+        self._sampler = XipSampler(self.board.xip)
         self._probe = chip.probe()
         self._rx_alarm = chip.alarm(self._on_rx)
         self._rx_armed = False

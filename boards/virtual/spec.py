@@ -24,7 +24,8 @@ class EmuSpec:
     cap, von, voff, power or trace with scale: the supply; none of cap, power and trace: external
     power for good. plugged=1: starts on external power. seed: SRAM noise and torn operations.
     fram: bytes of the FRAM chip. firmware: a UF2. state: folder where flash and FRAM are kept.
-    tcp, pty, keep_open: the console. xip=0, hold=0, pace=0 switch these models off.
+    tcp, pty, keep_open: the console. xip=0, hold=0, pace=0 switch these models off;
+    xip=traced follows every instruction: exact, and some twenty times as slow.
     """
 
     board: str = "RPI_PICO"
@@ -89,7 +90,8 @@ def build(spec: EmuSpec) -> EmulatedBoard:
         fram_size=_fram_size(spec),
         flash=_kept(state, "flash.bin"),
         fram=_kept(state, "fram.bin"),
-        xip=_flag(spec, "xip", True),
+        xip=spec.xip == "traced" or _flag(spec, "xip", True),
+        traced=spec.xip == "traced",
         hold=_flag(spec, "hold", True),
     )
     return EmulatedBoard(

@@ -19,12 +19,12 @@ uint32_t rl_engine_scratch(const rl_blob *blob, const rl_op *op)
     return taps * blob->tensors[op->in0].c * (uint32_t)sizeof(int32_t);
 }
 
-static const void *constant(const rl_blob *blob, uint32_t offset)
+static RL_HOT const void *constant(const rl_blob *blob, uint32_t offset)
 {
     return offset ? blob->base + offset : NULL;
 }
 
-static void prepare(const rl_blob *blob, uint8_t *arena, const rl_tile *tile,
+static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena, const rl_tile *tile,
                     rl_call *call)
 {
     const rl_op *op = &blob->ops[tile->op];
@@ -45,7 +45,7 @@ static void prepare(const rl_blob *blob, uint8_t *arena, const rl_tile *tile,
     call->count = tile->count;
 }
 
-void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile)
+RL_HOT void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile)
 {
     rl_call call;
 

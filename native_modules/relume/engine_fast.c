@@ -18,7 +18,7 @@ int rl_fast_has_core(uint32_t core)
 }
 
 #if RL_WITH_M0PLUS
-static void m0plus_tile(const rl_call *call)
+static RL_HOT void m0plus_tile(const rl_call *call)
 {
     switch (call->op->kind) {
     case RL_CONV_2D: rl_m0_conv_tile(call); break;
@@ -30,7 +30,7 @@ static void m0plus_tile(const rl_call *call)
 #endif
 
 #if RL_WITH_M4
-static void m4_tile(const rl_call *call)
+static RL_HOT void m4_tile(const rl_call *call)
 {
     switch (call->op->kind) {
     case RL_CONV_2D: rl_m4_conv_tile(call); break;
@@ -41,7 +41,7 @@ static void m4_tile(const rl_call *call)
 }
 #endif
 
-void rl_fast_tile(uint32_t core, const rl_call *call)
+RL_HOT void rl_fast_tile(uint32_t core, const rl_call *call)
 {
 #if RL_WITH_M0PLUS
     if (core == RL_FOR_M0PLUS) {

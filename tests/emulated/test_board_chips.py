@@ -7,9 +7,12 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from relume.plan.xip import LineCache
 from relume_boards.virtual.flash import NorFlash, Times
 from relume_boards.virtual.fram import Fault, SpiFram
-from relume_boards.virtual.xip import ShadowCache, decode
+from relume_boards.virtual.xip import decode
+
+from tests.emulated.bench import BOARD
 
 SECTOR = 4096
 
@@ -168,12 +171,20 @@ def test_flash_cut_inside_an_erase_leaves_neither_old_nor_erased() -> None:
     assert bytes(bench.memory[SECTOR : 2 * SECTOR]) == b"\xff" * SECTOR
 
 
-def test_shadow_cache_keeps_two_lines_a_set_and_replaces_the_older() -> None:
-    cache = ShadowCache(16_384, 8)
-    stride = cache.sets
+def test_xip_cache_keeps_two_lines_a_set_and_replaces_the_older() -> None:
+    cache = LineCache(BOARD.xip)
+    stride = cache.sets * cache.fills
     assert [cache.access(n * stride) for n in (0, 1, 0, 2, 0, 1)] == [
         True, True, False, True, False, True,
     ]  # fmt: skip
+
+
+def test_xip_cache_fetches_the_halves_of_a_line_one_by_one() -> None:
+    cache = LineCache(BOARD.xip)
+    assert [cache.read(at) for at in (0, 3, 4, 7, 0, 8)] == [True, False, True, False, False, True]
+    far = BOARD.xip.cache_bytes
+    assert [cache.read(at) for at in (far, 2 * far, 4, 0)] == [True, True, True, True]
+    assert cache.misses == 7
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ def traced_stall(repl: Repl) -> float:
     """Stall cycles by a trace of every instruction until the output says done."""
     chip, xip = repl.pico.chip, BOARD.xip
     assert chip is not None
-    tracer = XipSampler(xip.cache_bytes, xip.line_bytes, xip.miss_cycles, window=2000)
+    tracer = XipSampler(xip, window=2000)
     probe, misses = chip.probe(), 0
     while b"done" not in repl.output:
         if chip.sleeping:

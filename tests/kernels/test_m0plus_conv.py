@@ -95,13 +95,13 @@ def test_layers_that_outgrow_the_flash_cache_are_exact_and_fetch_it_once_a_row()
     graph = m0plus_ops.wide_graph(random)
     case = m0plus_ops.case_of(graph, 9, random)
     runner = Runner(machine(), case.fast)
-    lines = blob_edit.get(case.fast, "op[0].w_size") // 8
+    fills = blob_edit.get(case.fast, "op[0].w_size") // 4
     for data, want in zip(case.inputs, wanted(case), strict=True):
         assert native.accepted(case.fast).run(data, watch=True) == want
         runner.put(0, data)
         run = runner.run(0)
         assert run.output == want[1]
-        assert run.count.xip_lines < 1.3 * lines * m0plus_ops.rows_of(case.plan)
+        assert run.count.xip_fills < 1.3 * fills * m0plus_ops.rows_of(case.plan)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -18,8 +18,9 @@ from relume.board.profile import (
 )
 from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op, Tensor, Window
-from relume.plan.costs import ACCESS_CYCLES, CostModel
+from relume.plan.costs import ACCESS_CYCLES, TILE_BYTES, CostModel
 
+TABLES = TILE_BYTES / 4 * 40  # fetched once a tile
 KINDS = {kind.name: (10.0, 100.0, 1000.0) for kind in Kind}
 
 
@@ -31,7 +32,7 @@ def _board(**changes: object) -> BoardProfile:
         hz=1_000_000,
         peripheral_hz=1_000_000,
         boot=Boot(20.0, 30.0),
-        xip=Xip(line_bytes=8, miss_cycles=80, cache_bytes=1024),
+        xip=Xip(line_bytes=8, miss_cycles=40, cache_bytes=1024),
         energy=Energy(active_mw=1.0, sleep_mw=0.1),
         fram=FramNvm(1, 4096, 600_000, 5, 2.0),
         flash=FlashNvm(2, 65536, 3.0, 0.4, 400.0, 45.0, 2.0),
@@ -64,21 +65,21 @@ def test_a_boot_costs_the_larger_of_the_two_times() -> None:
     assert CostModel(_dense(), _board(), "fram").boot_uj == pytest.approx(30.0)
 
 
-def test_a_dense_unit_costs_its_macs_its_output_and_the_flash_lines_of_its_weights() -> None:
+def test_a_dense_unit_costs_its_macs_its_output_and_the_flash_fetches_of_its_weights() -> None:
     cycles = CostModel(_dense(), _board(), "fram").ops[0]
-    # 80 MACs at 10, one output at 100, (80 + 4 + 1 constant bytes) / 8 lines at 80.
-    unit = 800 + 100 + 85 / 8 * 80
-    assert cycles.worst(1) == pytest.approx(1000 + unit)
+    # 80 MACs at 10, one output at 100, (80 + 4 + 1 constant bytes) / 4 fetches at 40.
+    unit = 800 + 100 + 85 / 4 * 40
+    assert cycles.worst(1) == pytest.approx(TABLES + 1000 + unit)
     assert cycles.worst(3) - cycles.worst(1) == pytest.approx(2 * unit)
 
 
 def test_weights_that_fit_the_cache_are_fetched_once_a_tile_others_once_a_pixel() -> None:
     small = CostModel(_conv(32), _board(), "fram").ops[0]  # 1024 bytes
     large = CostModel(_conv(36), _board(), "fram").ops[0]  # 1296 bytes
-    assert small.fixed == pytest.approx(1000 + 1024 / 8 * 80)
-    assert large.fixed == pytest.approx(1000)
-    cached = CostModel(_conv(36), _board(xip=Xip(8, 80, 4096)), "fram").ops[0]
-    assert large.unit - cached.unit == pytest.approx(1296 / 8 * 80)
+    assert small.fixed == pytest.approx(TABLES + 1000 + 1024 / 4 * 40)
+    assert large.fixed == pytest.approx(TABLES + 1000)
+    cached = CostModel(_conv(36), _board(xip=Xip(8, 40, 4096)), "fram").ops[0]
+    assert large.unit - cached.unit == pytest.approx(1296 / 4 * 40)
 
 
 def test_typical_cycles_leave_padding_taps_out() -> None:

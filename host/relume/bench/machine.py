@@ -1,7 +1,7 @@
 """Runs the engine's Thumb code under unicorn and counts cycles block by block.
 
-Memory: code and arena in SRAM, the blob in flash (XIP). A read from the blob is one XIP line fetch
-if the cache (`relume.plan.xip`, RP2040) does not hold its line.
+Memory: code and arena in SRAM, the blob in flash (XIP). A read of four bytes of the
+blob is one fetch if the cache (`relume.plan.xip`, RP2040) does not hold them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _CPU = {"m0plus": reg.UC_CPU_ARM_CORTEX_M0, "m4": reg.UC_CPU_ARM_CORTEX_M4}
 
 @dataclass(frozen=True)
 class Count:
-    """What one call cost: core cycles, instructions, and XIP cache lines fetched."""
+    """What one call cost: core cycles, instructions, and fetches of four bytes from flash."""
 
     cycles: int
     instructions: int
-    xip_lines: int
+    xip_fills: int
 
 
 class Machine:

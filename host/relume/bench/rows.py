@@ -22,7 +22,7 @@ from relume.model.graph import Graph
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import Budget, make_plan
 from relume.plan.types import Plan, Tile
-from relume.plan.xip import lines_cycles
+from relume.plan.xip import fills_cycles
 
 LAYERS = {
     "conv3x3_16x16": ("ic", 1),
@@ -89,15 +89,15 @@ class Subject:
         if not warm:
             self.machine.cache.clear()
         run = runner.run(number)
-        lines = run.count.xip_lines
+        fills = run.count.xip_fills
         return Row(
             name,
             self.graph.macs_per_unit(op) * self.graph.units(op),
             run.count.cycles,
-            run.count.cycles + round(lines_cycles(self.machine.xip, lines)),
+            run.count.cycles + round(fills_cycles(self.machine.xip, fills)),
             run.output == expected,
             sum(len(data) for data in inputs.values()) + len(expected) + self.plan.scratch_size,
-            lines * self.machine.xip.line_bytes,
+            fills * self.machine.xip.fill_bytes,
         )
 
     def _portable(self, number: int, inputs: dict[int, bytes]) -> bytes:

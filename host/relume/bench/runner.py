@@ -48,7 +48,7 @@ class Runner:
                 _, one = self.machine.call("rl_engine_tile", _BLOB_STRUCT, _ARENA, number,
                                            count=count, xip=count)
                 total = Count(total.cycles + one.cycles, total.instructions + one.instructions,
-                              total.xip_lines + one.xip_lines)
+                              total.xip_fills + one.xip_fills)
         return OpRun(self.get(self.blob.ops[op].out), total)
 
     def inputs(self, op: int) -> tuple[int, ...]:

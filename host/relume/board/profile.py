@@ -38,12 +38,21 @@ class Boot:
 
 @dataclass(frozen=True)
 class Xip:
-    """Execute-in-place cache: bytes a line, core cycles a miss, bytes in all, ways of a set."""
+    """Execute-in-place cache and the flash behind it (relume.plan.xip).
+
+    line_bytes: what a tag stands for; miss_cycles: core cycles that a miss takes beyond a hit;
+    cache_bytes: bytes in all; ways of a set; fill_bytes: what a miss fetches, a part of a line.
+    word_cycles, start_cycles: a burst past the cache, 4 bytes a word, without other accesses to
+    flash; word_cycles 0: there is none.
+    """
 
     line_bytes: int
     miss_cycles: int
     cache_bytes: int
     ways: int = 2
+    fill_bytes: int = 4
+    word_cycles: int = 0
+    start_cycles: int = 0
 
 
 @dataclass(frozen=True)
@@ -263,8 +272,11 @@ def _boot(table: _Table) -> Boot:
 def _xip(table: _Table) -> Xip:
     xip = Xip(
         table.positive("line_bytes"), table.whole("miss_cycles"), table.whole("cache_bytes"),
-        table.positive("ways"),
+        table.positive("ways"), table.positive("fill_bytes"), table.whole("word_cycles"),
+        table.whole("start_cycles"),
     )  # fmt: skip
+    if xip.line_bytes % xip.fill_bytes:
+        raise table.fail("fill_bytes", "does not divide line_bytes")
     if xip.cache_bytes < xip.line_bytes * xip.ways:
         raise table.fail("cache_bytes", "must hold a line in each way")
     return xip

@@ -2,10 +2,10 @@
 
 Compute: board.toml [cycles.portable] gives a, b, c with a * work + b * outputs + c per tile
 (`relume.plan.kernel_work`), worst case over data; [cycles.CORE] likewise for the kernels of the
-board's core that are faster. Weights lie in flash and are read through the
-XIP cache: a tile fetches each line of the weights that it touches once; when an op's constants do
-not fit the cache, every unit fetches them again (Cortex-M0+ convolutions: every row of pixels).
-FULLY_CONNECTED touches each weight once either way.
+board's core that are faster. These are cycles of code and data in SRAM. Constants lie in flash and
+are read through the XIP cache (`relume.plan.xip`), which is taken to be cold: a tile fetches what
+it reads once; when an op's constants do not fit the cache, every unit fetches them again
+(Cortex-M0+ convolutions: every row of pixels). FULLY_CONNECTED touches each weight once.
 
 SPI FRAM: the core waits for the transfer, so a byte costs 8 SPI clocks of active power plus the
 chip. The SPI clock is the peripheral clock divided by an even number, at most the chip's. Flash: a
@@ -40,6 +40,7 @@ PAGE = 256
 PAGE_DATA = 255  # live bytes in a data page (SPEC 4.3)
 SECTOR = 4096
 RING_PAGES = 15  # pages of a sector that hold commits
+TILE_BYTES = 260  # of the tables that a tile reads: tile, op, three tensors, header
 ACCESS_CYCLES = 300.0  # chip select, WREN, call overhead of one FRAM access
 
 
@@ -111,7 +112,8 @@ class CostModel:
         return OpCycles(tile, unit, tile, typical, work.row, per_work * work.area)
 
     def _with_fetches(self, op: Op, fast: Packed | None, core: OpCycles) -> OpCycles:
-        """Adds the cache lines that are fetched for the op's constants."""
+        """Adds what is fetched from flash: the op's constants, and each tile's tables."""
+        table = self._fetch_cycles(TILE_BYTES)
         size = op.constant_bytes if fast is None else fast.constant_bytes
         fetch, width = self._fetch_cycles(size), self.graph.tensors[op.output].shape[1]
         tile, unit = fetch, 0.0
@@ -122,9 +124,9 @@ class CostModel:
         elif size > self.board.xip.cache_bytes:
             tile, unit = 0.0, fetch
         return OpCycles(
-            core.fixed + tile,
+            core.fixed + tile + table,
             core.unit + unit,
-            core.typical_fixed + tile,
+            core.typical_fixed + tile + table,
             core.typical_unit + unit,
             core.row,
             core.area,
@@ -183,8 +185,8 @@ class CostModel:
         board = self.board
         crc = live_bytes * (board.store.crc_per_byte * self.uj_per_cycle)
         if self.nvm == "flash":
-            line = bytes_cycles(board.xip, 1.0) * self.uj_per_cycle
-            return crc + live_bytes * line + live_ranges * (ACCESS_CYCLES * self.uj_per_cycle)
+            byte = bytes_cycles(board.xip, 1.0) * self.uj_per_cycle
+            return crc + live_bytes * byte + live_ranges * (ACCESS_CYCLES * self.uj_per_cycle)
         return crc + self._fram_uj(live_bytes, live_ranges)
 
     def commit_uj(self, dirty_bytes: Number, dirty_ranges: Number, live_bytes: Number) -> Number:

@@ -1,41 +1,47 @@
 """The flash model: what reading constants through the XIP cache costs.
 
 One place for the shape of the cache and the price of a miss. The figures are a board's ([xip] of
-board.toml); RP2040 datasheet 2.6.3: 16 KB, two ways, lines of 8 bytes, which a quad read fetches
-whole in 12 + 16 SPI clocks, so 56 core cycles at the SDK's clock divider of 2.
+board.toml). RP2040: 16 KB, two ways, lines of 8 bytes with two valid bits; a miss fetches the 4
+bytes asked for and no more, in one frame of the flash controller.
 
-`LineCache` replays the addresses that a kernel really read: `relume bench` counts its misses.
-`bytes_cycles` is the price of constants that the cache does not hold: the planner counts with it
-(relume.plan.costs), since nothing is known of the cache's content after a brown-out.
+`LineCache` replays the addresses that a kernel really read: `relume bench` and the emulated board
+count its misses. `bytes_cycles` is the price of what the cache does not hold: the planner counts
+with it (relume.plan.costs), since nothing is known of the cache after a brown-out.
+`burst_cycles` is that of a copy to SRAM past the cache.
 """
 
 from __future__ import annotations
 
 from relume.board.profile import Xip
 
+BURST_BYTES = 4096  # at most, so that interrupts wait for 0.2 ms at most
+
 
 class LineCache:
     """Set-associative cache; of a full set the line read least recently is replaced."""
 
     def __init__(self, xip: Xip) -> None:
-        self.line_bytes = xip.line_bytes
+        self.fill_bytes = xip.fill_bytes
+        self.fills = xip.line_bytes // xip.fill_bytes
         self.ways = xip.ways
         self.sets = xip.cache_bytes // (xip.line_bytes * xip.ways)
-        self._held: list[list[int]] = [[] for _ in range(self.sets)]
+        self._held: list[dict[int, int]] = [{} for _ in range(self.sets)]
         self.misses = 0
 
     def read(self, address: int) -> bool:
-        """Reads the line that holds `address`; whether it had to be fetched."""
-        tag = address // self.line_bytes
+        """Reads the byte at `address`; whether it had to be fetched."""
+        return self.access(address // self.fill_bytes)
+
+    def access(self, fill: int) -> bool:
+        """Reads fill number `fill` (address / fill_bytes); whether it had to be fetched."""
+        tag, part = divmod(fill, self.fills)
         held = self._held[tag % self.sets]
-        missed = tag not in held
-        if missed:
-            self.misses += 1
-            if len(held) == self.ways:
-                del held[0]
-        else:
-            held.remove(tag)
-        held.append(tag)
+        valid, bit = held.pop(tag, 0), 1 << part
+        if len(held) == self.ways:
+            del held[next(iter(held))]
+        held[tag] = valid | bit
+        missed = not valid & bit
+        self.misses += missed
         return missed
 
     def clear(self) -> None:
@@ -44,11 +50,16 @@ class LineCache:
             held.clear()
 
 
-def lines_cycles(xip: Xip, lines: float) -> float:
-    """Core cycles of fetching `lines` lines."""
-    return lines * xip.miss_cycles
+def fills_cycles(xip: Xip, fills: float) -> float:
+    """Core cycles of `fills` misses."""
+    return fills * xip.miss_cycles
 
 
 def bytes_cycles(xip: Xip, size: float) -> float:
     """Core cycles of reading `size` bytes of flash, in one run, that the cache does not hold."""
-    return lines_cycles(xip, size / xip.line_bytes)
+    return fills_cycles(xip, size / xip.fill_bytes)
+
+
+def burst_cycles(xip: Xip, size: int) -> float:
+    """Core cycles of copying `size` bytes of flash to SRAM by bursts (the board has them)."""
+    return -(-size // 4) * xip.word_cycles + -(-size // BURST_BYTES) * xip.start_cycles
