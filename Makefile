@@ -6,7 +6,7 @@ JOBS   ?= 2
 SHARD  ?= 1/1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools host firmware unix test test-all lint demo board-test clean
+.PHONY: help setup tools host firmware unix test test-all coverage lint demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,6 +36,9 @@ test: host unix firmware ## the tests of every commit
 test-all: host unix firmware ## the heavy tests too; SHARD=i/n runs a part
 	@$(PY) -m pytest --heavy --shard $(SHARD)
 
+coverage: host ## lines and branches of the kernels that their tests take (gcov, a minute)
+	@$(PY) -m tests.kernels.coverage
+
 lint: setup ## ruff and mypy --strict
 	@$(VENV)/bin/ruff check host boards tests
 	@mkdir -p build/types && ln -sfn ../../boards build/types/relume_boards
@@ -48,4 +51,4 @@ board-test: setup ## the same checks on a real board: make board-test PORT=a0
 	@$(VENV)/bin/relume run build/demo/digits.rlm -p $(or $(PORT),auto) --input build/demo/held_back.npy
 
 clean: ## remove what was built (the downloaded sources stay)
-	@rm -rf build/host build/firmware build/powercut build/fuzz build/demo
+	@rm -rf build/host build/firmware build/powercut build/fuzz build/coverage build/demo

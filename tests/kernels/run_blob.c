@@ -4,8 +4,10 @@
  * out: { i32 status, u32 fault offset, u32 n, n bytes } each
  *
  * The n bytes are the output tensors of all ops, each taken after its op's
- * last tile, in the order in which the ops finish. Every blob and arena lies
- * in an allocation of exactly its size. An input of another size than the
+ * last tile, in the order in which the ops finish. Every blob lies in an
+ * allocation of exactly its size; so does the arena of each tile, with as much
+ * scratch memory as its op asks for. A tile that changes bytes outside its
+ * own stops the program. An input of another size than the
  * blob's input tensor is filled up with zeros or cut. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,14 +52,55 @@ static uint32_t outputs_size(const rl_blob *blob)
     return size;
 }
 
+static void stop_unless(int holds, const char *why)
+{
+    if (!holds) {
+        fprintf(stderr, "%s\n", why);
+        abort();
+    }
+}
+
+/* A tile may write its own output bytes and the scratch memory. */
+static int same_outside(const uint8_t *before, const uint8_t *after,
+                        size_t size, size_t at, size_t n)
+{
+    return memcmp(before, after, at) == 0
+        && memcmp(before + at + n, after + at + n, size - at - n) == 0;
+}
+
+/* One tile in an arena with exactly the scratch memory that its op asks for;
+ * whatever it reads or writes beyond is a sanitizer's find. */
+static void run_tile(const rl_blob *blob, uint8_t *arena, uint32_t number)
+{
+    const rl_tile *tile = &blob->tiles[number];
+    const rl_op *op = &blob->ops[tile->op];
+    size_t size = blob->header->arena_size;
+    size_t scratch = rl_engine_scratch(blob, op);
+    uint8_t *exact = need_memory(size + scratch);
+
+    stop_unless(scratch <= blob->header->scratch_size
+                && rl_engine_need(blob, op, 0, tile->first)
+                   <= blob->tensors[op->in0].size, "an op needs too much");
+    memcpy(exact, arena, size);
+    memset(exact + size, NOISE, scratch);
+    rl_engine_tile(blob, exact, number);
+    stop_unless(same_outside(arena, exact, size,
+                             blob->tensors[op->out].arena_off
+                             + tile->first * op->unit_bytes,
+                             tile->count * op->unit_bytes),
+                "a tile wrote outside its own bytes");
+    memcpy(arena, exact, size);
+    free(exact);
+}
+
 static void run(const rl_blob *blob, const uint8_t *input, size_t size)
 {
     const rl_header *h = blob->header;
     const rl_tensor *in = &blob->tensors[h->input];
-    uint8_t *arena = need_memory((size_t)h->arena_size + h->scratch_size);
+    uint8_t *arena = need_memory(h->arena_size);
     uint32_t i;
 
-    memset(arena, NOISE, (size_t)h->arena_size + h->scratch_size);
+    memset(arena, NOISE, h->arena_size);
     memset(arena + in->arena_off, 0, in->size);
     memcpy(arena + in->arena_off, input, size < in->size ? size : in->size);
     for (i = 0; i < h->n_tiles; i++) {
@@ -65,11 +108,7 @@ static void run(const rl_blob *blob, const uint8_t *input, size_t size)
         const rl_op *op = &blob->ops[tile->op];
         const rl_tensor *out = &blob->tensors[op->out];
 
-        if (rl_engine_need(blob, op, 0, tile->first)
-            > blob->tensors[op->in0].size) {
-            abort();
-        }
-        rl_engine_tile(blob, arena, i);
+        run_tile(blob, arena, i);
         if (tile->first + tile->count == op->units) {
             put(arena + out->arena_off, out->size);
         }
