@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from relume.blob.pack import pack
 from relume.board.profile import load_board
+from relume.model.dead import without_dead_channels
 from relume.model.graph import Graph
 from relume.model.reference import run_reference
 from relume.model.tflite_reader import read_tflite
@@ -34,6 +35,9 @@ class Packed:
         bad = []
         for number, want in wanted.items():
             mine = tensors[self.graph.tensor_of[number]]
+            left = self.graph.kept.get(self.graph.tensor_of[number])
+            if left is not None:
+                mine, want = left.restored(mine), left.masked(want)
             if mine != want:
                 a, b = np.frombuffer(mine, np.int8), np.frombuffer(want, np.int8)
                 writer = next(
@@ -43,12 +47,16 @@ class Packed:
         return bad
 
 
-def packed(model: bytes, seed: int | None = None, core: str = "portable") -> Packed:
+def packed(
+    model: bytes, seed: int | None = None, core: str = "portable", lean: bool = False
+) -> Packed:
     """The blob that the planner makes with a large capacitor; seed: with tiles cut at random.
 
-    core: whose kernels and layouts (portable, m0plus, m4).
+    core: whose kernels and layouts (portable, m0plus, m4). lean: without dead channels.
     """
     graph = read_tflite(model)
+    if lean:
+        graph = without_dead_channels(graph)
     board = replace(load_board("RPI_PICO"), core=core)
     plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True)
     if seed is not None:

@@ -46,7 +46,7 @@ def test_a_wrong_byte_is_told_and_the_exit_code_is_1(
     def tensors(self: Subject) -> dict[int, bytes]:
         from relume.bench.runner import Runner, tensors_of
 
-        made = tensors_of(Runner(self.machine, self.portable), self._input())
+        made = tensors_of(Runner(self.machine, self.file), self._input())
         broken[:] = made[self.graph.output]
         broken[0] ^= 1
         return {**made, self.graph.output: bytes(broken)}

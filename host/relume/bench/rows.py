@@ -18,6 +18,7 @@ from relume.bench.runner import Runner, tensors_of
 from relume.blob.pack import pack
 from relume.board.profile import BoardProfile, load_board
 from relume.errors import ModelError
+from relume.model.dead import without_dead_channels
 from relume.model.graph import Graph
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import Budget, make_plan
@@ -56,16 +57,21 @@ class Subject:
 
     def __init__(self, path: Path, machine: Machine, core: str) -> None:
         self.path, self.machine = path, machine
-        self.graph: Graph = read_tflite(path)
+        self.whole: Graph = read_tflite(path)
+        self.graph: Graph = without_dead_channels(self.whole)
         board = replace(load_board("RPI_PICO"), heap_bytes=1 << 20)
         self.plan = _whole(self.graph, replace(board, core=core))
         self.fast = pack(self.plan)
-        self.portable = pack(_whole(self.graph, replace(board, core="portable")))
+        portable = replace(board, core="portable")
+        self.portable = pack(_whole(self.graph, portable))
+        self.file = pack(_whole(self.whole, portable))
 
     @cached_property
     def tensors(self) -> dict[int, bytes]:
-        """Every tensor of the portable run on the model's input."""
-        return tensors_of(Runner(self.machine, self.portable), self._input())
+        """Every tensor of the file's own run by the portable kernels, less dead channels."""
+        made = tensors_of(Runner(self.machine, self.file), self._input())
+        kept = self.graph.kept
+        return {n: kept[n].narrowed(data) if n in kept else data for n, data in made.items()}
 
     def _input(self) -> bytes:
         size = self.graph.tensors[self.graph.input].size

@@ -83,12 +83,13 @@ class Facts:
 def run(args: argparse.Namespace) -> int:
     """Prints the table and the verdict; 0 if the model fits, else 1."""
     from relume.board.profile import load_board
+    from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite, survey
 
     board = load_board(args.board)
     budget = ui.budget_of(args, board)
     found = survey(args.net)
-    graph = read_tflite(args.net) if found.supported else None
+    graph = without_dead_channels(read_tflite(args.net)) if found.supported else None
     facts = _facts(found, graph, board, args, budget)
     if args.json:
         ui.emit_json(asdict(facts) | {"fits": facts.fits})

@@ -115,12 +115,13 @@ def _plan(tflite: Path, out: Path) -> tuple[Plan, bytes]:
     """The plan for the smallest E6 capacitor that is proven sufficient, and its blob."""
     from relume.blob.pack import pack
     from relume.board.profile import load_board
+    from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite
     from relume.plan.planner import Budget, make_plan, smallest_capacitor
     from relume.power.capacitor import format_capacitance
 
     board = load_board(BOARD)
-    graph = read_tflite(tflite)
+    graph = without_dead_channels(read_tflite(tflite))
     cap = smallest_capacitor(graph, board, board.supply.von_v, board.supply.voff_v)
     plan = make_plan(graph, board, Budget(cap, board.supply.von_v, board.supply.voff_v))
     image = pack(plan)

@@ -27,13 +27,14 @@ def run(args: argparse.Namespace) -> int:
     """Writes the blob and prints the plan."""
     from relume.blob.pack import pack
     from relume.board.profile import load_board
+    from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite
     from relume.plan.planner import Budget, make_plan, smallest_capacitor
 
     board = load_board(args.board)
     budget = ui.budget_of(args, board)
     von, voff = ui.voltages(args, board)
-    graph = read_tflite(args.net)
+    graph = without_dead_channels(read_tflite(args.net))
     plan = make_plan(graph, board, budget, args.nvm) if budget else None
     smallest = smallest_capacitor(graph, board, von, voff, args.nvm)
     if plan is None:

@@ -113,6 +113,7 @@ def _planned(args: argparse.Namespace, name: str) -> Blob:
     from relume.blob.pack import pack
     from relume.blob.reader import read_blob
     from relume.board.profile import load_board
+    from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite
     from relume.plan.planner import Budget, make_plan, smallest_capacitor
 
@@ -120,7 +121,7 @@ def _planned(args: argparse.Namespace, name: str) -> Blob:
     for key in ("cap", "von", "voff"):
         setattr(args, key, getattr(args, key) or supply.get(key))
     board, nvm = load_board(name), args.nvm or "fram"
-    graph = read_tflite(Path(args.net))
+    graph = without_dead_channels(read_tflite(Path(args.net)))
     budget = ui.budget_of(args, board)
     if budget is None:
         von, voff = ui.voltages(args, board)

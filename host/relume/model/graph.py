@@ -106,8 +106,42 @@ class Op:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Channels of a tensor of the file that are still there, in rising order.
+
+    constants: of each channel of the file its byte if it is gone and was constant, else None.
+    """
+
+    channels: tuple[int, ...]
+    constants: tuple[int | None, ...]
+
+    def restored(self, data: bytes) -> bytes:
+        """The file's tensor for the bytes that are left; 0 where nobody reads it."""
+        left = np.frombuffer(data, dtype=np.int8).reshape(-1, len(self.channels))
+        pixel = np.array([constant or 0 for constant in self.constants], dtype=np.int8)
+        whole = np.tile(pixel, (len(left), 1))
+        whole[:, self.channels] = left
+        return whole.tobytes()
+
+    def masked(self, data: bytes) -> bytes:
+        """The file's tensor with 0 where nobody reads it."""
+        whole = np.frombuffer(data, dtype=np.int8).reshape(-1, len(self.constants)).copy()
+        gone = set(range(len(self.constants))) - set(self.channels)
+        whole[:, [c for c in gone if self.constants[c] is None]] = 0
+        return whole.tobytes()
+
+    def narrowed(self, data: bytes) -> bytes:
+        """The bytes that are left of the file's tensor."""
+        whole = np.frombuffer(data, dtype=np.int8).reshape(-1, len(self.constants))
+        return whole[:, self.channels].tobytes()
+
+
+@dataclass(frozen=True)
 class Graph:
-    """Ops in execution order. tensor_of: TFLite tensor number -> tensor number here."""
+    """Ops in execution order. tensor_of: TFLite tensor number -> tensor number here.
+
+    kept: tensors here that have fewer channels than the file's (relume.model.dead).
+    """
 
     name: str
     tensors: tuple[Tensor, ...]
@@ -115,6 +149,7 @@ class Graph:
     input: int
     output: int
     tensor_of: Mapping[int, int] = field(default_factory=dict)
+    kept: Mapping[int, Kept] = field(default_factory=dict)
 
     def unit_bytes(self, op: Op) -> int:
         """Bytes of one unit of op's output (SPEC 1)."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from relume.model.graph import Int8Array, Int32Array
 
@@ -116,3 +117,19 @@ def mean_parameters(in_scale: float, out_scale: float, count: int) -> tuple[int,
     multiplier, exponent = quantize_multiplier(in_scale / out_scale)
     shift = min(count.bit_length() - 1, 32, 31 + exponent)
     return (multiplier << shift) // count, exponent - shift
+
+
+def scaled(
+    acc: npt.NDArray[np.int64], multiplier: npt.NDArray[np.int64], shift: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """MultiplyByQuantizedMultiplier of int32 accumulators: acc * multiplier * 2^(shift - 31).
+
+    A left shift wraps as int32 does; a product is rounded up at halves, a right shift away from 0.
+    """
+    x = (acc << np.maximum(shift, 0)) & 0xFFFFFFFF
+    x = x - ((x >> 31) << 32)
+    x = (x * multiplier + (1 << 30)) >> 31
+    right = np.maximum(-shift, 0)
+    half = np.where(right > 0, 1 << np.maximum(right - 1, 0), 0)
+    rounded: npt.NDArray[np.int64] = (x - ((x < 0) & (right > 0)) + half) >> right
+    return rounded
