@@ -45,8 +45,11 @@ typedef struct {
 typedef enum {
     RL_CONV_2D = 1, RL_DEPTHWISE_CONV_2D, RL_FULLY_CONNECTED,
     RL_AVERAGE_POOL_2D, RL_MAX_POOL_2D, RL_ADD, RL_SOFTMAX, RL_PAD, RL_MEAN,
-    RL_RESHAPE
+    RL_RESHAPE, RL_MAP, RL_MUL
 } rl_kind;
+
+#define RL_NEGATE_0 1 /* ADD: p[7] */
+#define RL_NEGATE_1 2
 
 typedef struct {
     uint8_t  kind, kernel;

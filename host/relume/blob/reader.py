@@ -14,6 +14,7 @@ from typing import Any
 from construct import ConstructError  # type: ignore[import-untyped]
 
 from relume.blob import format as fmt
+from relume.blob.op_checks import op_fault
 from relume.errors import BlobError
 from relume.model.graph import Kind, Shape
 from relume.plan.types import Tile
@@ -132,7 +133,7 @@ class _Reader:
         header = self._header()
         self._sections(header)
         tensors = self._tensors(header)
-        ops = self._ops(header)
+        ops = self._ops(header, tensors)
         tiles = self._tiles(header)
         segments = self._segments(header)
         for offset, number in ((76, header.input), (78, header.output)):
@@ -243,8 +244,9 @@ class _Reader:
             )
         return tuple(tensors)
 
-    def _ops(self, header: Any) -> tuple[BlobOp, ...]:
+    def _ops(self, header: Any, tensors: tuple[BlobTensor, ...]) -> tuple[BlobOp, ...]:
         ops = []
+        shapes = [tensor.shape for tensor in tensors]
         for number, row in enumerate(self._rows(fmt.OP, header.off_ops, header.n_ops)):
             at = header.off_ops + number * fmt.OP_SIZE
             if row.kind not in {int(kind) for kind in Kind}:
@@ -252,6 +254,9 @@ class _Reader:
             second = None if row.in1 == fmt.NO_TENSOR else row.in1
             if max(row.in0, row.out, second or 0) >= header.n_tensors:
                 raise self.fail(at + 4, f"op {number} names a tensor that does not exist")
+            fault = op_fault(header, row, shapes)
+            if fault is not None:
+                raise self.fail(at + fault[0], f"op {number}: {fault[1]}")
             ops.append(
                 BlobOp(
                     self._string(header, row.name),

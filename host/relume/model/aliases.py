@@ -17,7 +17,7 @@ Demand = tuple[int, int, int] | int | None
 
 
 def _demand(kind: Kind, shape: Shape, is_output: bool) -> Demand:
-    if kind is Kind.RESHAPE or (kind is Kind.FULLY_CONNECTED and not is_output):
+    if kind in (Kind.RESHAPE, Kind.MAP) or (kind is Kind.FULLY_CONNECTED and not is_output):
         return None
     if kind in (Kind.FULLY_CONNECTED, Kind.SOFTMAX):
         return shape[2]

@@ -32,12 +32,15 @@ class Kind(IntEnum):
     PAD = 8
     MEAN = 9
     RESHAPE = 10
+    MAP = 11
+    MUL = 12
 
 
 PIXEL_KINDS = frozenset(
     {Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D, Kind.AVERAGE_POOL_2D, Kind.MAX_POOL_2D, Kind.PAD}
 )
 WINDOW_KINDS = PIXEL_KINDS - {Kind.PAD}
+PAIR_KINDS = frozenset({Kind.ADD, Kind.MUL})
 WEIGHT_KINDS = frozenset({Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D, Kind.FULLY_CONNECTED})
 
 
@@ -75,7 +78,8 @@ class Op:
     """One layer. multipliers and shifts are TFLite's, one per output channel (weight kinds).
 
     weights: CONV_2D [out.c][kh][kw][in.c], DEPTHWISE_CONV_2D [kh][kw][out.c], FULLY_CONNECTED
-    [out.c][k]. bias: [out.c] or None. p: by kind, SPEC 2.4. number: the op's place in the source.
+    [out.c][k], MAP [256], ADD and MUL [h][w][c] of a constant operand. bias: [out.c] or None.
+    p: by kind, SPEC 2.4. number: the op's place in the source.
     """
 
     kind: Kind

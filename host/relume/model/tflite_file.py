@@ -47,6 +47,10 @@ OPTIONS: dict[str, tuple[str, dict[str, str]]] = {
         "filter_h": "FilterHeight", "filter_w": "FilterWidth",
         "activation": "FusedActivationFunction"}),
     "ADD": ("AddOptions", {"activation": "FusedActivationFunction"}),
+    "SUB": ("SubOptions", {"activation": "FusedActivationFunction"}),
+    "MUL": ("MulOptions", {"activation": "FusedActivationFunction"}),
+    "LEAKY_RELU": ("LeakyReluOptions", {"alpha": "Alpha"}),
+    "GELU": ("GeluOptions", {"approximate": "Approximate"}),
     "SOFTMAX": ("SoftmaxOptions", {"beta": "Beta"}),
     "MEAN": ("ReducerOptions", {"keep_dims": "KeepDims"}),
 }  # fmt: skip
