@@ -98,6 +98,18 @@ class Op:
     p: tuple[int, ...] = ()
 
     @property
+    def signs(self) -> tuple[int, int]:
+        """+1 or -1 for each operand of ADD: SUB negates one."""
+        flags = self.p[7] if len(self.p) > 7 else 0
+        return (-1 if flags & 1 else 1), (-1 if flags & 2 else 1)
+
+    @property
+    def constant_zero_point(self) -> int:
+        """Zero point of the constant operand of ADD and MUL."""
+        byte = self.p[7] >> 8 & 0xFF
+        return byte - 256 if byte > 127 else byte
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes of weights alone."""
         return 0 if self.weights is None else int(self.weights.size)

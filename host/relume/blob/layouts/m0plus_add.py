@@ -51,17 +51,11 @@ def outputs(op: Op, sources: tuple[Tensor, ...], out: Tensor) -> Int64Array:
         _scaled((byte - source.zero_point) << left, scales[2 * i], scales[2 * i + 1])
         for i, source in enumerate(sources)
     )
-    first, second = signs(op)
+    first, second = op.signs
     total = _scaled(first * a[:, None] + second * b[None, :], scales[4], scales[5])
     total += out.zero_point
     clipped: Int64Array = np.clip(total, op.act_min, op.act_max)
     return clipped
-
-
-def signs(op: Op) -> tuple[int, int]:
-    """+1 or -1 for each operand: SUB negates one."""
-    flags = op.p[7] if len(op.p) > 7 else 0
-    return (-1 if flags & 1 else 1), (-1 if flags & 2 else 1)
 
 
 def fit(op: Op, wanted: Int64Array) -> Linear | None:
@@ -72,7 +66,7 @@ def fit(op: Op, wanted: Int64Array) -> Linear | None:
     for shift in SHIFTS:
         unit = m2 * 2.0 ** (e2 - 31 + left + shift)
         real = (m0 * 2.0 ** (e0 - 31) * unit, m1 * 2.0 ** (e1 - 31) * unit)
-        near_a, near_b = (sign * round(x) for sign, x in zip(signs(op), real, strict=True))
+        near_a, near_b = (sign * round(x) for sign, x in zip(op.signs, real, strict=True))
         if 128 * (abs(near_a) + abs(near_b)) >= 1 << 31:
             continue
         for da, db in nudges:
