@@ -176,10 +176,14 @@ class Checked:
 
     def _dead(self, op: int, unit: int) -> list[slice]:
         """Parts of the arena before what op still needs of its inputs."""
-        parts = []
+        needs: dict[int, int] = {}
         for which, tensor in enumerate(self.header.inputs(self.blob, op)):
+            at = self.need(op, which, unit)
+            needs[tensor] = min(at, needs.get(tensor, at))
+        parts = []
+        for tensor, at in needs.items():
             offset, _ = self.header.tensor(self.blob, tensor)
-            parts.append(slice(offset, offset + self.need(op, which, unit)))
+            parts.append(slice(offset, offset + at))
         return parts
 
     def need(self, op: int, which: int, unit: int) -> int:

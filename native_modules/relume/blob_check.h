@@ -13,9 +13,8 @@ typedef struct {
     uint32_t       channels; /* entries of multiplier arrays read so far */
 } rl_blob_state;
 
-/* Proves an op's shapes, parameters and constants, by its kind. in0 and
- * out are known to be tensors, in1 to be one or none, one only of ADD and
- * MUL. */
+/* Proves an op's shapes, parameters and constants, by its kind. in0, out and
+ * in1 (if the kind has it) are known to be tensors. */
 RL_CHECKED rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op);
 
 /* Constants of `size` bytes at *offset lie in the blob, aligned. */
@@ -24,9 +23,14 @@ RL_CHECKED rl_status rl_blob_check_array(rl_blob_state *c,
                                          uint64_t size);
 
 /* Ops may share arrays; the entries read for all ops together are bounded by
- * the constants' size, which keeps the time linear. n is below 2^17. */
+ * the constants' size, which keeps the time linear. n is below 2^26. */
 RL_CHECKED rl_status rl_blob_count(rl_blob_state *c, const uint32_t *offset,
                                    uint32_t n);
+
+/* GATHER and CONCATENATION. */
+RL_CHECKED rl_status rl_blob_check_gather(rl_blob_state *c, const rl_op *op);
+RL_CHECKED rl_status rl_blob_check_concatenation(rl_blob_state *c,
+                                                 const rl_op *op);
 
 /* Ops with op.kernel != 0, by core; their window is proven (SPEC 2.7). */
 RL_CHECKED rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op);

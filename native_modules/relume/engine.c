@@ -64,8 +64,8 @@ RL_HOT void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile)
     case RL_SOFTMAX: rl_softmax_tile(&call); break;
     case RL_PAD: rl_copy_pad_tile(&call); break;
     case RL_MEAN: rl_mean_tile(&call); break;
-    case RL_MAP: rl_map_tile(&call); break;
-    case RL_MUL: rl_mul_tile(&call); break;
+    case RL_GATHER: rl_gather_tile(&call); break;
+    case RL_CONCATENATION: rl_concatenation_tile(&call); break;
     default: rl_copy_reshape_tile(&call); break;
     }
 }
@@ -84,18 +84,32 @@ static uint32_t row_start(const rl_tensor *in, uint32_t row, uint32_t step,
     return start >= in->h ? in->size : start * in->w * in->c;
 }
 
-/* A repeated operand is needed by rows where it has the output's, else to the
- * end. */
-static uint32_t pair_start(const rl_tensor *in, const rl_tensor *out,
-                           uint32_t unit)
+/* Rows of axis 0 come in rising order; nothing lies before a row's start. */
+static uint32_t gather_need(const rl_blob *blob, const rl_op *op,
+                            uint32_t unit)
 {
-    if (in->size == out->size) {
-        return unit;
+    const uint32_t *map = constant(blob, op->off_w);
+    uint32_t maps = (uint32_t)op->p[RL_GATHER_MAPS];
+    uint32_t row = unit / ((uint32_t)op->p[1] * (uint32_t)op->p[2]
+                           * (uint32_t)op->p[3]);
+
+    if (!(maps & 1u)) {
+        return (uint32_t)op->p[0] + row * (uint32_t)op->p[RL_GATHER_STEP];
     }
-    if (in->h != out->h) {
-        return 0;
-    }
-    return unit / ((uint32_t)out->w * out->c) * in->w * in->c;
+    row += maps & 2u ? (uint32_t)op->p[1] : 0;
+    row += maps & 4u ? (uint32_t)op->p[2] : 0;
+    return (uint32_t)op->p[0] + map[row];
+}
+
+/* Rounds before the unit's, and what the unit has left of its own. */
+static uint32_t concatenation_need(const rl_op *op, int which, uint32_t unit)
+{
+    uint32_t run0 = (uint32_t)op->p[0], run1 = (uint32_t)op->p[1];
+    uint32_t round = unit / (run0 + run1);
+    uint32_t skip = unit - round * (run0 + run1);
+    uint32_t of0 = skip < run0 ? skip : run0;
+
+    return which ? round * run1 + (skip - of0) : round * run0 + of0;
 }
 
 uint32_t rl_engine_need(const rl_blob *blob, const rl_op *op, int which,
@@ -121,9 +135,10 @@ uint32_t rl_engine_need(const rl_blob *blob, const rl_op *op, int which,
         return unit * out->c;
     case RL_MEAN:
         return 0;
-    case RL_ADD:
-    case RL_MUL:
-        return pair_start(in, out, unit);
+    case RL_GATHER:
+        return gather_need(blob, op, unit);
+    case RL_CONCATENATION:
+        return concatenation_need(op, which, unit);
     default:
         return unit;
     }

@@ -73,19 +73,25 @@ class NetBuilder:
 
     def op(self, kind: str, inputs: Sequence[int], output: Node, options: Any = None) -> Node:
         """Adds an op of builtin kind `kind`; options: the schema's option table."""
+        return self.many(kind, inputs, [output], options)[0]
+
+    def many(
+        self, kind: str, inputs: Sequence[int], outputs: Sequence[Node], options: Any = None
+    ) -> list[Node]:
+        """The same with any number of outputs."""
         code = getattr(schema.BuiltinOperator, kind)
         if code not in self._codes:
             self._codes.append(code)
         op = schema.OperatorT()
         op.opcodeIndex = self._codes.index(code)
         op.inputs = list(inputs)
-        op.outputs = [output.number]
+        op.outputs = [output.number for output in outputs]
         if options is not None:
             op.builtinOptions = options
             name = type(options).__name__[:-1]
             op.builtinOptionsType = getattr(schema.BuiltinOptions, name)
         self._ops.append(op)
-        return output
+        return list(outputs)
 
     def finish(self, source: Node, target: Node) -> bytes:
         """The .tflite file."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema  # type: ignore[import-untyped]
 
-from tests.kernels import netgen_math
+from tests.kernels.move_nets import SINGLE, Mover
 from tests.kernels.netbuilder import ACTIVATIONS, NetBuilder, Node, Window, window_options
 
 MAX_BYTES = 6000
@@ -74,14 +74,12 @@ class NetGenerator:
     def _grow(self, node: Node) -> Node:
         kinds = [
             self._conv, self._conv, self._pointwise, self._depthwise, self._depthwise,
-            self._pool, self._pad, self._add, self._add, self._unary, self._pair,
+            self._pool, self._pad, self._add, self._add, self._move,
         ]  # fmt: skip
         return kinds[int(self.random.integers(len(kinds)))](node)
 
     def _tail(self, node: Node) -> Node:
-        kinds = [
-            self._dense, self._dense, self._softmax, self._reshape, self._unary, self._pair,
-        ]  # fmt: skip
+        kinds = [self._dense, self._dense, self._softmax, self._reshape]
         if len(node.shape) == 4:
             kinds += [self._mean, self._mean]
         return kinds[int(self.random.integers(len(kinds)))](node)
@@ -210,12 +208,6 @@ class NetGenerator:
             "DEPTHWISE_CONV_2D", node, weights, scales, 1, node.shape, options
         )
 
-    def _unary(self, node: Node) -> Node:
-        return netgen_math.unary(self, node)
-
-    def _pair(self, node: Node) -> Node:
-        return netgen_math.pair(self, node)
-
     def _softmax(self, node: Node) -> Node:
         options = schema.SoftmaxOptionsT()
         options.beta = float(self._pick(1.0, 1.0, 0.5, 3.0))
@@ -237,6 +229,14 @@ class NetGenerator:
         options.newShape = list(shape)
         axes = self.net.constant(np.array(shape, np.int32))
         return self.net.op("RESHAPE", [node.number, axes], out, options)
+
+    def _move(self, node: Node) -> Node:
+        """One op that only moves bytes and keeps four axes."""
+        if int(np.prod(node.shape)) > MAX_BYTES // 4:
+            return node
+        kind = str(self._pick(*(name for name in SINGLE if name != "shrink")))
+        moved: Node = getattr(Mover(self.net, self.random), kind)(node)
+        return moved
 
     def _mean(self, node: Node) -> Node:
         axes = [list(a) for a in ((1, 2), (1, 2), (2, 1), (1,), (2,), (-2,))]

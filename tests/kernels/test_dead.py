@@ -14,7 +14,6 @@ from relume.model.tflite_reader import read_tflite
 
 from tests import native
 from tests.kernels import oracle
-from tests.kernels.netbuilder import Node
 from tests.kernels.netgen import NetGenerator
 from tests.shared import model_file, model_input
 
@@ -23,12 +22,7 @@ CORES = ("portable", "m0plus", "m4")
 
 
 class DeadNets(NetGenerator):
-    """Nets of which most weights have whole rows of zeros, and few operands are repeated."""
-
-    def _pair(self, node: Node) -> Node:
-        if len(node.shape) < 4 or self.random.random() < 0.3:
-            return super()._pair(node)
-        return self._conv(node)
+    """Nets of which most weights have whole rows of zeros."""
 
     def _weights(self, shape: tuple[int, ...], k: int, axis: int, per_channel: bool) -> Any:
         made = super()._weights(shape, k, axis, per_channel)

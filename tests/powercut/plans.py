@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 from relume.blob.pack import pack
+from relume.model.gather_form import Places, gather_form
 from relume.model.graph import Graph, Kind, Op, Tensor, Window
 from relume.plan.arena import place_arena
 from relume.plan.homes import place_homes
@@ -32,15 +33,13 @@ class TinyNet:
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
 
-    def graph(self, n_ops: int, gates: int = 0) -> Graph:
-        """A chain with residual adds over n_ops layers; gates follow the first of them."""
+    def graph(self, n_ops: int) -> Graph:
+        """A chain with residual adds over n_ops layers."""
         height, width, depth = self._int(2, 6), self._int(2, 6), self._int(1, 4)
         shape = (height * self.scale, width * self.scale, depth)
         last = self._tensor(shape)
-        for number in range(n_ops - 1):
+        for _ in range(n_ops - 1):
             last = self._layer(last)
-            if number < gates:
-                last = self._gate(last)
         last = self._dense(last, self._int(2, 6))
         if self.random.random() < 0.5:
             last = self._softmax(last)
@@ -67,6 +66,8 @@ class TinyNet:
         kinds = [self._conv, self._conv, self._depthwise, self._pool, self._reshape]
         if math.prod(shape) < self.scale**2 * MAX_BYTES // 2:
             kinds.append(self._pad)
+        if self.random.random() < 0.25:
+            return (self._transpose, self._mirror, self._join)[self._int(0, 3)](last)
         if len(same) > 1:
             return self._add(last, same[self._int(0, len(same))])
         return kinds[self._int(0, len(kinds))](last)
@@ -113,6 +114,34 @@ class TinyNet:
         h, w, c = self.tensors[last].shape
         return self._op(Kind.RESHAPE, (last,), (1, w * h, c))
 
+    def _gather(self, last: int, order: Places) -> int:
+        form = gather_form(order.reshape(-1), math.prod(order.shape[1:]))
+        assert form is not None
+        maps = np.frombuffer(form.maps.tobytes(), np.int8) if form.maps.size else None
+        h, w, c = order.shape
+        return self._op(Kind.GATHER, (last,), (h, w, c), weights=maps, p=form.p)
+
+    def _transpose(self, last: int) -> int:
+        tensor = self.tensors[last]
+        order = np.arange(tensor.size).reshape(tensor.shape)
+        return self._gather(last, order.transpose(self.random.permutation(3)))
+
+    def _mirror(self, last: int) -> int:
+        tensor = self.tensors[last]
+        order = np.arange(tensor.size).reshape(tensor.shape)
+        return self._gather(last, order[:, ::-1] if self._int(0, 2) else order[1::-1])
+
+    def _join(self, last: int) -> int:
+        """The tensor beside one of the same height, now and then itself."""
+        h, w, c = self.tensors[last].shape
+        others = [n for n, t in enumerate(self.tensors) if t.shape[0] == h and t.shape[2] == c]
+        other = others[self._int(0, len(others))]
+        width = self.tensors[other].shape[1]
+        if h * (w + width) * c > self.scale**2 * MAX_BYTES:
+            return self._transpose(last)
+        p = (w * c, width * c)
+        return self._op(Kind.CONCATENATION, (last, other), (h, w + width, c), p=p)
+
     def _pad(self, last: int) -> int:
         h, w, c = self.tensors[last].shape
         top, left = self._int(0, 2), self._int(0, 2)
@@ -124,18 +153,6 @@ class TinyNet:
         half = 1 << 30
         p = (20, half, 0, half, -1, half, -18, 0)
         return self._op(Kind.ADD, (a, b), self.tensors[a].shape, p=p)
-
-    def _gate(self, last: int) -> int:
-        """Squeeze and excite, then a constant of one column: operands that are repeated."""
-        h, w, c = self.tensors[last].shape
-        p = (3, 1 << 30, -1, h * w, 0, 0, 0, 0)
-        mean = self._op(Kind.MEAN, (last,), (1, 1, c), p=p)
-        table = self.random.integers(-128, 128, 256, dtype=np.int8)
-        gate = self._op(Kind.MAP, (mean,), (1, 1, c), weights=table)
-        p = (1 << 30, -5, 0, 0, 0, 0, 0, 0)
-        scaled = self._op(Kind.MUL, (gate, last), (h, w, c), p=p)
-        column = self.random.integers(-128, 128, (h, 1, 1), dtype=np.int8)
-        return self._op(Kind.MUL, (scaled,), (h, w, c), p=(*p[:7], 0x500), weights=column)
 
     def _dense(self, last: int, channels: int) -> int:
         weights = self._weights((channels, self.tensors[last].size), channels)
@@ -167,14 +184,14 @@ def random_ends(n_tiles: int, random: np.random.Generator) -> list[int]:
 
 
 def random_plan(
-    seed: int, *, nvm: str = "fram", n_ops: int = 5, tiles: int = 5, scale: int = 1, gates: int = 0
+    seed: int, *, nvm: str = "fram", n_ops: int = 5, tiles: int = 5, scale: int = 1
 ) -> Plan:
     """A tiny net with random tiles and segments. Home bytes are shared wherever SPEC 3 allows.
 
-    scale: multiplies height and width of the input. gates: layers followed by repeated operands.
+    scale: multiplies height and width of the input.
     """
     random = np.random.default_rng([seed, 1])
-    graph = TinyNet(seed, scale).graph(n_ops, gates)
+    graph = TinyNet(seed, scale).graph(n_ops)
     tile_list = random_tiles(graph, random, tiles)
     live = LiveMap(graph, tile_list)
     ends = random_ends(len(tile_list), random)

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 from relume.board.profile import BoardProfile, load_board
-from relume.model.graph import PAIR_KINDS, Graph, Kind, Op, Shape, Tensor, Window
+from relume.model.gather_form import gather_form
+from relume.model.graph import Graph, Kind, Op, Shape, Tensor, Window
 from relume.plan.planner import Budget, make_plan, sufficient_capacitor
 from relume.plan.types import Plan, Tile
 
@@ -63,10 +64,10 @@ class RandomNet:
         if self.random.random() < 0.2:  # a branch; residual adds may join it again
             last = self._int(0, len(self.tensors) - 1)
             shape = self.tensors[last].shape
-        makers = [self._conv, self._conv, self._depthwise, self._pool, self._reshape, self._mean]
-        makers += [self._map, self._repeated]
+        makers = [self._conv, self._conv, self._depthwise, self._pool, self._reshape, self._mean,
+                  self._gather]  # fmt: skip
         if math.prod(shape) < 400:
-            makers += [self._pad, self._dense]
+            makers += [self._pad, self._dense, self._join]
         return makers[self._int(0, len(makers) - 1)](last)
 
     def _window(self, last: int) -> tuple[Window, int, int]:
@@ -120,6 +121,33 @@ class RandomNet:
         p = (axes, 1 << 30, 0, h * w * c // math.prod(shape))
         return self._op(Kind.MEAN, (last,), shape, p=p)
 
+    def _gather(self, last: int) -> int:
+        """A transposition, a mirror image or a part."""
+        tensor = self.tensors[last]
+        order = np.arange(tensor.size).reshape(tensor.shape)
+        way = self._int(0, 3)
+        if way == 0:
+            order = order.transpose(self.random.permutation(3))
+        elif way == 1:
+            order = order[:, ::-1]
+        elif way == 2:
+            order = order[self._int(0, tensor.shape[0] - 1) :]
+        else:
+            order = order[self.random.permutation(tensor.shape[0])]
+        form = gather_form(order.reshape(-1), order[0].size)
+        assert form is not None
+        maps = np.frombuffer(form.maps.tobytes(), np.int8) if form.maps.size else None
+        h, w, c = order.shape
+        return self._op(Kind.GATHER, (last,), (h, w, c), weights=maps, p=form.p)
+
+    def _join(self, last: int) -> int:
+        h, w, c = self.tensors[last].shape
+        others = [n for n, t in enumerate(self.tensors) if t.shape[0] == h and t.shape[2] == c]
+        other = others[self._int(0, len(others) - 1)]
+        width = self.tensors[other].shape[1]
+        p = (w * c, width * c)
+        return self._op(Kind.CONCATENATION, (last, other), (h, w + width, c), p=p)
+
     def _pad(self, last: int) -> int:
         h, w, c = self.tensors[last].shape
         before = [self._int(0, 2) for _ in range(3)]
@@ -131,19 +159,6 @@ class RandomNet:
         half = 1 << 30
         shape = self.tensors[first].shape
         return self._op(Kind.ADD, (first, second), shape, p=(20, half, 0, half, -1, half, -18))
-
-    def _map(self, last: int) -> int:
-        table = np.zeros(256, np.int8)
-        return self._op(Kind.MAP, (last,), self.tensors[last].shape, weights=table)
-
-    def _repeated(self, last: int) -> int:
-        """MUL by a part of itself, or ADD of a constant."""
-        h, w, c = self.tensors[last].shape
-        if self.random.random() < 0.3:
-            more = {"weights": np.zeros((h, 1, c), np.int8), "p": (20, 1, 0, 1, 0, 1, -18, 0)}
-            return self._op(Kind.ADD, (last,), (h, w, c), **more)
-        mean = self._mean(last)
-        return self._op(Kind.MUL, (mean, last), (h, w, c), p=(1 << 30, -5, 0, 0, 0, 0, 0, 0))
 
     def _dense(self, last: int) -> int:
         tensor = self.tensors[last]
@@ -185,16 +200,32 @@ def bytes_read(graph: Graph, op: Op, unit: int) -> list[tuple[int, int]]:
     return [(tensor, byte) for tensor in set(op.inputs) for byte in _read(graph, op, tensor, unit)]
 
 
+def _gathered(graph: Graph, op: Op, unit: int) -> int:
+    base, n1, n2, run, *steps, mapped = op.p
+    place, skip = divmod(unit, run)
+    line, k = divmod(place, n2)
+    at = base + skip
+    words = [] if op.weights is None else np.frombuffer(op.weights.tobytes(), "<i4").tolist()
+    axes = ((2, k, n2), (1, line % n1, n1), (0, line // n1, len(words)))
+    for axis, index, n in axes:
+        at += words[index] if mapped >> axis & 1 else index * steps[axis]
+        words = words[n:] if mapped >> axis & 1 else words
+    return int(at)
+
+
 def _read(graph: Graph, op: Op, tensor: int, unit: int) -> Sequence[int]:
     in_h, in_w, in_c = graph.tensors[tensor].shape
     out_h, out_w, out_c = graph.tensors[op.output].shape
     size = graph.tensors[tensor].size
-    if op.kind in (Kind.MAP, Kind.RESHAPE):
+    if op.kind in (Kind.ADD, Kind.RESHAPE):
         return [unit]
-    if op.kind in PAIR_KINDS:
-        place = np.unravel_index(unit, (out_h, out_w, out_c))
-        index = [min(at, axis - 1) for at, axis in zip(place, (in_h, in_w, in_c), strict=True)]
-        return [int(index[0] * in_w + index[1]) * in_c + int(index[2])]
+    if op.kind is Kind.GATHER:
+        return [_gathered(graph, op, unit)]
+    if op.kind is Kind.CONCATENATION:
+        rounds, skip = divmod(unit, op.p[0] + op.p[1])
+        own = 0 if skip < op.p[0] else 1
+        at = rounds * op.p[own] + skip - own * op.p[0]
+        return [at] if op.inputs[own] == tensor else []
     if op.kind is Kind.SOFTMAX:
         return range(unit * in_c, (unit + 1) * in_c)
     if op.kind is Kind.FULLY_CONNECTED:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from construct import ConstructError  # type: ignore[import-untyped]
 
 from relume.blob import format as fmt
-from relume.blob.op_checks import op_fault
+from relume.blob.moves import concatenation_fault, gather_fault
 from relume.errors import BlobError
 from relume.model.graph import Kind, Shape
 from relume.plan.types import Tile
@@ -246,7 +247,6 @@ class _Reader:
 
     def _ops(self, header: Any, tensors: tuple[BlobTensor, ...]) -> tuple[BlobOp, ...]:
         ops = []
-        shapes = [tensor.shape for tensor in tensors]
         for number, row in enumerate(self._rows(fmt.OP, header.off_ops, header.n_ops)):
             at = header.off_ops + number * fmt.OP_SIZE
             if row.kind not in {int(kind) for kind in Kind}:
@@ -254,9 +254,9 @@ class _Reader:
             second = None if row.in1 == fmt.NO_TENSOR else row.in1
             if max(row.in0, row.out, second or 0) >= header.n_tensors:
                 raise self.fail(at + 4, f"op {number} names a tensor that does not exist")
-            fault = op_fault(header, row, shapes)
+            fault = self._move_fault(header, row, tensors)
             if fault is not None:
-                raise self.fail(at + fault[0], f"op {number}: {fault[1]}")
+                raise self.fail(at + 68, f"op {number}, {Kind(row.kind).name}: {fault}")
             ops.append(
                 BlobOp(
                     self._string(header, row.name),
@@ -269,6 +269,20 @@ class _Reader:
                 )
             )
         return tuple(ops)
+
+    def _move_fault(self, header: Any, row: Any, tensors: tuple[BlobTensor, ...]) -> str | None:
+        """Why an op that moves bytes would read outside its inputs."""
+        first, out = tensors[row.in0].size, tensors[row.out].size
+        if row.kind == Kind.CONCATENATION:
+            if row.in1 == fmt.NO_TENSOR:
+                return "one input"
+            return concatenation_fault(row.p, first, tensors[row.in1].size, out)
+        if row.kind != Kind.GATHER:
+            return None
+        if row.w_size and not header.meta_size <= row.off_w <= len(self.image) - row.w_size:
+            return "its maps leave the blob"
+        words = self.image[row.off_w : row.off_w + row.w_size // 4 * 4]
+        return gather_fault(row.p, np.frombuffer(words, "<u4"), first, out)
 
     def _tiles(self, header: Any) -> tuple[Tile, ...]:
         tiles = []

@@ -14,10 +14,11 @@ from relume.model.graph import Graph, Kind, Op, Shape, Tensor
 
 # What an op asks of a shape: the whole of it, only its last axis, or nothing.
 Demand = tuple[int, int, int] | int | None
+BYTE_KINDS = frozenset({Kind.RESHAPE, Kind.GATHER, Kind.CONCATENATION})
 
 
 def _demand(kind: Kind, shape: Shape, is_output: bool) -> Demand:
-    if kind in (Kind.RESHAPE, Kind.MAP) or (kind is Kind.FULLY_CONNECTED and not is_output):
+    if kind in BYTE_KINDS or (kind is Kind.FULLY_CONNECTED and not is_output):
         return None
     if kind in (Kind.FULLY_CONNECTED, Kind.SOFTMAX):
         return shape[2]

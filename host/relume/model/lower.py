@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relume.model import lower_math, lower_move, lower_window
+from relume.model import lower_gather, lower_join, lower_math, lower_move, lower_window
 from relume.model.graph import Op, Tensor
 from relume.model.lower_common import Lowerings, Site, Unsupported, activation_tensor
 from relume.model.tflite_file import RawModel, RawOp
@@ -10,7 +10,10 @@ from relume.model.tflite_file import RawModel, RawOp
 __all__ = ["LOWERINGS", "RESHAPES", "Unsupported", "activation_tensor", "lower"]
 
 RESHAPES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
-LOWERINGS: Lowerings = lower_window.LOWERINGS | lower_math.LOWERINGS | lower_move.LOWERINGS
+LOWERINGS: Lowerings = {
+    **lower_window.LOWERINGS, **lower_math.LOWERINGS, **lower_move.LOWERINGS,
+    **lower_gather.LOWERINGS, **lower_join.LOWERINGS,
+}  # fmt: skip
 
 
 def lower(raw: RawModel, op: RawOp, fresh: int) -> tuple[list[Op], dict[int, Tensor]]:
@@ -18,7 +21,7 @@ def lower(raw: RawModel, op: RawOp, fresh: int) -> tuple[list[Op], dict[int, Ten
 
     Raises Unsupported with the reason.
     """
-    if op.kind == "DEQUANTIZE":
+    if op.kind in ("QUANTIZE", "DEQUANTIZE"):
         raise Unsupported("float input or output: convert with int8 in and out (relume convert)")
     if op.kind not in LOWERINGS:
         raise Unsupported("no kernel for this kind of layer")

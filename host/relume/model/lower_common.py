@@ -38,6 +38,23 @@ def hwc(shape: tuple[int, ...]) -> Shape:
     return filled[0], filled[1], filled[2]
 
 
+def folded(shape: tuple[int, ...]) -> Shape:
+    """(h, w, c) of a shape of any number of axes, for ops that look at bytes alone.
+
+    hwc(shape) where there is one; else the axes before the last become h and w.
+    """
+    try:
+        return hwc(shape)
+    except Unsupported:
+        rows, channels = math.prod(shape[:-1]), shape[-1] if shape else 1
+    if not 1 <= channels <= MAX_AXIS or not 1 <= rows <= MAX_AXIS**2:
+        raise Unsupported(f"shape {list(shape)}: every axis must be fixed, 1 to {MAX_AXIS}")
+    h = next(h for h in range(-(-rows // MAX_AXIS), rows + 1) if rows % h == 0)
+    if h > MAX_AXIS:
+        raise Unsupported(f"shape {list(shape)} cannot be folded to three axes")
+    return h, rows // h, channels
+
+
 class Site:
     """What a lowering needs to know about one op of the file."""
 
@@ -88,8 +105,10 @@ class Site:
         return [int(value) for value in values.reshape(-1)]
 
 
-def activation_tensor(tensor: RawTensor) -> Tensor:
-    """An int8 activation with one scale, or Unsupported."""
+def activation_tensor(
+    tensor: RawTensor, shape_of: Callable[[tuple[int, ...]], Shape] = hwc
+) -> Tensor:
+    """An int8 activation with one scale, or Unsupported. shape_of: hwc or folded."""
     if tensor.type in FLOAT_TYPES:
         raise Unsupported(
             f"{tensor.type.lower()} activations: convert with full int8 quantisation: "
@@ -106,7 +125,7 @@ def activation_tensor(tensor: RawTensor) -> Tensor:
         raise Unsupported(f"tensor {tensor.name} has scale {scale}")
     if not -128 <= zero <= 127:
         raise Unsupported(f"tensor {tensor.name} has zero point {zero}")
-    return Tensor(tensor.name, hwc(tensor.shape), scale, zero)
+    return Tensor(tensor.name, shape_of(tensor.shape), scale, zero)
 
 
 def source_tensor(site: Site, place: int) -> Tensor:
@@ -115,6 +134,14 @@ def source_tensor(site: Site, place: int) -> Tensor:
     if tensor.data is not None:
         raise Unsupported(f"input {place} is a constant")
     return activation_tensor(tensor)
+
+
+def loose_tensor(site: Site, place: int) -> Tensor:
+    """Input `place` of an op that looks at bytes alone: any number of axes."""
+    tensor = site.tensor(place)
+    if tensor.data is not None:
+        raise Unsupported(f"input {place} is a constant")
+    return activation_tensor(tensor, folded)
 
 
 def clamp_of(site: Site, out: Tensor) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from relume.model.lower_common import (
     Site,
     Unsupported,
     activation_tensor,
+    folded,
+    loose_tensor,
     simple_op,
     source_tensor,
 )
@@ -38,7 +40,7 @@ def _pad(site: Site) -> list[Op]:
 
 
 def _reshape(site: Site) -> list[Op]:
-    source, out = source_tensor(site, 0), activation_tensor(site.output())
+    source, out = loose_tensor(site, 0), activation_tensor(site.output(), folded)
     if source.size != out.size:
         raise Unsupported(f"{source.size} elements become {out.size} (damaged file)")
     if (source.scale, source.zero_point) != (out.scale, out.zero_point):

@@ -47,12 +47,22 @@ OPTIONS: dict[str, tuple[str, dict[str, str]]] = {
         "filter_h": "FilterHeight", "filter_w": "FilterWidth",
         "activation": "FusedActivationFunction"}),
     "ADD": ("AddOptions", {"activation": "FusedActivationFunction"}),
-    "SUB": ("SubOptions", {"activation": "FusedActivationFunction"}),
-    "MUL": ("MulOptions", {"activation": "FusedActivationFunction"}),
-    "LEAKY_RELU": ("LeakyReluOptions", {"alpha": "Alpha"}),
-    "GELU": ("GeluOptions", {"approximate": "Approximate"}),
     "SOFTMAX": ("SoftmaxOptions", {"beta": "Beta"}),
     "MEAN": ("ReducerOptions", {"keep_dims": "KeepDims"}),
+    "CONCATENATION": ("ConcatenationOptions", {
+        "axis": "Axis", "activation": "FusedActivationFunction"}),
+    "PACK": ("PackOptions", {"axis": "Axis"}),
+    "UNPACK": ("UnpackOptions", {"axis": "Axis"}),
+    "STRIDED_SLICE": ("StridedSliceOptions", {
+        "begin_mask": "BeginMask", "end_mask": "EndMask", "ellipsis_mask": "EllipsisMask",
+        "new_axis_mask": "NewAxisMask", "shrink_axis_mask": "ShrinkAxisMask",
+        "offset": "Offset"}),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", {
+        "align_corners": "AlignCorners", "half_pixel_centers": "HalfPixelCenters"}),
+    "MIRROR_PAD": ("MirrorPadOptions", {"mode": "Mode"}),
+    "GATHER": ("GatherOptions", {"axis": "Axis", "batch_dims": "BatchDims"}),
+    "DEPTH_TO_SPACE": ("DepthToSpaceOptions", {"block": "BlockSize"}),
+    "SPACE_TO_DEPTH": ("SpaceToDepthOptions", {"block": "BlockSize"}),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from relume.errors import ModelError
 from relume.model.aliases import build_graph
 from relume.model.graph import Graph, Op, Tensor
 from relume.model.lower import RESHAPES, Unsupported, activation_tensor, lower
+from relume.model.lower_common import folded
 from relume.model.tflite_file import RawModel, RawOp, load
 
 MAX_OPS = 4096
@@ -61,7 +62,7 @@ def read_tflite(source: Path | bytes) -> Graph:
         tensors |= extra
         fresh += len(extra)
     for index in {raw.inputs[0], raw.outputs[0]} | _activations(ops, tensors):
-        tensors[index] = activation_tensor(raw.tensors[index])
+        tensors[index] = activation_tensor(raw.tensors[index], folded)
     _check_order(raw, ops)
     return build_graph(raw.name, tensors, ops, raw.inputs[0], raw.outputs[0])
 

@@ -6,13 +6,14 @@ Boundary t lies before tile t; boundary n_tiles is the end. The board computes t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from relume.model.graph import PAIR_KINDS, WINDOW_KINDS, Graph, Kind, Op, Shape
+from relume.model.graph import WINDOW_KINDS, Graph, Kind, Op
 from relume.plan.overlap import Use
 from relume.plan.types import Tile
 
@@ -27,28 +28,40 @@ def need(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
     size = in_h * in_w * in_c
     if op.kind in WINDOW_KINDS:
         first = (unit // out_w * op.window.sh - op.window.pad_top) * (in_w * in_c)
-    elif op.kind in (Kind.MAP, Kind.RESHAPE):
+    elif op.kind in (Kind.ADD, Kind.RESHAPE):
         first = unit
-    elif op.kind in PAIR_KINDS:
-        first = _pair_need((in_h, in_w, in_c), graph.tensors[op.output].shape, unit)
     elif op.kind is Kind.SOFTMAX:
         first = unit * in_c
     elif op.kind is Kind.PAD:
         first = (unit // out_w - op.p[0]) * (in_w * in_c)
     elif op.kind is Kind.FULLY_CONNECTED:
         first = unit // out_c * (op.weight_bytes // out_c)
+    elif op.kind is Kind.GATHER:
+        first = gather_rows(graph, op)[unit // math.prod(op.p[1:4])]
+    elif op.kind is Kind.CONCATENATION:
+        return _concatenation_need(op, tensor, unit)
     else:
         first = np.zeros_like(unit)
     return np.clip(first, 0, size)
 
 
-def _pair_need(operand: Shape, out: Shape, unit: IntArray) -> IntArray:
-    """A repeated operand is needed by rows where it has the output's, else to the end."""
-    if operand == out:
-        return unit
-    if operand[0] != out[0]:
-        return np.zeros_like(unit)
-    return unit // (out[1] * out[2]) * (operand[1] * operand[2])
+def gather_rows(graph: Graph, op: Op) -> IntArray:
+    """First byte of the input that each row of a GATHER's axis 0 reads, and one more: the end."""
+    rows = graph.tensors[op.output].size // math.prod(op.p[1:4])
+    places = np.arange(rows, dtype=np.int64) * op.p[4]
+    if op.p[7] & 1 and op.weights is not None:
+        places = np.frombuffer(op.weights.tobytes(), "<i4")[-rows:].astype(np.int64)
+    return np.append(op.p[0] + places, graph.tensors[op.inputs[0]].size)
+
+
+def _concatenation_need(op: Op, tensor: int, unit: IntArray) -> IntArray:
+    """Rounds before the unit's and what the unit has left of its own; the least of both inputs."""
+    rounds, skip = np.divmod(unit, op.p[0] + op.p[1])
+    of_first = np.minimum(skip, op.p[0])
+    needs = (rounds * op.p[0] + of_first, rounds * op.p[1] + skip - of_first)
+    wanted = [need for need, source in zip(needs, op.inputs, strict=True) if source == tensor]
+    least: IntArray = np.minimum.reduce(wanted)
+    return least
 
 
 @dataclass(frozen=True, eq=False)

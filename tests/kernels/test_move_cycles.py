@@ -1,0 +1,54 @@
+"""What the planner takes moving ops to cost is never less than what they cost, and not far above.
+
+Counted under unicorn with the Cortex-M0+ table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from relume.bench.machine import SRAM
+from relume.bench.runner import Runner
+from relume.board.profile import load_board
+from relume.model.graph import Kind
+from relume.plan.costs import CostModel
+
+from tests.kernels import oracle
+from tests.kernels.move_nets import SINGLE, moving_net
+from tests.kernels.test_m0plus_cycles import machine
+
+MOVES = {Kind.GATHER, Kind.CONCATENATION, Kind.RESHAPE}
+MOST_ABOVE = 1.8  # of a tile that is large against its fixed price
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cycles of one tile, counted and planned."""
+
+    counted: int
+    planned: float
+
+
+def costs_of(kind: str, seed: int, most: int, tiles: int | None) -> list[Cost]:
+    """Every tile of a net of one moving op."""
+    packed = oracle.packed(moving_net(kind, seed, most), tiles, "m0plus")
+    planned = CostModel(packed.graph, load_board("RPI_PICO"), "fram")
+    runner = Runner(machine(), packed.blob)
+    found = []
+    for number, tile in enumerate(runner.blob.tiles):
+        op = packed.graph.ops[tile.op]
+        assert op.kind in MOVES
+        # The arena lies where Runner has it; what it holds does not matter for the cycles.
+        _, count = runner.machine.call("rl_engine_tile", SRAM, SRAM + 0x100, number)
+        found.append(Cost(count.cycles, planned.kernel_cycles(op).worst(tile.count)))
+    return found
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_moving_bytes_never_costs_more_than_planned(kind: str) -> None:
+    costs = [cost for seed in range(10) for cost in costs_of(kind, seed, 9, seed)]
+    costs += [cost for seed in range(4) for cost in costs_of(kind, seed, 25, None)]
+    assert all(cost.counted <= cost.planned for cost in costs)
+    large = [cost for cost in costs if cost.counted > 3000]
+    assert all(cost.planned < MOST_ABOVE * cost.counted for cost in large)
