@@ -52,9 +52,8 @@ rl_status rl_blob_check_m4(rl_blob_state *c, const rl_op *op)
 {
     rl_m4_layout layout;
 
-    REFUSE_UNLESS(op->kernel == RL_M4_KERNEL
-                  && rl_m4_layout_of(op, &c->blob.tensors[op->in0],
-                                     &c->blob.tensors[op->out], &layout),
+    REFUSE_UNLESS(rl_m4_layout_of(op, &c->blob.tensors[op->in0],
+                                  &c->blob.tensors[op->out], &layout),
                   RL_E_KIND, op->kernel, "kernel");
     REFUSE_UNLESS(op->kind != RL_ADD
                   || (op->in1 != RL_NONE && c->blob.tensors[op->in1].size

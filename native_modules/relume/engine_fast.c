@@ -30,11 +30,20 @@ static RL_HOT void m0plus_tile(const rl_call *call)
 #endif
 
 #if RL_WITH_M4
+static RL_HOT void m4_depthwise(const rl_call *call)
+{
+    switch (call->op->kernel) {
+    case RL_M4_TAPS: rl_m4_taps_tile(call); break;
+    case RL_M4_AS_CONV: rl_m4_conv_tile(call); break;
+    default: rl_m4_depthwise_tile(call); break;
+    }
+}
+
 static RL_HOT void m4_tile(const rl_call *call)
 {
     switch (call->op->kind) {
     case RL_CONV_2D: rl_m4_conv_tile(call); break;
-    case RL_DEPTHWISE_CONV_2D: rl_m4_depthwise_tile(call); break;
+    case RL_DEPTHWISE_CONV_2D: m4_depthwise(call); break;
     case RL_ADD: rl_m4_add_tile(call); break;
     default: rl_m4_dense_tile(call); break;
     }

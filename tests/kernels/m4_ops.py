@@ -43,6 +43,14 @@ def case(kind: Kind, seed: int) -> Case:
             return _case(graph, random, seed, packed.note)
 
 
+def depthwise_case(shape: tuple[int, int, int], channels: int, window: Window) -> Case:
+    """DEPTHWISE_CONV_2D of one shape; padding such that the output is ceil(input / stride)."""
+    random = np.random.default_rng(5)
+    out = (-(-shape[0] // window.sh), -(-shape[1] // window.sw), channels)
+    graph = _weighted(Kind.DEPTHWISE_CONV_2D, random, shape, out, window)
+    return _case(graph, random, 0, "")
+
+
 def _case(graph: Graph, random: Random, seed: int, note: str) -> Case:
     tiles = random_tiles(graph, seed)
     blobs = []
@@ -71,6 +79,8 @@ def _graph(kind: Kind, random: Random) -> Graph:
         shape, out = (1, rows, depth), (1, rows, int(random.integers(1, 40)))
         return _weighted(kind, random, shape, out, Window())
     three = kind is Kind.DEPTHWISE_CONV_2D
+    if three and random.random() < 0.6:
+        return _any_depthwise(random)
     taps = [3, 3] if three else random.integers(1, 5, 2).tolist()
     stride = [int(random.integers(1, 3))] * 2 if three else random.integers(1, 4, 2).tolist()
     if not three and random.random() < 0.25:
@@ -80,6 +90,27 @@ def _graph(kind: Kind, random: Random) -> Graph:
     out_channels = int(random.choice([4, 6, 8, 12, 20]))
     if three:
         channels = out_channels = 4 * int(random.integers(1, 5))
+    return _windowed(kind, random, (taps, stride, dilation), channels, out_channels)
+
+
+def _any_depthwise(random: Random) -> Graph:
+    """Any filter, strides, dilation, channels and multiplier; some of one channel or 1-D."""
+    taps = [int(n) for n in random.integers(1, 6, 2)]
+    if random.random() < 0.3:
+        taps[int(random.integers(0, 2))] = 1
+    strides, dilation = (random.integers(1, 4, 2).tolist() for _ in range(2))
+    repeat = int(random.choice([1, 1, 2, 3, 8]))
+    channels = int(random.choice([1, 3, 4, 8, 12])) if random.random() < 0.8 else 1
+    shape = (taps, strides, dilation)
+    return _windowed(Kind.DEPTHWISE_CONV_2D, random, shape, channels, channels * repeat)
+
+
+def _windowed(
+    kind: Kind, random: Random, shape: tuple[list[int], list[int], list[int]], channels: int,
+    out_channels: int,
+) -> Graph:  # fmt: skip
+    """A window on an image of random size. shape: taps, strides and dilation of both axes."""
+    taps, stride, dilation = shape
     sizes, outs, pads = [], [], []
     for axis in range(2):
         reach = (taps[axis] - 1) * dilation[axis] + 1
@@ -110,6 +141,7 @@ def _weighted(
     terms = taps if kind is Kind.DEPTHWISE_CONV_2D else int(np.prod(size[1:]))
     spread = float(random.choice([4.0, 30.0, 200.0]))
     weights = np.clip(random.normal(0, spread, size), -127, 127).astype(np.int8)
+    repeat = channels // shape[2] if kind is Kind.DEPTHWISE_CONV_2D else 0
     relu = random.random() < 0.6
     zero = -128 if relu else int(random.integers(-100, 100))
     source = Tensor("x", _shape(shape), 0.02, int(random.choice([-128, 0, 41, 127])))
@@ -121,7 +153,7 @@ def _weighted(
     multipliers, shifts = quantize.per_channel(1.0, list(scales), 1.0, channels)
     bias = np.round(random.normal(0, 40, channels) / scales).astype(np.int32)
     op = Op(
-        kind, "op", (0,), 1, 0, window, int(kind is Kind.DEPTHWISE_CONV_2D), -128, 127,
+        kind, "op", (0,), 1, 0, window, repeat, -128, 127,
         np.ascontiguousarray(weights), bias if random.random() < 0.9 else None,
         multipliers, shifts,
     )  # fmt: skip

@@ -17,11 +17,12 @@ from relume.bench.machine import Machine
 from relume.bench.runner import Runner, tensors_of
 from relume.blob.pack import pack
 from relume.board.profile import load_board
+from relume.model.graph import Window
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import Budget, make_plan
 from relume.plan.types import Tile
 
-from tests.kernels import oracle
+from tests.kernels import m4_ops, oracle
 from tests.shared import MODELS, ROOT, model_file, model_input
 
 TABLE = Path(__file__).with_name("cycles.json")
@@ -32,7 +33,15 @@ LAYERS = {
     "dw3x3_64": ("kws", 1),
     "fc_640x128": ("ad", 0),
 }
-ROWS = [*LAYERS, *(f"{name}_random" for name in LAYERS), *MODELS]
+# Depthwise filters that no model of MODELS has; some 14 tiles each.
+SEEDED = {
+    "dw5x5_32": ((24, 24, 32), 32, Window(5, 5, 1, 1, 2, 2, 1, 1)),
+    "dw3x3_dilated_32": ((24, 24, 32), 32, Window(3, 3, 1, 1, 2, 2, 2, 2)),
+    "dw1x9_32": ((1, 100, 32), 32, Window(1, 9, 1, 1, 0, 4, 1, 1)),
+    "dw3x3_twice_16": ((24, 24, 16), 32, Window(3, 3, 1, 1, 1, 1, 1, 1)),
+    "dw10x8_one_channel": ((49, 40, 1), 8, Window(10, 8, 2, 2, 4, 3, 1, 1)),
+}
+ROWS = [*LAYERS, *(f"{name}_random" for name in LAYERS), *MODELS, *SEEDED]
 
 
 @functools.cache
@@ -59,6 +68,11 @@ def layer_cycles(name: str, op: int, *, uniform: bool) -> int:
 
 def cycles(row: str) -> int:
     """Cycles of a row of the table."""
+    if row in SEEDED:
+        case = m4_ops.depthwise_case(*SEEDED[row])
+        runner = Runner(Machine(build(ROOT, "m4"), "m4"), case.fast)
+        runner.put(runner.blob.input, case.inputs[0])
+        return runner.run(0).count.cycles
     if row in MODELS:
         runner, _ = loaded(row)
         ops = range(len(runner.blob.ops))

@@ -72,7 +72,8 @@ def test_cases_reach_every_way_through_the_kernels() -> None:
         for seed in SEEDS:
             case = m4_ops.case(kind, seed)
             op = f"op[{len(case.graph.ops) - 1}]"
-            assert blob_edit.get(case.fast, f"{op}.kernel") == 1
+            kernel = blob_edit.get(case.fast, f"{op}.kernel")
+            assert kernel == 1 or (kind is Kind.DEPTHWISE_CONV_2D and kernel in (2, 3))
             p = [blob_edit.get(case.fast, f"{op}.p{i}") for i in range(4)]
             if kind is Kind.CONV_2D:
                 window = case.graph.ops[0].window
@@ -84,10 +85,12 @@ def test_cases_reach_every_way_through_the_kernels() -> None:
                 one = (window.kh, window.kw, window.sh, window.sw) == (1, 1, 1, 1)
                 seen["points"] += one and depth % 4 == 0
             elif kind is Kind.DEPTHWISE_CONV_2D:
-                seen[f"depthwise stride {case.graph.ops[0].window.sw}"] += 1
+                stride = case.graph.ops[0].window.sw
+                paired = ("taps", "as conv")[kernel - 2] if kernel > 1 else f"stride {stride}"
+                seen[f"depthwise {paired}"] += 1
     ways = {"tail 0", "tail 1", "columns", "windows", "left out", "dilated", "points"}
     assert {way for way, n in seen.items() if n} == ways | {
-        "depthwise stride 1", "depthwise stride 2",
+        "depthwise stride 1", "depthwise stride 2", "depthwise taps", "depthwise as conv",
     }  # fmt: skip
 
 
@@ -143,7 +146,7 @@ HOSTILE = [
     (Kind.DEPTHWISE_CONV_2D, {"op[0].sh": 1}, {"op[0].sh": 2}, "RL_E_KIND"),
     (Kind.DEPTHWISE_CONV_2D, {"tensor[1].h": 1, "tensor[1].w": 1},
      {"op[0].sh": 3, "op[0].sw": 3}, "RL_E_KIND"),
-    (Kind.DEPTHWISE_CONV_2D, {"tensor[0].h": 1, "tensor[0].w": 1, "tensor[0].c": 8},
+    (Kind.DEPTHWISE_CONV_2D, {"tensor[0].h": 1, "tensor[0].c": 8},
      {"tensor[0].h": 2, "tensor[0].c": 4}, "RL_E_KIND"),
     (Kind.FULLY_CONNECTED, {"tensor[1].w": 2},
      {"tensor[0].size": 1, "tensor[0].w": 1, "tensor[0].c": 1}, "RL_E_KIND"),
@@ -158,6 +161,12 @@ HOSTILE = [
     (Kind.DEPTHWISE_CONV_2D, {}, {"op[0].dil_h": 2}, "RL_E_KIND"),
     (Kind.DEPTHWISE_CONV_2D, {}, {"op[0].dil_w": 2}, "RL_E_KIND"),
     (Kind.DEPTHWISE_CONV_2D, {"tensor[1].h": 1, "op[0].sh": 1}, {"op[0].sh": 3}, "RL_E_KIND"),
+    (Kind.DEPTHWISE_CONV_2D, {"op[0].kernel": 2}, {"op[0].p0": 1}, "RL_E_KIND"),
+    (Kind.DEPTHWISE_CONV_2D, {"op[0].kernel": 2}, {"op[0].depth_mult": 9}, "RL_E_KIND"),
+    (Kind.DEPTHWISE_CONV_2D, {"op[0].kernel": 2}, {"op[0].kernel": 3}, "RL_E_KIND"),
+    (Kind.DEPTHWISE_CONV_2D, {"op[0].kernel": 3}, {"op[0].depth_mult": 7}, "RL_E_KIND"),
+    (Kind.DEPTHWISE_CONV_2D, {"op[0].kernel": 2}, {"op[0].kernel": 4}, "RL_E_KIND"),
+    (Kind.CONV_2D, {}, {"op[0].kernel": 3}, "RL_E_KIND"),
     (Kind.FULLY_CONNECTED, {}, {"op[0].p1": 1}, "RL_E_KIND"),
     (Kind.FULLY_CONNECTED, {}, {"op[0].p6": 1}, "RL_E_KIND"),
     (Kind.FULLY_CONNECTED, {}, {"op[0].off_bias": 4}, "RL_E_BOUNDS"),
@@ -172,6 +181,8 @@ HOSTILE = [
 def hostile(number: int) -> bytes:
     """A blob whose fields are as the entry of HOSTILE wants them, with its change made."""
     kind, wanted_fields, changes, _ = HOSTILE[number]
+    if kind is Kind.DEPTHWISE_CONV_2D:
+        wanted_fields = {"op[0].kernel": 1} | wanted_fields
     for seed in range(1, 1000):
         blob = m4_ops.case(kind, seed).fast
         if all(blob_edit.get(blob, field) == n for field, n in wanted_fields.items()):

@@ -1,13 +1,18 @@
-"""DEPTHWISE_CONV_2D 3 x 3 for Cortex-M4: words of two rows (SPEC 2.7.2).
+"""DEPTHWISE_CONV_2D for Cortex-M4 (SPEC 2.7.2), the first of these that fits.
 
-Ten words a channel: the filter's columns as (w0, w1) and as (w1, w2), what the sum starts with,
-then multiplier, addend and shift.
+3 x 3   words of two rows. Ten words a channel: the filter's columns as (w0, w1) and as (w1, w2),
+        what the sum starts with, then multiplier, addend and shift.
+conv    one input channel: it is a CONV_2D with a filter for each output channel.
+taps    any other. Four channels make a block: words (w0, w2) and (w1, w3) of each tap.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from relume.blob.layouts import m4_conv
 from relume.blob.layouts.m4_conv import KERNEL, Unfit, channels_of
 from relume.blob.layouts.m4_requant import (
     FULL,
@@ -22,17 +27,23 @@ from relume.blob.layouts.packed import Packed
 from relume.model.graph import Op, Tensor
 
 FULL_FLAG = 0x100  # in the shift's word
+AS_CONV, TAPS = 3, 2  # op.kernel
+TAPS_BYTES = 8192  # scratch for a gathered window, at most
 BAND_BYTES = 4096  # scratch for woven rows, if one band does not need more
 
 
 def depthwise(op: Op, source: Tensor, out: Tensor) -> Packed:
-    """DEPTHWISE_CONV_2D 3 x 3, stride 1 or 2. Raises Unfit with the reason."""
+    """DEPTHWISE_CONV_2D. Raises Unfit with the reason."""
     assert op.weights is not None
-    _refuse(op, out)
+    if source.shape[2] == 1:
+        filters = np.ascontiguousarray(op.weights.transpose(2, 0, 1)[..., None])
+        return replace(m4_conv.conv(replace(op, weights=filters), source, out), kernel=AS_CONV)
+    return _rows_in_pairs(op, source, out) if _is_paired(op, out) else _taps(op, source, out)
+
+
+def _rows_in_pairs(op: Op, source: Tensor, out: Tensor) -> Packed:
     out_h, out_w, channels = out.shape
-    weights = op.weights.reshape(9, channels).T.astype(np.int64)
-    bias = fold(weights, op.bias, source.zero_point)
-    lanes = channels_of(op, out, weights, bias)
+    weights, bias, lanes = _lanes(op, source, out)
     constants = [_constants(lanes, n) for n in range(channels)]
     row = 16 * ((out_w - 1) * op.window.sw + 3)
     whole = -(-out_h // 2) if op.window.sh == 1 else out_h
@@ -42,26 +53,57 @@ def depthwise(op: Op, source: Tensor, out: Tensor) -> Packed:
     return Packed(KERNEL, table, b"", b"", b"", (0, bands), scratch, "rows in pairs")
 
 
+def _taps(op: Op, source: Tensor, out: Tensor) -> Packed:
+    weights, bias, lanes = _lanes(op, source, out)
+    n, taps = weights.shape
+    scratch = (taps + 1) * (n + -n % 4)
+    if scratch > TAPS_BYTES:
+        raise Unfit(f"a window of {scratch} bytes")
+    constants = [_full(lanes, i) for i in range(n)]
+    whole = np.pad(weights, ((0, -n % 4), (0, 0))).reshape(-1, 4, taps)[:, (0, 2, 1, 3)]
+    words = np.ascontiguousarray(whole.transpose(0, 2, 1)).astype("<i2").tobytes()
+    rows: list[int] = []
+    for first in range(0, n, 4):
+        starts = [int(b) for b in bias[first : first + 4]]
+        of = [value for one in constants[first : first + 4] for value in (one.m, one.c, one.j)]
+        rows += starts + [0] * (4 - len(starts)) + of + [0] * (12 - len(of))
+    table = np.array([row & 0xFFFFFFFF for row in rows], dtype="<u4").tobytes()
+    return Packed(TAPS, words, table, b"", b"", (), scratch, "four channels a tap")
+
+
+def _lanes(op: Op, source: Tensor, out: Tensor) -> tuple[Int64Array, Int64Array, Channels]:
+    """Weights [n][taps], bias with the input's zero point folded in, requantisation."""
+    assert op.weights is not None
+    weights = op.weights.reshape(-1, out.shape[2]).T.astype(np.int64)
+    bias = fold(weights, op.bias, source.zero_point)
+    return weights, bias, channels_of(op, out, weights, bias)
+
+
 def _constants(lanes: Channels, n: int) -> Constants:
     """Constants of channel n for the clamp of signed bytes."""
     short = fit(lanes, n, SHORT, 0)
     if short is not None:
         return Constants(short.m, short.c - (128 << 16), short.j)
+    full = _full(lanes, n)
+    return Constants(full.m, full.c, full.j | FULL_FLAG)
+
+
+def _full(lanes: Channels, n: int) -> Constants:
     full = fit(lanes, n, FULL, 0)
     if full is None:
         raise Unfit("no requantisation constants pass the proof")
-    return Constants(full.m, full.c - (128 << full.j), full.j | FULL_FLAG)
+    return Constants(full.m, full.c - (128 << full.j), full.j)
 
 
-def _refuse(op: Op, out: Tensor) -> None:
+def _is_paired(op: Op, out: Tensor) -> bool:
+    """What the kernel of paired rows takes."""
     window = op.window
-    if (window.kh, window.kw) != (3, 3) or (window.dil_h, window.dil_w) != (1, 1):
-        raise Unfit(f"filter {window.kh} x {window.kw}, dilation {window.dil_h}")
-    if (window.sh, window.sw) not in ((1, 1), (2, 2)):
-        raise Unfit(f"stride {window.sh} x {window.sw}")
-    channels = out.shape[2]
-    if op.depth_mult != 1 or channels % 4:
-        raise Unfit(f"{channels} channels, multiplier {op.depth_mult}")
+    return (
+        (window.kh, window.kw, window.dil_h, window.dil_w) == (3, 3, 1, 1)
+        and (window.sh, window.sw) in ((1, 1), (2, 2))
+        and op.depth_mult == 1
+        and out.shape[2] % 4 == 0
+    )
 
 
 def _table(weights: Int64Array, bias: Int64Array, constants: list[Constants]) -> bytes:

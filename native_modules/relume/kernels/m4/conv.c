@@ -59,7 +59,7 @@ static RL_HOT corner next(walk *at)
     return p;
 }
 
-static RL_HOT int8_t *put(int8_t *to, const int8_t *from, uint32_t n)
+RL_HOT int8_t *rl_m4_put(int8_t *to, const int8_t *from, uint32_t n)
 {
     for (; n >= 4; n -= 4, to += 4, from += 4) {
         *(word *)(void *)to = *(const word *)(const void *)from;
@@ -70,7 +70,7 @@ static RL_HOT int8_t *put(int8_t *to, const int8_t *from, uint32_t n)
     return to;
 }
 
-static RL_HOT int8_t *put_fill(int8_t *to, uint32_t fill, uint32_t n)
+RL_HOT int8_t *rl_m4_put_fill(int8_t *to, uint32_t fill, uint32_t n)
 {
     for (; n >= 4; n -= 4, to += 4) {
         *(word *)(void *)to = fill;
@@ -91,9 +91,9 @@ static RL_HOT int8_t *put_dilated(const walk *at, int8_t *to,
 
     for (n = op->kw; n; n--, x += op->dil_w) {
         if (x < 0 || x >= at->call->in0->w) {
-            to = put_fill(to, at->fill, c);
+            to = rl_m4_put_fill(to, at->fill, c);
         } else {
-            to = put(to, row + (uint32_t)x * c, c);
+            to = rl_m4_put(to, row + (uint32_t)x * c, c);
         }
     }
     return to;
@@ -131,14 +131,14 @@ static RL_HOT void gather(const walk *at, const corner *p, int8_t *to)
             row += (uint32_t)y * at->x_row;
         }
         if (y < 0 || y >= at->call->in0->h) {
-            to = put_fill(to, at->fill, op->kw * at->call->in0->c);
+            to = rl_m4_put_fill(to, at->fill, op->kw * at->call->in0->c);
         } else if (op->dil_w != 1) {
             to = put_dilated(at, to, row, p->x);
         } else {
-            to = put_fill(to, at->fill, t.left);
-            to = put(to, row + (p->x < 0 ? 0 : p->x) * at->call->in0->c,
+            to = rl_m4_put_fill(to, at->fill, t.left);
+            to = rl_m4_put(to, row + (p->x < 0 ? 0 : p->x) * at->call->in0->c,
                      t.inner);
-            to = put_fill(to, at->fill, t.right);
+            to = rl_m4_put_fill(to, at->fill, t.right);
         }
         while (to != end) {
             *to++ = 0;
@@ -373,7 +373,7 @@ static RL_HOT void scatter(const rl_call *call, const int8_t *from,
     uint32_t i;
 
     for (; n; n--, from += stride, y += c) {
-        (void)put(y, template, c);
+        (void)rl_m4_put(y, template, c);
         for (i = 0; i < live; i++) {
             y[place[i]] = from[i];
         }

@@ -72,6 +72,27 @@ static int depthwise(const rl_op *op, const rl_tensor *in,
         && none_from(op, 2);
 }
 
+/* Any filter. */
+static int taps(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
+                rl_m4_layout *layout)
+{
+    uint64_t n = (uint32_t)op->kh * op->kw;
+    uint64_t channels = whole_words(out->c);
+
+    layout->w = 2u * n * channels;
+    layout->bias = TABLE_BYTES * (channels / 4u);
+    layout->scratch = (n + 1u) * channels;
+    return (uint32_t)in->c * op->depth_mult == out->c && none_from(op, 0);
+}
+
+/* One input channel: each of the output's is a filter of a CONV_2D. */
+static int as_conv(const rl_op *op, const rl_tensor *in,
+                   const rl_tensor *out, rl_m4_layout *layout)
+{
+    return in->c == 1 && op->depth_mult == out->c
+        && conv(op, in, out, layout);
+}
+
 static int dense(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
                  rl_m4_layout *layout)
 {
@@ -89,6 +110,12 @@ int rl_m4_layout_of(const rl_op *op, const rl_tensor *in,
                     const rl_tensor *out, rl_m4_layout *layout)
 {
     layout->bias = layout->mult = layout->shift = 0;
+    if (op->kernel != RL_M4_KERNEL) {
+        return op->kind == RL_DEPTHWISE_CONV_2D
+            && (op->kernel == RL_M4_TAPS ? taps(op, in, out, layout)
+                : op->kernel == RL_M4_AS_CONV
+                && as_conv(op, in, out, layout));
+    }
     switch (op->kind) {
     case RL_CONV_2D: return conv(op, in, out, layout);
     case RL_DEPTHWISE_CONV_2D: return depthwise(op, in, out, layout);

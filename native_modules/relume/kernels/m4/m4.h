@@ -51,6 +51,21 @@ typedef struct {
     uint32_t columns, bands;
 } rl_m4_plane;
 
+/* Windows of one pixel, four channels a block: rows times columns of taps,
+ * each blocks words. */
+typedef struct {
+    const int8_t   *x;     /* first tap, a multiple of 4 */
+    uint32_t x_column, x_row;
+    const uint32_t *w;     /* [blocks][rows][columns][2] */
+    const uint32_t *table; /* [blocks][RL_M4_TABLE] */
+    uint8_t        *y;
+    uint32_t columns, rows, blocks;
+} rl_m4_window;
+
+/* n bytes to `to`, of which the end is returned: copied, or of `fill`. */
+int8_t *rl_m4_put(int8_t *to, const int8_t *from, uint32_t n);
+int8_t *rl_m4_put_fill(int8_t *to, uint32_t fill, uint32_t n);
+
 /* `rows` times n words of a and b -> to[rows][n][2][2]: of each four bytes
  * first (0, 2) of a, of b, then (1, 3) of a, of b, sign-extended to
  * halfwords. Rows are `step` bytes apart. n, rows >= 1. */
@@ -83,16 +98,23 @@ void rl_m4_plane_two(const rl_m4_plane *plane);
 void rl_m4_plane_one_full(const rl_m4_plane *plane);
 void rl_m4_plane_two_full(const rl_m4_plane *plane);
 
+/* Any filter; columns, rows, blocks >= 1. */
+void rl_m4_taps(const rl_m4_window *job);
+
 /* n groups of four bytes: y = clamp((t[a] + t[256 + b]) >> 20), a and b as
  * unsigned bytes. n >= 1. */
 void rl_m4_add_words(uint8_t *y, const int8_t *a, const int8_t *b,
                      const int32_t *t, uint32_t n);
 
-/* op.kernel; the kind says which of the tiles. */
+/* op.kernel; the kind says which of the tiles. DEPTHWISE_CONV_2D has two
+ * more: any filter, and the CONV_2D that it is with one input channel. */
 #define RL_M4_KERNEL 1u
+#define RL_M4_TAPS 2u
+#define RL_M4_AS_CONV 3u
 
 void rl_m4_conv_tile(const rl_call *call);
 void rl_m4_depthwise_tile(const rl_call *call);
+void rl_m4_taps_tile(const rl_call *call);
 void rl_m4_dense_tile(const rl_call *call);
 void rl_m4_add_tile(const rl_call *call);
 
