@@ -6,18 +6,18 @@
 #if RL_WITH_M0PLUS
 #include "kernels/m0plus/depthwise.h"
 
-static rl_status check_shape(rl_blob_state *c, const rl_op *op)
+/* All windows of a half reach over RL_M0_DW_SIDE inputs at most. The terms are
+ * below 2^28 and 2^30: p[0] and p[1] are at most 4096, the window is proven. */
+static rl_status check_half(rl_blob_state *c, const rl_op *op)
 {
-    REFUSE_UNLESS(op->kh == 3 && op->kw == 3, RL_E_SHAPE, op->kh,
-                  "filter of another size than 3 x 3");
-    REFUSE_UNLESS(op->dil_h == 1 && op->dil_w == 1, RL_E_SHAPE, op->dil_h,
-                  "dilation");
-    REFUSE_UNLESS(op->sh == op->sw && (op->sh == 1 || op->sh == 2),
-                  RL_E_SHAPE, op->sh, "stride");
-    REFUSE_UNLESS(op->depth_mult == 1
-                  && c->blob.tensors[op->in0].c == c->blob.tensors[op->out].c
-                  && c->blob.tensors[op->out].c % 4 == 0, RL_E_SHAPE,
-                  op->depth_mult, "channels");
+    const int32_t *p = op->p;
+
+    REFUSE_UNLESS(p[0] >= 1 && p[0] <= RL_M0_DW_MOST
+                  && rl_m0_dw_reach((uint32_t)p[0], op->kh, op->sh, op->dil_h)
+                     <= RL_M0_DW_SIDE, RL_E_SHAPE, p[0], "rows of a half");
+    REFUSE_UNLESS(p[1] >= 1 && p[1] <= RL_M0_DW_MOST
+                  && rl_m0_dw_reach((uint32_t)p[1], op->kw, op->sw, op->dil_w)
+                     <= RL_M0_DW_SIDE, RL_E_SHAPE, p[1], "columns of a half");
     return RL_OK;
 }
 
@@ -26,14 +26,13 @@ static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
     const int32_t *p = op->p;
     uint32_t i;
 
-    REFUSE_UNLESS(p[0] >= 1 && p[0] <= RL_M0_DW_MOST, RL_E_SHAPE, p[0],
-                  "rows of a half");
-    REFUSE_UNLESS(p[1] >= 1 && p[1] <= RL_M0_DW_MOST, RL_E_SHAPE, p[1],
-                  "columns of a half");
+    REFUSE_UNLESS(op->depth_mult == 1
+                  && c->blob.tensors[op->in0].c == c->blob.tensors[op->out].c,
+                  RL_E_SHAPE, op->depth_mult, "channels");
+    CHECK(check_half(c, op));
     REFUSE_UNLESS(p[2] >= 0 && p[2] <= (int32_t)c->blob.tensors[op->out].c,
                   RL_E_SHAPE, p[2], "channels requantised in full");
-    REFUSE_UNLESS(p[3] == 0 || p[3] == (int32_t)RL_M0_CORNER, RL_E_SHAPE,
-                  p[3], "flags");
+    REFUSE_UNLESS(p[3] >= 0 && p[3] <= 3, RL_E_SHAPE, p[3], "flags");
     for (i = 4; i < 8; i++) {
         REFUSE_UNLESS(p[i] == 0, RL_E_SHAPE, p[i], "unused parameter");
     }
@@ -47,7 +46,7 @@ static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
 static rl_status check_table(rl_blob_state *c, const rl_op *op)
 {
     uint32_t n = c->blob.tensors[op->out].c;
-    uint32_t words = op->p[3] ? 7u : 5u;
+    uint32_t words = (uint32_t)op->p[3] & RL_M0_CORNER ? 7u : 5u;
     const uint32_t *entry;
 
     CHECK(rl_blob_check_array(c, &op->off_mult, 4u * (uint64_t)n * words));
@@ -82,9 +81,10 @@ static rl_status check_exact(rl_blob_state *c, const rl_op *op)
 
 rl_status rl_blob_check_m0plus_depthwise(rl_blob_state *c, const rl_op *op)
 {
-    uint64_t size = 20u * (uint64_t)c->blob.tensors[op->out].c;
+    uint32_t row = rl_m0_dw_is_3x3(op) ? 20u
+                                       : (uint32_t)op->kh * op->kw + 1u;
+    uint64_t size = (uint64_t)row * c->blob.tensors[op->out].c;
 
-    CHECK(check_shape(c, op));
     CHECK(check_parameters(c, op));
     REFUSE_UNLESS(op->w_size == size, RL_E_SHAPE, op->w_size,
                   "w_size does not fit the shapes");

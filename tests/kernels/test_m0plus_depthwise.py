@@ -30,8 +30,10 @@ from tests.kernels.m0plus_ops import Case
 from tests.shared import ROOT, model_file
 from tests.unit import blob_edit
 
-SEEDS = range(120)
-THUMB_SEEDS = range(40)
+SEEDS_3X3 = range(120)
+SEEDS_ANY = range(ops.GENERAL, ops.GENERAL + 80)
+SEEDS = [*SEEDS_3X3, *SEEDS_ANY]
+THUMB_SEEDS = [*SEEDS_3X3[:40], *SEEDS_ANY[:30]]
 MOST_TILES = 40  # of a case whose cycles are counted
 TABLE_LAYERS = {"dw3x3_64": ("kws", 1)}
 TABLE_MODELS = ("kws", "vww")
@@ -114,30 +116,48 @@ def test_sanitizers_find_nothing_in_the_twins() -> None:
 
 
 def filters(blob: bytes, channels: int) -> list[tuple[int, ...]]:
-    """(idle, narrow, split, negative, positive, apart, rows) of each channel."""
+    """(idle, narrow, split, negative, positive, apart) of each channel of a 3 x 3 filter."""
     at = blob_edit.get(blob, "op[0].off_w")
-    rows = struct.iter_unpack("<9xbBBHHHBx", blob[at : at + 20 * channels])
+    rows = struct.iter_unpack("<9xbBBHHHxx", blob[at : at + 20 * channels])
     return [tuple(row) for row in rows]
 
 
-def test_cases_reach_every_way_through_the_kernel() -> None:
+def test_3x3_cases_reach_every_way_through_the_kernel() -> None:
     seen: Counter[str] = Counter()
-    for seed in SEEDS:
+    for seed in SEEDS_3X3:
         case = ops.case(seed)
         assert blob_edit.get(case.fast, "op[0].kernel") == layout.KERNEL
-        rows, columns, exact, corner = (blob_edit.get(case.fast, f"op[0].p{i}") for i in range(4))
+        rows, columns, exact, flags = (blob_edit.get(case.fast, f"op[0].p{i}") for i in range(4))
         height, width, channels = case.graph.tensors[1].shape
-        stride = case.graph.ops[0].window.sh
-        seen[f"corner {corner}, stride {stride}"] += 1
+        seen[f"flags {flags}, stride {case.graph.ops[0].window.sh}"] += 1
         seen["exact constants"] += exact > 0
-        seen["several parts"] += 2 * rows < height or columns < width
-        for _, narrow, split, negative, positive, apart, by_rows in filters(case.fast, channels):
+        across = 2 if flags & layout.BESIDE else 1  # halves of a part
+        seen["several parts"] += 2 // across * rows < height or across * columns < width
+        for _, narrow, split, negative, positive, apart in filters(case.fast, channels):
             seen["no weights"] += negative + positive == 0
             seen["narrow for any input"] += narrow == 255
             seen[f"split for any input, flip {apart >> 15}"] += split == 255 > narrow
-            seen["rows for any input"] += by_rows == 255 > split
-            seen["wide for some input"] += by_rows < 255
-    assert min(seen.values()) > 0 and len(seen) == 12
+            seen["taps for some input"] += split < 255
+    assert min(seen.values()) > 0 and len(seen) == 15
+
+
+def test_other_cases_reach_every_way_through_the_kernel() -> None:
+    seen: Counter[str] = Counter()
+    for seed in SEEDS_ANY:
+        case = ops.case(seed)
+        op, out = case.graph.ops[0], case.graph.tensors[1]
+        assert blob_edit.get(case.fast, "op[0].kernel") == layout.KERNEL
+        assert op.weights is not None
+        seen["strides differ"] += op.window.sh != op.window.sw
+        seen["dilated"] += max(op.window.dil_h, op.window.dil_w) > 1
+        seen["one row"] += op.window.kh == 1 < op.window.kw
+        seen["one column"] += op.window.kw == 1 < op.window.kh
+        seen["stride beyond the filter"] += op.window.sh > op.window.kh
+        seen["channels not in fours"] += out.shape[2] % 4 > 0
+        seen["beside"] += blob_edit.get(case.fast, "op[0].p3") // layout.BESIDE
+        seen["more groups than one"] += op.window.kh * op.window.kw > layout.GROUP
+        seen["weights of 0"] += bool((op.weights == 0).any())
+    assert min(seen.values()) > 2
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -155,7 +175,7 @@ def test_short_formula_is_exact_on_both_sides_of_every_step(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["kws", "vww"])
-def test_every_3x3_layer_of_a_real_model_is_laid_out(name: str) -> None:
+def test_every_layer_of_a_real_model_is_laid_out(name: str) -> None:
     packed = oracle.packed(model_file(name).read_bytes(), core="m0plus")
     for number, op in enumerate(packed.graph.ops):
         if op.kind is Kind.DEPTHWISE_CONV_2D:
@@ -165,10 +185,13 @@ def test_every_3x3_layer_of_a_real_model_is_laid_out(name: str) -> None:
 
 HOSTILE = [
     ("op[0].kernel", 2, "RL_E_KIND"),
-    ("op[0].kh", 2, "RL_E_SHAPE"),
-    ("op[0].kw", 4, "RL_E_SHAPE"),
-    ("op[0].sh", 3, "RL_E_SHAPE"),
-    ("op[0].dil_w", 2, "RL_E_SHAPE"),
+    ("op[0].kh", 4, "RL_E_BOUNDS"),
+    ("op[0].kw", 5, "RL_E_BOUNDS"),
+    ("op[0].kh", 65535, "RL_E_SHAPE"),
+    ("op[0].kw", 65535, "RL_E_SHAPE"),
+    ("op[0].sh", 0, "RL_E_SHAPE"),
+    ("op[0].dil_w", 2, "RL_E_BOUNDS"),
+    ("op[0].dil_h", 65535, "RL_E_SHAPE"),
     ("op[0].depth_mult", 2, "RL_E_SHAPE"),
     ("op[0].p0", 0, "RL_E_SHAPE"),
     ("op[0].p0", 4097, "RL_E_SHAPE"),
@@ -177,7 +200,8 @@ HOSTILE = [
     ("op[0].p1", 4097, "RL_E_SHAPE"),
     ("op[0].p2", -1, "RL_E_SHAPE"),
     ("op[0].p2", 1 << 20, "RL_E_SHAPE"),
-    ("op[0].p3", 2, "RL_E_SHAPE"),
+    ("op[0].p3", 4, "RL_E_SHAPE"),
+    ("op[0].p3", -1, "RL_E_SHAPE"),
     ("op[0].p4", 1, "RL_E_SHAPE"),
     ("op[0].w_size", 4, "RL_E_SHAPE"),
     ("op[0].off_w", 4, "RL_E_BOUNDS"),
@@ -235,15 +259,26 @@ def test_shapes_without_a_fast_kernel_say_why() -> None:
     graph = ops.graph(np.random.default_rng(3))
     op, tensors = graph.ops[0], graph.tensors
     assert layout.refusal(op, *tensors) is None
-    window = op.window
     for other, reason in (
-        (replace(window, kh=5), "filter 5 x 3"),
-        (replace(window, dil_w=2), "dilation 1 x 2"),
-        (replace(window, sw=3), f"stride {window.sh} x 3"),
+        (replace(op, depth_mult=2), "multiplier 2"),
+        (replace(op, window=replace(op.window, dil_w=200)), "filter 3 x 3, dilation 1 x 200"),
     ):
-        assert layout.refusal(replace(op, window=other), *tensors) == reason
-        assert layout.lay_out(replace(op, window=other), *tensors) is None
-    assert layout.refusal(replace(op, depth_mult=2), *tensors) is not None
+        assert layout.refusal(other, *tensors) == reason
+        assert layout.lay_out(other, *tensors) is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_halves_fit_their_plane_and_scratch(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    window = ops.any_window(random) if seed % 2 else ops.window_3x3(random)
+    height, width = (int(n) for n in random.integers(1, 200, 2))
+    half = layout.best_half(window, height, width)
+    assert half is not None
+    sums = 8 * half.rows * half.columns
+    taps = window.kh * window.kw
+    scratch = layout.scratch_bytes(window, half.rows, half.columns)
+    assert sums < scratch <= layout.PLANE_BYTES + sums + 12 * taps + 4
+    assert half.rows <= height and half.columns <= width
 
 
 def seeded_cycles() -> int:

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from relume.blob.layouts.m0plus_conv import WITH_SPARSE
 from relume.blob.layouts.packed import Packed
 from relume.model.graph import Graph, Kind, Op
+from relume.plan.m0plus_depthwise_work import depthwise_work
 
 CACHED = 14336  # weights of a span of channels, in bytes, as in kernels/m0plus/conv.c
-# Cycles of DEPTHWISE_CONV_2D: an output in the widest lanes, with a corner, by TFLite's own
-# arithmetic; an input, woven and looked at three times; a channel of a part.
-DEPTHWISE_OUTPUT, DEPTHWISE_CORNER, DEPTHWISE_EXACT = 78.0, 10.0, 140.0
-DEPTHWISE_INPUT, DEPTHWISE_PART = 24.0, 730.0
 TYPICAL_SPARSE = 0.55  # share of the dense way's time with activations as networks have them
 
 
@@ -35,15 +32,15 @@ class Work:
     typical_unit: float
     outputs: float
     by_rows: bool = False
-    row: int = 1
     area: float = 0.0
+    row: int = 1
 
 
 def m0plus_work(graph: Graph, op: Op, fast: Packed) -> Work:
-    """Work of an op laid out by relume.blob.layouts.m0plus_conv or m0plus_depthwise."""
+    """Work of an op laid out by one of relume.blob.layouts.m0plus_*."""
     out = graph.tensors[op.output].shape
     if op.kind is Kind.DEPTHWISE_CONV_2D:
-        return _depthwise(op, fast, out)
+        return Work(*depthwise_work(op, fast.p, out), row=out[1])
     if op.kind is Kind.ADD:
         return Work(0.0, 0.0, 0.0, 1.0)
     width, live, exact, flags = fast.p[:4]
@@ -87,23 +84,3 @@ def _spans(inputs: int, width: int, quads: int) -> int:
         return 1
     blocks = max(1, CACHED // (inputs * width))
     return -(-quads // (blocks * width // 4))
-
-
-def _depthwise(op: Op, fast: Packed, out: tuple[int, int, int]) -> Work:
-    """In cycles, for inputs of which no plane lets its lanes be proven, after looking through it.
-
-    A part is `rows` x `columns` outputs twice; weaving it takes two rows and columns more than it
-    has (one with stride 2), and each channel and part some setting up.
-    """
-    _, width, channels = out
-    rows, columns, exact, corner = fast.p
-    stride = op.window.sh
-    strips = -(-width // columns)
-    across = width * stride + (3 - stride) * strips  # inputs of a row, columns read twice included
-    begun = DEPTHWISE_PART * strips + DEPTHWISE_INPUT * (3 - stride) * across
-    inside = DEPTHWISE_OUTPUT + DEPTHWISE_CORNER * corner
-    inside += DEPTHWISE_INPUT * stride * across / width / 2
-    unit = channels * (inside + begun / (2 * rows * width)) + DEPTHWISE_EXACT * exact
-    area = channels * (begun + DEPTHWISE_OUTPUT / 2 * width)
-    typical = channels * (40.0 + 12.0 * stride**2)
-    return Work(unit, area, typical, 0.0, row=width, area=area)

@@ -1,21 +1,22 @@
-"""DEPTHWISE_CONV_2D 3 x 3 laid out for the Cortex-M0+ kernel (SPEC 2.7.3).
+"""DEPTHWISE_CONV_2D laid out for the Cortex-M0+ kernel (SPEC 2.7.3).
 
-The kernel is exact for every input and every weight: it proves its lanes at run time from the sums
-of weights that are put beside the filter here, and from the inputs that it sees.
+The kernel is exact for every input and every weight: it proves its lanes at run time from the
+weights, for 3 x 3 from sums of them that are put beside the filter here, and from the inputs that
+it sees.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relume.blob.layouts import m0plus_requant as requant
 from relume.blob.layouts.packed import Packed
-from relume.model.graph import Int8Array, Kind, Op, Tensor
+from relume.model.graph import Int8Array, Kind, Op, Tensor, Window
 
 KERNEL = 1
-WITH_CORNER = 1
+WITH_CORNER, BESIDE = 1, 2
 PLANE_BYTES = 6144  # scratch for a plane of four channels, unless the image needs less
 PIXEL_BYTES = 16
 LANE_MAX = 65535
@@ -23,8 +24,13 @@ FLIP = 0x8000
 SHORT_SEARCH = 32
 _FILTER = np.dtype([
     ("w", "i1", 9), ("idle", "i1"), ("narrow", "u1"), ("split", "u1"), ("negative", "<u2"),
-    ("positive", "<u2"), ("apart", "<u2"), ("rows", "u1"), ("zero", "u1"),
+    ("positive", "<u2"), ("apart", "<u2"), ("zero", "<u2"),
 ])  # fmt: skip
+GROUP = 9  # taps of a group, as in kernels/m0plus/depthwise.h
+# Cycles of a channel, roughly: a part, a column of outputs, a row and an input of the plane, more
+# patches of padding; two outputs of a 3 x 3 filter, of any other, and of each of its taps.
+PART, COLUMN, ROW, INPUT, PADDED = 400.0, 57.0, 5.0, 8.3, 100.0
+PAIR_3X3, PAIR, TAP = 65.0, 40.0, 8.0
 
 
 def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
@@ -32,22 +38,24 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
     if refusal(op, source, out) is not None or op.weights is None:
         return None
     channels = out.shape[2]
-    weights = op.weights.reshape(9, channels).T
+    weights = op.weights.reshape(-1, channels).T
     ranges = [_channel(op, weights, source, out, c) for c in range(channels)]
     steps = [shortened(channel, requant.fit(channel)) for channel in ranges]
     bias = np.array([_bias(op, weights, source, c) for c in range(channels)])
+    idle = np.array([_idle(channel, int(bias[c])) for c, channel in enumerate(ranges)], dtype="i1")
     corner = any(step.exact and step.corner > 0 for step in steps)
     table, exact = _table(op, steps, bias, corner)
-    rows, columns = halves(op, out)
-    p = (rows, columns, len(exact) // 12, WITH_CORNER * corner)
+    half = best_half(op.window, out.shape[0], out.shape[1])
+    assert half is not None
+    p = (half.rows, half.columns, len(exact) // 12, WITH_CORNER * corner + BESIDE * half.beside)
     return Packed(
         KERNEL,
-        _filters(weights, ranges, bias),
+        _filters(weights, idle) if is_3x3(op.window) else _plain(weights, idle),
         b"",
         table,
         exact,
         p,
-        scratch_bytes(op.window.sh, rows, columns),
+        scratch_bytes(op.window, half.rows, half.columns),
         _note(steps),
     )
 
@@ -57,44 +65,83 @@ def refusal(op: Op, source: Tensor, out: Tensor) -> str | None:
     window = op.window
     if op.kind is not Kind.DEPTHWISE_CONV_2D or op.weights is None:
         return "no kernel"
-    if (window.kh, window.kw) != (3, 3):
-        return f"filter {window.kh} x {window.kw}"
-    if (window.dil_h, window.dil_w) != (1, 1):
-        return f"dilation {window.dil_h} x {window.dil_w}"
-    if (window.sh, window.sw) not in ((1, 1), (2, 2)):
-        return f"stride {window.sh} x {window.sw}"
-    if op.depth_mult != 1 or out.shape[2] % 4:
-        return f"{out.shape[2]} channels, multiplier {op.depth_mult}"
+    if op.depth_mult != 1:
+        return f"multiplier {op.depth_mult}"
+    if _plane_bytes(window, 1, 1) > PLANE_BYTES:
+        return f"filter {window.kh} x {window.kw}, dilation {window.dil_h} x {window.dil_w}"
     return None
 
 
-def halves(op: Op, out: Tensor) -> tuple[int, int]:
-    """Largest half of a part, (rows, columns) of outputs, whose plane fits PLANE_BYTES.
+def is_3x3(window: Window) -> bool:
+    """The kernel has special code for this window."""
+    return (window.kh, window.kw, window.dil_h, window.dil_w) == (3, 3, 1, 1) and (
+        window.sh == window.sw <= 2
+    )
 
-    Of all that fit the one that weaves the fewest inputs for the whole image.
+
+@dataclass(frozen=True)
+class Half:
+    """Largest half of a part, in outputs; beside: the other half is at its right, not below."""
+
+    rows: int
+    columns: int
+    beside: bool
+
+
+def best_half(window: Window, height: int, width: int) -> Half | None:
+    """Of all halves whose planes fit PLANE_BYTES the one that an image takes the least time with.
+
+    None if no half fits.
     """
-    height, width, _ = out.shape
-    stride = op.window.sh
-    best: tuple[int, int, int] | None = None
-    for count in range(1, width + 1):  # parts side by side
-        columns = -(-width // count)
-        across = (columns - 1) * stride + 3
-        most = (PLANE_BYTES // (across * PIXEL_BYTES) - 3) // stride + 1
-        if most < 1:
-            continue
-        bands = -(-height // (2 * most))
-        rows = -(-height // (2 * bands))
-        woven = count * bands * across * ((rows - 1) * stride + 3)
-        if best is None or woven < best[0]:
-            best = (woven, rows, columns)
-    assert best is not None  # one column always fits
-    return best[1], best[2]
+    best: tuple[float, Half] | None = None
+    for beside in (False, True):
+        across, down = (2, 1) if beside else (1, 2)  # halves of a part
+        for strips in range(1, -(-width // across) + 1):
+            columns = -(-width // (across * strips))
+            most = _most_rows(window, columns)
+            if most < 1:
+                continue
+            bands = -(-height // (down * most))
+            rows = -(-height // (down * bands))
+            cost = strips * bands * _part_cost(window, Half(rows, columns, beside))
+            if best is None or cost < best[0]:
+                best = (cost, Half(rows, columns, beside))
+    return best and best[1]
 
 
-def scratch_bytes(stride: int, rows: int, columns: int) -> int:
+def _part_cost(window: Window, half: Half) -> float:
+    """Cycles of one channel, about. Halves beside one another are padded at either side."""
+    rows_in = reach(half.rows, window.kh, window.sh, window.dil_h)
+    inputs = rows_in * reach(half.columns, window.kw, window.sw, window.dil_w)
+    pair = PAIR_3X3 if is_3x3(window) else PAIR + TAP * window.kh * window.kw
+    cost = PART + COLUMN * half.columns + pair * half.rows * half.columns + INPUT * inputs
+    return cost + ROW * rows_in + (2 * ROW * rows_in + PADDED if half.beside else 0.0)
+
+
+def _most_rows(window: Window, columns: int) -> int:
+    """Rows of outputs whose plane fits PLANE_BYTES, 0 if not one does."""
+    row = reach(columns, window.kw, window.sw, window.dil_w) * PIXEL_BYTES
+    return max(0, (PLANE_BYTES // row - reach(1, window.kh, 1, window.dil_h)) // window.sh + 1)
+
+
+def reach(n: int, taps: int, stride: int, dilation: int) -> int:
+    """Rows or columns of inputs under n windows."""
+    return (n - 1) * stride + (taps - 1) * dilation + 1
+
+
+def _plane_bytes(window: Window, rows: int, columns: int) -> int:
+    return (
+        reach(rows, window.kh, window.sh, window.dil_h)
+        * reach(columns, window.kw, window.sw, window.dil_w)
+        * PIXEL_BYTES
+    )
+
+
+def scratch_bytes(window: Window, rows: int, columns: int) -> int:
     """Scratch memory of a tile; the engine's rl_m0_depthwise_scratch says the same."""
-    plane = ((rows - 1) * stride + 3) * ((columns - 1) * stride + 3) * PIXEL_BYTES
-    return plane + rows * columns * 8
+    taps = window.kh * window.kw
+    table = 8 * (taps + -(-taps // 2))
+    return _plane_bytes(window, rows, columns) + rows * columns * 8 + table
 
 
 def _bias(op: Op, weights: Int8Array, source: Tensor, c: int) -> int:
@@ -138,7 +185,12 @@ def _idle(channel: requant.Channel, bias: int) -> int:
     return int(requant.outputs(shifted, wrapped)[0])
 
 
-def _filters(weights: Int8Array, ranges: list[requant.Channel], bias: requant.Int64Array) -> bytes:
+def _plain(weights: Int8Array, idle: Int8Array) -> bytes:
+    """[channels][1 + taps]: output for u = 0, weights."""
+    return np.hstack([idle[:, None], weights]).tobytes()
+
+
+def _filters(weights: Int8Array, idle: Int8Array) -> bytes:
     """[channels][20]: weights, output for u = 0, and what the lanes are proven with."""
     wide = weights.reshape(-1, 3, 3).astype(np.int64)
     total = np.abs(wide).sum(axis=2)  # of each row of a filter
@@ -148,10 +200,9 @@ def _filters(weights: Int8Array, ranges: list[requant.Channel], bias: requant.In
     every = total.sum(axis=1)
     rows = np.zeros(len(weights), dtype=_FILTER)
     rows["w"] = weights
-    rows["idle"] = [_idle(channel, int(bias[c])) for c, channel in enumerate(ranges)]
+    rows["idle"] = idle
     rows["narrow"] = _largest_top(every)
     rows["split"] = _largest_top(np.maximum(apart, every - apart))
-    rows["rows"] = _largest_top(total.max(axis=1))
     rows["negative"] = negative.sum(axis=1)
     rows["positive"] = every - negative.sum(axis=1)
     rows["apart"] = np.where(flip, negative[:, 0] + FLIP, negative[:, 2])
