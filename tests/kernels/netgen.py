@@ -62,8 +62,8 @@ class NetGenerator:
             kh, kw = (int(x) for x in self.random.integers(1, 5, 2))
             sh, sw = (int(x) for x in self.random.choice([1, 1, 2, 3], 2))
             dilation = (1, 1)
-            if dilated and (sh, sw) == (1, 1) and self.random.random() < 0.2:
-                dilation = (int(self._pick(1, 2, 3)), int(self._pick(1, 2)))
+            if dilated and self.random.random() < 0.35:
+                dilation = (int(self._pick(1, 2, 3)), int(self._pick(1, 2, 3)))
             padding = str(self._pick("SAME", "VALID"))
             window = Window((kh, kw), (sh, sw), padding, dilation)
             h, w = window.out(shape[1], shape[2])

@@ -39,6 +39,29 @@ def test_random_nets_have_ops_of_every_kind() -> None:
     assert kinds == set(Kind)
 
 
+def test_random_nets_have_windows_of_every_sort() -> None:
+    windows = [
+        (op, op.window) for seed in SEEDS for op in net(seed)[1].graph.ops if op.window.kh
+    ]
+    for kind in (Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D):
+        own = [(op, w) for op, w in windows if op.kind is kind]
+        assert any(w.dil_h > 1 and w.kh > 1 for _, w in own), "dilated in H"
+        assert any(w.dil_w > 1 and w.kw > 1 for _, w in own), "dilated in W"
+        assert any(w.kh in (2, 4) and w.pad_top for _, w in own), "even, padded unevenly"
+        assert any(w.sh > w.kh or w.sw > w.kw for _, w in own), "stride beyond the filter"
+        assert any(w.kh != w.kw and w.sh != w.sw for _, w in own), "not square"
+    assert any(op.depth_mult > 1 for op, _ in windows)
+
+
+@pytest.mark.parametrize("core", ["m0plus", "m4"])
+@pytest.mark.parametrize("seed", SEEDS[::2])
+def test_every_tensor_is_exact_with_the_kernels_of_a_core(seed: int, core: str) -> None:
+    model, _, data = net(seed)
+    packed = oracle.packed(model, seed, core)
+    tensors = native.accepted(packed.blob).run(data, watch=True, spoil=True)
+    assert packed.mismatches(tensors, oracle.run_reference(model, data)) == []
+
+
 @pytest.mark.parametrize("seed", SEEDS[:12])
 def test_noise_in_memory_changes_nothing(seed: int) -> None:
     _, packed, data = net(seed)

@@ -21,6 +21,7 @@ from relume.model.lower_common import (
     folded,
     loose_tensor,
 )
+from relume.model.slices import strided_index
 from relume.model.tflite_file import RawTensor
 
 MAX_BYTES = 1 << 22
@@ -91,28 +92,11 @@ def _slice(site: Site, places: Places) -> Places:
 
 
 def _strided_slice(site: Site, places: Places) -> Places:
-    begin, end = site.integers(1, "begin"), site.integers(2, "end")
-    strides, options = site.integers(3, "strides"), site.op.options
-    if not len(begin) == len(end) == len(strides) or 0 in strides:
-        raise Unsupported(f"begin {begin}, end {end}, strides {strides}")
-    if options["offset"]:
-        raise Unsupported("ends that count from the begin (offset)")
-    parts: list[slice | int | None] = []
-    for axis, (first, last, stride) in enumerate(zip(begin, end, strides, strict=True)):
-        bit = 1 << axis
-        if (options["ellipsis_mask"] | options["new_axis_mask"]) & bit:
-            raise Unsupported("ellipsis or new axes (ellipsis_mask, new_axis_mask)")
-        if options["shrink_axis_mask"] & bit:
-            if not axis < places.ndim or not -places.shape[axis] <= first < places.shape[axis]:
-                raise Unsupported(f"begin {begin} leaves the input")
-            parts.append(first)
-        else:
-            parts.append(slice(
-                None if options["begin_mask"] & bit else first,
-                None if options["end_mask"] & bit else last, stride))  # fmt: skip
-    if len(parts) > places.ndim:
-        raise Unsupported(f"{len(parts)} ranges for {places.ndim} axes")
-    return places[tuple(parts)]
+    lists = (site.integers(1, "begin"), site.integers(2, "end"), site.integers(3, "strides"))
+    try:
+        return np.asarray(places[strided_index(site.op.options, *lists)])
+    except (ValueError, IndexError) as error:
+        raise Unsupported(f"ranges: {error}") from error
 
 
 def _transpose(site: Site, places: Places) -> Places:

@@ -49,6 +49,7 @@ OPTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "ADD": ("AddOptions", {"activation": "FusedActivationFunction"}),
     "SOFTMAX": ("SoftmaxOptions", {"beta": "Beta"}),
     "MEAN": ("ReducerOptions", {"keep_dims": "KeepDims"}),
+    "REDUCE_PROD": ("ReducerOptions", {"keep_dims": "KeepDims"}),
     "CONCATENATION": ("ConcatenationOptions", {
         "axis": "Axis", "activation": "FusedActivationFunction"}),
     "PACK": ("PackOptions", {"axis": "Axis"}),

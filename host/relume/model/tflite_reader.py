@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relume.errors import ModelError
 from relume.model.aliases import build_graph
+from relume.model.constants import with_constants
 from relume.model.graph import Graph, Op, Tensor
 from relume.model.lower import RESHAPES, Unsupported, activation_tensor, lower
 from relume.model.lower_common import folded
@@ -46,7 +47,7 @@ def read_tflite(source: Path | bytes) -> Graph:
     Raises ModelError, naming file, op number, layer, op kind and reason, at the first op that
     cannot be run.
     """
-    raw = load(source)
+    raw = with_constants(load(source))
     problems = _model_problems(raw)
     if problems:
         raise ModelError(f"{raw.file}: {problems[0]}")
@@ -70,14 +71,15 @@ def read_tflite(source: Path | bytes) -> Graph:
 def survey(source: Path | bytes) -> Survey:
     """Every op of a file with its verdict. Raises ModelError only if the file cannot be parsed."""
     raw = load(source)
-    needed = {op.number for op in _needed(raw)}
+    known = with_constants(raw)
+    needed = {op.number for op in _needed(known)}
     ops = []
     for op in raw.ops:
         shape = raw.tensors[op.outputs[0]].shape if op.outputs else ()
         reason = None
         try:
             if op.number in needed:
-                lower(raw, op, len(raw.tensors))
+                lower(known, op, len(raw.tensors))
         except Unsupported as unsupported:
             reason = str(unsupported)
         ops.append(SurveyedOp(op.number, op.kind, raw.layer(op), shape, reason))
@@ -87,8 +89,8 @@ def survey(source: Path | bytes) -> Survey:
 def _needed(raw: RawModel) -> list[RawOp]:
     """Ops that the model's output depends on, in order.
 
-    A reshape's target shape is in the file already, so ops that only compute it (SHAPE,
-    STRIDED_SLICE and PACK of a Keras Flatten) are not needed.
+    A reshape's target shape is in the file already, so ops that only compute it are not needed,
+    even where with_constants() could not.
     """
     wanted = set(raw.outputs)
     needed = []
