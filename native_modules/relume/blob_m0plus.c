@@ -12,7 +12,7 @@
 
 /* Sizes that follow from the shapes. */
 typedef struct {
-    uint32_t depth, inputs, width, live, quads, flags;
+    uint32_t depth, inputs, live, quads, flags;
 } shape;
 
 static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
@@ -21,18 +21,17 @@ static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
     const int32_t *p = op->p;
     uint32_t flags = (uint32_t)p[3];
 
-    REFUSE_UNLESS(p[0] == 8 || p[0] == 12, RL_E_SHAPE, p[0],
-                  "channels of a block");
+    REFUSE_UNLESS(p[0] >= 1 && p[0] <= 65535, RL_E_SHAPE, p[0],
+                  "columns of a band");
     REFUSE_UNLESS(p[1] >= 1 && p[1] <= out->c, RL_E_SHAPE, p[1],
                   "computed channels");
     REFUSE_UNLESS(p[2] >= 0 && p[2] <= p[1], RL_E_SHAPE, p[2],
                   "channels requantised in full");
     REFUSE_UNLESS(flags <= 7, RL_E_SHAPE, p[3], "flags");
-    REFUSE_UNLESS(p[4] >= 255 && p[4] <= 65535, RL_E_SHAPE, p[4],
-                  "limit of a lane");
     REFUSE_UNLESS(p[5] >= 0 && p[5] <= 128, RL_E_SHAPE, p[5],
                   "offset of the weights");
-    REFUSE_UNLESS(p[6] == 0 && p[7] == 0, RL_E_SHAPE, p[6], "p6 or p7");
+    REFUSE_UNLESS(p[4] == 0 && p[6] == 0 && p[7] == 0, RL_E_SHAPE, p[4],
+                  "unused parameter");
     REFUSE_UNLESS((flags & RL_M0_SCATTER) || p[1] == out->c, RL_E_SHAPE,
                   p[1], "channels are left out");
     return RL_OK;
@@ -81,7 +80,6 @@ static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
     REFUSE_UNLESS(taps * s->depth <= MAX_INPUTS, RL_E_SHAPE, op->kh,
                   "inputs of a window");
     s->inputs = ((uint32_t)taps * s->depth + 1u) & ~1u;
-    s->width = (uint32_t)op->p[0];
     s->live = (uint32_t)op->p[1];
     s->quads = (s->live + 3u) / 4u;
     s->flags = (uint32_t)op->p[3];
@@ -97,14 +95,14 @@ static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
 static rl_status check_weights(rl_blob_state *c, const rl_op *op,
                                const shape *s)
 {
-    uint32_t per = s->width / 4u;
-    uint64_t size = (uint64_t)((s->quads + per - 1u) / per)
-        * s->inputs * s->width;
+    uint64_t blocks = (s->quads + 1u) / 2u;
+    uint64_t size = blocks * s->inputs * RL_M0_WIDTH;
 
     REFUSE_UNLESS(op->w_size == size, RL_E_SHAPE, op->w_size,
                   "w_size does not fit the shapes");
     CHECK(rl_blob_check_array(c, &op->off_w, size));
-    return rl_blob_check_array(c, &op->off_bias, 32u * (uint64_t)s->quads);
+    return rl_blob_check_array(c, &op->off_bias,
+                               blocks * 2u * sizeof(rl_m0_sums));
 }
 
 /* Entries without a formula name a row of the exact constants. */

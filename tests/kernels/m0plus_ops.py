@@ -91,12 +91,16 @@ def wide_graph(random: Random) -> Graph:
     return _graph(Kind.CONV_2D, random, (4, 5, 32), (4, 5, 64), window)
 
 
-def rows_of(plan: Plan) -> int:
-    """Rows of pixels that the tiles of a plan's op touch, each tile by itself."""
-    width = plan.graph.tensors[1].shape[1]
-    return sum(
-        (tile.first + tile.count - 1) // width - tile.first // width + 1 for tile in plan.tiles
-    )
+def largest_sums(sign: int) -> Graph:
+    """FULLY_CONNECTED whose sums nearly fill 24 bits: 258 inputs and weights of 127."""
+    random = np.random.default_rng(258)
+    weights = np.full((8, 258), 127 * sign, dtype=np.int8)
+    weights[:, 0] = random.integers(-127, 128, 8)
+    bias = np.full(8, -127 * 127 * 258 * sign, dtype=np.int32) // 2
+    source, target = Tensor("x", (1, 1, 258), 0.02, -128), Tensor("y", (1, 1, 8), 0.02, 0)
+    scales = np.full(8, 100.0 / (127 * 127 * 258))
+    op = _op(Kind.FULLY_CONNECTED, Window(), weights, bias, scales)
+    return Graph("case", (source, target), (op,), 0, 1)
 
 
 def dense_graph(random: Random) -> Graph:

@@ -41,7 +41,7 @@ def test_a_proven_op_has_a_layout_with_a_note(core: str) -> None:
     [
         ("m0plus", POOL, "no Cortex-M0+ kernel for MAX_POOL_2D"),
         ("m4", POOL, "no Cortex-M4 kernel for MAX_POOL_2D"),
-        ("m0plus", conv(ONE, -128), "-128"),
+        ("m0plus", conv(Window(1, 1, 1, 1, 0, 0, 2, 2)), "dilation"),
         ("m4", conv(ONE, -128), "-128"),
         ("portable", conv(ONE), "no kernels of its core"),
     ],

@@ -5,7 +5,7 @@ Compute: board.toml [cycles.portable] gives a, b, c with a * work + b * outputs 
 board's core that are faster. These are cycles of code and data in SRAM. Constants lie in flash and
 are read through the XIP cache (`relume.plan.xip`), which is taken to be cold: a tile fetches what
 it reads once; when an op's constants do not fit the cache, every unit fetches them again
-(Cortex-M0+ convolutions: every row of pixels). FULLY_CONNECTED touches each weight once.
+(Cortex-M0+ convolutions: every tile, as ever). FULLY_CONNECTED touches each weight once.
 
 SPI FRAM: the core waits for the transfer, so a byte costs 8 SPI clocks of active power plus the
 chip. The SPI clock is the peripheral clock divided by an even number, at most the chip's. Flash: a
@@ -27,7 +27,7 @@ from relume.board.profile import BoardProfile
 from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op
 from relume.plan.kernel_work import kernel_work
-from relume.plan.m0plus_work import is_by_rows, m0plus_work
+from relume.plan.m0plus_work import fits_spans, m0plus_work
 from relume.plan.xip import bytes_cycles
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
@@ -115,12 +115,12 @@ class CostModel:
         """Adds what is fetched from flash: the op's constants, and each tile's tables."""
         table = self._fetch_cycles(TILE_BYTES)
         size = op.constant_bytes if fast is None else fast.constant_bytes
-        fetch, width = self._fetch_cycles(size), self.graph.tensors[op.output].shape[1]
+        fetch = self._fetch_cycles(size)
         tile, unit = fetch, 0.0
         if op.kind is Kind.FULLY_CONNECTED:
             tile, unit = 0.0, fetch / self.graph.tensors[op.output].shape[2]
-        elif fast is not None and is_by_rows(self.graph, op, fast):
-            tile, unit = 2 * fetch, fetch / width
+        elif fast is not None and fits_spans(self.graph, op, fast):
+            tile, unit = 1.5 * fetch, 0.0
         elif size > self.board.xip.cache_bytes:
             tile, unit = 0.0, fetch
         return OpCycles(

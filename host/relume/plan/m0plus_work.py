@@ -1,21 +1,22 @@
-"""What a tile of the Cortex-M0+ convolutions costs, from its shape (SPEC 2.7.1).
+"""What a tile of the Cortex-M0+ convolutions costs, from its shape (SPEC 2.7.1), in cycles.
 
-The dense way's time depends on the shape alone and bounds the sparse way's, which is taken only
-where it is shorter; lists and script come on top. Work is counted in pairs of inputs times quads
-of channels; the weights below, with the rows of [cycles.m0plus] in board.toml, were fitted to
-cycle counts of the Thumb code over random shapes and the worst data found.
+Every input that is not left out costs the same whatever its value, so the worst case is that none
+is left out. The figures are those of the assembly's headers, with what the C code around it takes;
+the rows of [cycles.m0plus] in board.toml add a margin.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from relume.blob.layouts.m0plus_conv import WITH_SPARSE
+from relume.blob.layouts.m0plus_conv import CACHED, WIDTH, WITH_CORNER, WITH_SPARSE
 from relume.blob.layouts.packed import Packed
 from relume.model.graph import Graph, Kind, Op
 from relume.plan.m0plus_depthwise_work import depthwise_work
 
-CACHED = 14336  # weights of a span of channels, in bytes, as in kernels/m0plus/conv.c
+# Cycles of an input: of a block of channels, sparse and dense; listed; spread to a word.
+SPARSE, DENSE, LISTED, SPREAD = 23.4, 20.8, 10.3, 10.2
+RUN, BLOCK = 21.0, 62.0  # of a run, of a block of channels
 TYPICAL_SPARSE = 0.55  # share of the dense way's time with activations as networks have them
 
 
@@ -23,7 +24,7 @@ TYPICAL_SPARSE = 0.55  # share of the dense way's time with activations as netwo
 class Work:
     """Of one unit and once a tile, worst; typical_unit is typical. outputs: requantised a unit.
 
-    by_rows: the weights, which the flash cache does not hold, are fetched once a row of pixels.
+    spans: the weights, which the flash cache does not hold, are fetched once a tile all the same.
     area: for each rectangle of a tile beyond the first, with rows of `row` units.
     """
 
@@ -31,7 +32,7 @@ class Work:
     tile: float
     typical_unit: float
     outputs: float
-    by_rows: bool = False
+    spans: bool = False
     area: float = 0.0
     row: int = 1
 
@@ -43,44 +44,68 @@ def m0plus_work(graph: Graph, op: Op, fast: Packed) -> Work:
         return Work(*depthwise_work(op, fast.p, out), row=out[1])
     if op.kind is Kind.ADD:
         return Work(0.0, 0.0, 0.0, 1.0)
-    width, live, exact, flags = fast.p[:4]
-    quads = -(-live // 4)
-    taps = op.window.kh * op.window.kw if op.kind is Kind.CONV_2D else 1
-    depth = graph.macs_per_unit(op) // (taps * (out[2] if op.kind is Kind.CONV_2D else 1))
-    inputs = taps * depth
-    sparse = bool(flags & WITH_SPARSE)
-    products = inputs / 2 * quads + 4 * quads + (12 * quads / (width // 4) if sparse else 0)
-    spans = _spans(inputs + inputs % 2, width, quads) if live == out[2] and live % 4 == 0 else 1
-    gathered = spans * (inputs * (0.9 if sparse else 0.7) + 12 * op.window.kh + 20)
-    script = spans * (60 + 3 * op.window.kh + inputs / 16) if sparse else 0
-    listed = 0.36 * inputs + 8 if sparse else 0.0
-    outputs = 4 * quads + 2 * exact + (out[2] / 8 if live % 4 or live < out[2] else 0)
+    return _fully_connected(graph, op, fast) if op.kind is Kind.FULLY_CONNECTED else _conv(
+        graph, op, fast
+    )
+
+
+def fits_spans(graph: Graph, op: Op, fast: Packed) -> bool:
+    """A convolution of ours whose weights are fetched once a tile, span by span."""
+    return op.kind is Kind.CONV_2D and m0plus_work(graph, op, fast).spans
+
+
+def _outputs(fast: Packed, channels: int) -> float:
+    """Outputs of a pixel in units of one that is inside the staircase and stored as it is."""
+    _, live, exact, flags = fast.p[:4]
+    corner = 0.25 * live if flags & WITH_CORNER else 0.0
+    copied = (channels + live) / 4 if live % 4 or live < channels else 0
+    return 4 * -(-live // 4) + 4 * exact + corner + copied
+
+
+def _fully_connected(graph: Graph, op: Op, fast: Packed) -> Work:
+    """Of an output; a tile begins and ends inside a block and prepares the inputs."""
+    channels, exact = graph.tensors[op.output].shape[2], fast.p[2]
+    sparse = bool(fast.p[3] & WITH_SPARSE)
+    inputs = graph.macs_per_unit(op)
+    block = inputs * (SPARSE if sparse else DENSE) + RUN + BLOCK
+    begun = inputs * (LISTED if sparse else SPREAD) + 2 * block + 200
     share = TYPICAL_SPARSE if sparse else 1.0
-    if op.kind is Kind.FULLY_CONNECTED:
-        gathered, script = gathered / spans, script / spans
-        block = products / quads * (width // 4)
-        tile = gathered + script + listed + 2 * block + 4
-        unit = products / (4 * quads)
-        return Work(unit, tile, share * unit, 1.0 + 0.5 * exact)
+    each = 1.5 + (4.0 if exact else 0.0)
+    rows = -(-channels // WIDTH) * WIDTH / channels
+    return Work(block / WIDTH * rows, begun, share * block / WIDTH * rows, each)
+
+
+def _conv(graph: Graph, op: Op, fast: Packed) -> Work:
+    """Of a pixel; a tile of several rows lists all the rows of its first windows."""
+    _, in_width, depth = graph.tensors[op.inputs[0]].shape
+    _, width, channels = graph.tensors[op.output].shape
+    band, live, _, flags = fast.p[:4]
+    window, taps = op.window, op.window.kh * op.window.kw
+    inputs, blocks = taps * depth, -(-live // WIDTH)
+    spans = _spans(inputs, -(-live // 4)) if live == channels and live % 4 == 0 else 1
+    outputs = _outputs(fast, channels)
+    if not flags & WITH_SPARSE:
+        products = blocks * (inputs * DENSE + BLOCK)
+        spread = spans * (SPREAD * inputs + 80 * window.kh + 120)
+        return Work(products + spread, 0.0, products + 0.7 * spread, outputs, spans > 1)
+    products = blocks * (inputs * SPARSE + RUN * window.kh + BLOCK)
     if taps == 1:
-        listed *= spans
-        unit = products + gathered + script + listed
-        return Work(unit, 0.0, share * products + (listed or gathered), outputs, spans > 1)
-    row = 0.36 * graph.tensors[op.inputs[0]].shape[1] * depth + 20 if sparse else 0.0
-    per_pixel = row * op.window.sh / out[1]
-    unit = products + gathered + script + per_pixel
-    typical = share * products + per_pixel + 8 * spans
-    return Work(unit, row * op.window.kh, typical, outputs, spans > 1)
+        listed = spans * (LISTED * inputs + 160)
+        typical = TYPICAL_SPARSE * products + 0.75 * listed
+        return Work(products + listed, 0.0, typical, outputs, spans > 1)
+    bands = -(-width // band)
+    columns = min(bands * ((band - 1) * window.sw + window.kw), in_width * bands)
+    row = spans * (columns * (LISTED * depth + 12) + 200.0 * bands)
+    runs = spans * (40.0 * window.kh + 140)
+    unit = products + runs + row * min(window.sh, window.kh) / width
+    typical = TYPICAL_SPARSE * products + runs + 0.75 * row * min(window.sh, window.kh) / width
+    # a tile that begins and ends inside a row lists rows for both
+    return Work(unit, row * (window.kh + window.sh), typical, outputs, spans > 1)
 
 
-def is_by_rows(graph: Graph, op: Op, fast: Packed) -> bool:
-    """A convolution of ours whose weights are fetched once a row of pixels."""
-    return op.kind is Kind.CONV_2D and m0plus_work(graph, op, fast).by_rows
-
-
-def _spans(inputs: int, width: int, quads: int) -> int:
+def _spans(inputs: int, quads: int) -> int:
     """Parts that the channels of a layer are computed in."""
     if quads * 4 * inputs <= CACHED:
         return 1
-    blocks = max(1, CACHED // (inputs * width))
-    return -(-quads // (blocks * width // 4))
+    blocks = max(1, CACHED // ((inputs + inputs % 2) * WIDTH))
+    return -(-quads // (2 * blocks))

@@ -17,18 +17,21 @@ from relume.model.graph import Kind, Op, Tensor
 
 KERNEL = 1
 WITH_CORNER, WITH_SCATTER, WITH_SPARSE = 1, 2, 4
-QUAD_ORDER = (0, 2, 1, 3)  # channels of a quad as the lanes give them
-LANE_MAX = 65535  # a sparse lane is unsigned
-PAIR_MAX = 255  # |w| + |w'| of two inputs of 128 in a dense lane: 255 * 128 < 2^15
+WIDTH = 8  # channels of a block: two quads
+SUM_BITS = 23  # of a sum, without sign: four of them are taken out of 96 bits
 MAX_INPUTS = 32768
+CACHED = 14336  # weights of a span of channels, in bytes, as in kernels/m0plus/conv.c
+LIST_BYTES = 4096  # of the lists of a band, if it can be
 Int64Array = npt.NDArray[np.int64]
+THREE_SUMS: Int64Array = np.array(  # all, turned, upper of the four sums of a quad
+    [[1, 1 << 8, 1 << 16, 1 << 24], [1 << 8, 1, 1 << 24, 1 << 16], [0, 0, 1, 1 << 8]]
+)
 
 
 @dataclass(frozen=True)
 class _Shape:
     taps: int
     depth: int
-    width: int
     live: int
 
     @property
@@ -40,6 +43,10 @@ class _Shape:
     def quads(self) -> int:
         return -(-self.live // 4)
 
+    @property
+    def blocks(self) -> int:
+        return -(-self.live // WIDTH)
+
 
 def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
     """The op's constants for the fast kernels, or None where they are not proven."""
@@ -48,7 +55,8 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
         return None
     weights = _matrix(op)
     live, constants = _live_channels(op, weights, source, out)
-    shape = _shape(op, source, out, len(live))
+    taps = op.window.kh * op.window.kw if op.kind is Kind.CONV_2D else 1
+    shape = _Shape(taps, weights.shape[1] // taps, len(live))
     steps = [requant.fit(_channel(op, weights, source, out, int(c))) for c in live]
     sparse = _is_sparse(op, source)
     corner = any(step.exact and step.corner > 0 for step in steps)
@@ -56,17 +64,16 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
     flags = WITH_CORNER * corner + WITH_SCATTER * scatter + WITH_SPARSE * sparse
     table, exact = _table(op, steps, live, corner, shape.quads)
     offset = max(0, -int(weights.min()))
-    limit = min(LANE_MAX, LANE_MAX // max(1, int(weights.max()) + offset))
     extra = exact + (_scatter(live, constants) if scatter else b"")
-    p = (shape.width, len(live), len(exact) // 12, flags, limit, offset)
+    band = _band(op, source, out, shape) if sparse else max(1, out.shape[1])
     return Packed(
         KERNEL,
         _blocks(weights[live], shape, offset).tobytes(),
-        _starts(op, weights, live, steps, source, shape),
+        _starts(op, weights[live], live, steps, source, sparse),
         table,
         extra if extra else bytes(4),
-        p,
-        scratch_bytes(op, source, shape, sparse),
+        (band, len(live), len(exact) // 12, flags, 0, offset),
+        scratch_bytes(op, source, shape, band, sparse),
         _note(shape, len(weights), len(exact) // 12, sparse),
     )
 
@@ -80,10 +87,11 @@ def refusal(op: Op, source: Tensor, out: Tensor) -> str | None:
     weights = _matrix(op)
     if weights.shape[1] > MAX_INPUTS:
         return "window too large"
-    padded = np.zeros((len(weights), -(-weights.shape[1] // 2) * 2), dtype=np.int64)
-    padded[:, : weights.shape[1]] = np.abs(weights)
-    if int((padded[:, 0::2] + padded[:, 1::2]).max()) > PAIR_MAX:
-        return "two weights of -128 side by side"
+    for c in _live_channels(op, weights, source, out)[0]:
+        channel = _channel(op, weights, source, out, int(c))
+        origin = requant.fit(channel).origin
+        if max(channel.acc_max - origin, origin - channel.acc_min - 1) >> SUM_BITS:
+            return "sums of more than 24 bits"
     return None
 
 
@@ -145,47 +153,30 @@ def _constant(op: Op, channel: requant.Channel) -> int:
     return int(requant.outputs(shifted, np.array([acc], dtype=np.int64))[0])
 
 
-def _shape(op: Op, source: Tensor, out: Tensor, live: int) -> _Shape:
-    taps = op.window.kh * op.window.kw if op.kind is Kind.CONV_2D else 1
-    depth = _matrix(op).shape[1] // taps
-    quads = -(-live // 4)
-    # cycles of one sparse input: 26, 19 and 12 for 12, 8 and 4 channels
-    wide = quads // 3 * 26 + (0, 12, 19)[quads % 3]
-    narrow = quads // 2 * 19 + quads % 2 * 12
-    return _Shape(taps, depth, 12 if wide < narrow else 8, live)
-
-
 def _blocks(weights: Int64Array, shape: _Shape, offset: int) -> npt.NDArray[np.uint8]:
-    """[blocks][inputs][width] of w + offset, which no byte is below; absent weights are 0."""
-    blocks = -(-shape.quads * 4 // shape.width)
-    full = np.zeros((blocks * shape.width, shape.inputs), dtype=np.int64)
-    full[: weights.shape[0], : weights.shape[1]] = weights
-    split = full.reshape(blocks, shape.width, shape.inputs).transpose(0, 2, 1)
-    return np.ascontiguousarray(split + offset).astype(np.uint8)
-
-
-def _lanes(values: Int64Array, quads: int) -> Int64Array:
-    """[live] -> [quads * 4] in the lanes' order, zeros behind."""
-    full = np.zeros(quads * 4, dtype=np.int64)
-    full[: len(values)] = values
-    return full.reshape(quads, 4)[:, list(QUAD_ORDER)].reshape(-1)
+    """[blocks][inputs][WIDTH] of w + offset, which no byte is below; absent weights are 0."""
+    full = np.zeros((shape.blocks * WIDTH, shape.inputs), dtype=np.int64)
+    full[: weights.shape[0], : weights.shape[1]] = weights + offset
+    split = full.reshape(shape.blocks, WIDTH, shape.inputs).transpose(0, 2, 1)
+    return np.ascontiguousarray(split).astype(np.uint8)
 
 
 def _starts(
     op: Op, weights: Int64Array, live: npt.NDArray[np.int64], steps: list[requant.Steps],
-    source: Tensor, shape: _Shape,
+    source: Tensor, sparse: bool,
 ) -> bytes:  # fmt: skip
-    """What the sums start from [sparse, dense][quads * 4]: sum - origin of the requantisation.
+    """What the sums of the blocks' quads begin with, u32 [quads][3], for s = bias - origin.
 
-    Channels a and b that share a pair of lanes have the sums a + 2^16 b and b.
+    Inputs are multiplied as u = x + 128 (sparse) or as x; the zero point is taken off here.
     """
-    bias = np.zeros(len(weights), dtype=np.int64) if op.bias is None else op.bias.astype(np.int64)
+    bias = np.zeros(len(op.multipliers if op.multipliers is not None else live), dtype=np.int64)
+    if op.bias is not None:
+        bias += op.bias
     start = bias[live] - np.array([step.origin for step in steps], dtype=np.int64)
-    dense = start - source.zero_point * weights[live].sum(axis=1)
-    low_lanes = np.where(np.arange(len(live)) % 4 < 2, 0x8000 * (shape.inputs // 2), 0)
-    lanes = np.stack([_lanes(start, shape.quads), _lanes(dense - low_lanes, shape.quads)])
-    lanes[:, 0::2] += lanes[:, 1::2] << 16
-    return (lanes & 0xFFFFFFFF).astype("<u4").tobytes()
+    start -= (source.zero_point + 128 * sparse) * weights.sum(axis=1)
+    full = np.zeros((-(-len(live) // WIDTH) * 2, 4), dtype=np.int64)
+    full.reshape(-1)[: len(start)] = start
+    return ((full @ THREE_SUMS.T) & 0xFFFFFFFF).astype("<u4").tobytes()
 
 
 def _table(
@@ -206,7 +197,7 @@ def _table(
     idle = np.array([0, 0, 0, 1, 0, 0])
     full = np.tile(idle, (quads * 4, 1))
     full[: len(rows)] = rows
-    lanes = full.reshape(quads, 4, 6)[:, list(QUAD_ORDER), : 6 if corner else 4]
+    lanes = full[:, : 6 if corner else 4]
     words = np.array(exact, dtype=np.int64).reshape(-1)
     return lanes.astype("<u4").tobytes(), (words & 0xFFFFFFFF).astype("<u4").tobytes()
 
@@ -216,18 +207,46 @@ def _scatter(live: npt.NDArray[np.int64], constants: npt.NDArray[np.int8]) -> by
     return constants.tobytes() + bytes(-len(constants) % 4) + live.astype("<u2").tobytes()
 
 
-def scratch_bytes(op: Op, source: Tensor, shape: _Shape, sparse: bool) -> int:
+def _columns(op: Op, source: Tensor, shape: _Shape, band: int) -> int:
+    """Columns of the input that the windows of `band` outputs of a row touch."""
+    if shape.taps == 1:
+        return 1
+    return min(source.shape[1], (band - 1) * op.window.sw + op.window.kw)
+
+
+def _list_bytes(op: Op, source: Tensor, shape: _Shape, band: int) -> int:
+    rows = op.window.kh if op.kind is Kind.CONV_2D else 1
+    columns = _columns(op, source, shape, band)
+    return rows * ((columns + 1) * 8 + columns * shape.depth * 8)
+
+
+def _band(op: Op, source: Tensor, out: Tensor, shape: _Shape) -> int:
+    """Outputs of a row at a time: what LIST_BYTES allow, in equal parts, at least 4.
+
+    Columns that two bands share are listed twice.
+    """
+    width = out.shape[1]
+    if shape.taps == 1 or op.kind is not Kind.CONV_2D:
+        return max(1, width)
+    most = max(
+        (n for n in range(1, width + 1) if _list_bytes(op, source, shape, n) <= LIST_BYTES),
+        default=1,
+    )
+    parts = -(-width // max(most, 4))
+    return -(-width // parts)
+
+
+def scratch_bytes(op: Op, source: Tensor, shape: _Shape, band: int, sparse: bool) -> int:
     """Scratch memory of a tile; the engine's rl_m0_scratch says the same."""
-    size = shape.quads * 20 + 64 * 12 + -(-shape.inputs // 4) * 4 + shape.inputs // 2 * 12
-    if sparse:
-        rows = op.window.kh if op.kind is Kind.CONV_2D else 1
-        inputs = shape.depth * (source.shape[1] if shape.taps > 1 else 1)
-        size += rows * ((inputs // 4 + 1) * 8 + inputs * 8)
-    return size
+    size = 32 * shape.blocks
+    if not sparse:
+        return size + 4 * shape.inputs
+    rows = op.window.kh if op.kind is Kind.CONV_2D else 1
+    return size + 12 * (rows + 1) + _list_bytes(op, source, shape, band)
 
 
 def _note(shape: _Shape, channels: int, exact: int, sparse: bool) -> str:
-    parts = [f"{'sparse or dense' if sparse else 'dense'}, {shape.width} channels a block"]
+    parts = ["sparse" if sparse else "dense"]
     if shape.live < channels:
         parts.append(f"{channels - shape.live} of {channels} channels constant")
     if exact:

@@ -17,6 +17,7 @@ pass (limit = 0) is computed from its multiplier and exponent on the board.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,7 @@ def thresholds(channel: Channel) -> Int64Array:
     return high
 
 
+@functools.lru_cache(maxsize=8192)
 def fit(channel: Channel) -> Steps:
     """Constants for one channel, verified; limit = 0 if there are none."""
     if overflows(channel):

@@ -42,7 +42,7 @@ RL_APART RL_HOT void finish_exact(const rl_m0_dw_part *p, int wide)
 
     exact.exact = (const uint32_t *)(const void *)call->shift;
     exact.zero_point = call->out->zero_point;
-    exact.low = call->op->act_min;
+    exact.low = (uint32_t)call->op->act_min;
     exact.high = call->op->act_max;
     for (column = 0; column < f->columns; column++) {
         uint8_t *to = y + column * call->out->c;

@@ -1,30 +1,35 @@
-/* relume: requantisation without 64-bit products (rl_m0_finish_plain and
- * _corner; the twins are in lists.c, the constants and their proof in
+/* relume: sums of channels taken apart and requantised (rl_m0_finish_plain
+ * and _corner; the twins are in lists.c, the constants and their proof in
  * host/relume/blob/layouts/m0plus_requant.py).
+ *
+ * A quad's sums are
+ *     all    = S0 + 2^8 S1 + 2^16 S2 + 2^24 S3
+ *     turned = S1 + 2^8 S0 + 2^16 S3 + 2^24 S2      modulo 2^32
+ *     upper  = S2 + 2^8 S3
+ * with every S from -2^23 to 2^23 - 1. With L = all - 2^16 upper = S0 +
+ * 2^8 S1, turned - 2^8 L - 2^24 upper = S1 + 2^16 (S3 - S1): its low half is
+ * that of S1. L less 2^8 times that is S0 and 2^24 times the rest of S1. The
+ * other two likewise.
  *
  * d < 0 gives the low end of the clamp, which the whole quad is filled with
  * first: 7 cycles. Inside the staircase 18 cycles, 24 with a corner. Above
- * it, or where no constants exist, a call. A quad costs 20 more.
+ * it, or where no constants exist, a call. A quad costs 44 more.
  *
  * r0 sums, r1 table, r2 y, r3 d, r4-r7 constants; r8 what is added to sums,
- * r9 low byte four times, r10 high byte, r11 end of y, r12 upper sum;
- * [sp] the argument. */
+ * r9 r10 r12 sums that wait, r11 end of y; [sp] the argument. */
 #if defined(__ARM_ARCH_6M__)
 
         .syntax unified
         .cpu    cortex-m0plus
         .thumb
 
+        .equ    LOW, 0
+        .equ    HIGH, 4
+        .equ    UPPER, 8
+        .equ    CALLER, 12       /* the argument */
+        .equ    FRAME, 16
+
         .macro  channel at, corner, name
-        .if     \at < 2
-        ldm     r0!, {r3, r4}    /* sums of P and P >> 16 */
-        mov     r12, r4
-        lsls    r4, r4, #16
-        subs    r3, r3, r4
-        .else
-        mov     r3, r12
-        .endif
-        add     r3, r8
         cmp     r3, #0
         blt     .Llow_\name\at
         ldm     r1!, {r4-r7}     /* a, b, c, limit */
@@ -77,33 +82,70 @@
         mov     r6, r10
         mov     r7, r11
         push    {r4-r7}
-        push    {r0, r1}
-        mov     r7, r0
-        ldm     r7!, {r0-r6}     /* acc, table, y, quads, add, low, high */
-        lsls    r3, r3, #2
-        adds    r3, r3, r2
-        mov     r11, r3
-        mov     r8, r4
-        mov     r10, r6
-        uxtb    r5, r5
-        lsls    r6, r5, #8
-        orrs    r5, r6
-        lsls    r6, r5, #16
-        orrs    r5, r6
-        mov     r9, r5
+        sub     sp, #FRAME
+        str     r0, [sp, #CALLER]
+        ldr     r7, [r0, #28]    /* add_upper */
+        str     r7, [sp, #UPPER]
+        ldm     r0!, {r1-r7}     /* sums, table, y, quads, add, low, high */
+        str     r6, [sp, #LOW]
+        str     r7, [sp, #HIGH]
+        mov     r8, r5
+        lsls    r4, r4, #2
+        adds    r4, r4, r3
+        mov     r11, r4
+        mov     r0, r1
+        mov     r1, r2
+        mov     r2, r3
 .Lquad_\name:
-        mov     r4, r9
+        ldr     r4, [sp, #LOW]
         str     r4, [r2]
+        ldm     r0!, {r3, r4, r5}
+        add     r3, r8
+        add     r4, r8
+        ldr     r6, [sp, #UPPER]
+        adds    r5, r5, r6
+        lsls    r6, r5, #16
+        subs    r3, r3, r6       /* S0 + 2^8 S1 */
+        lsls    r6, r3, #8
+        subs    r4, r4, r6
+        lsls    r6, r5, #24
+        subs    r4, r4, r6       /* S1 + 2^16 (S3 - S1) */
+        uxth    r6, r4
+        lsls    r7, r6, #8
+        subs    r3, r3, r7
+        lsls    r7, r3, #8
+        asrs    r7, r7, #8       /* S0 */
+        subs    r3, r3, r7
+        asrs    r3, r3, #8
+        adds    r6, r6, r3       /* S1 */
+        mov     r9, r6
+        subs    r4, r4, r6
+        lsrs    r4, r4, #16
+        adds    r4, r4, r6
+        uxth    r4, r4           /* low half of S3 */
+        lsls    r3, r4, #8
+        subs    r5, r5, r3
+        lsls    r3, r5, #8
+        asrs    r3, r3, #8       /* S2 */
+        mov     r10, r3
+        subs    r5, r5, r3
+        asrs    r5, r5, #8
+        adds    r4, r4, r5       /* S3 */
+        mov     r12, r4
+        mov     r3, r7
         channel 0, \corner, \name
-        channel 2, \corner, \name
+        mov     r3, r9
         channel 1, \corner, \name
+        mov     r3, r10
+        channel 2, \corner, \name
+        mov     r3, r12
         channel 3, \corner, \name
         adds    r2, #4
         cmp     r2, r11
         beq     .Lout_\name
         b       .Lquad_\name
 .Lout_\name:
-        pop     {r0, r1}
+        add     sp, #FRAME
         pop     {r4-r7}
         mov     r8, r4
         mov     r9, r5
@@ -111,22 +153,22 @@
         mov     r11, r7
         pop     {r4-r7, pc}
         aside   0, \corner, \name
-        aside   2, \corner, \name
         aside   1, \corner, \name
+        aside   2, \corner, \name
         aside   3, \corner, \name
         .size   \name, . - \name
         .endm
 
         .section .time_critical.relume.over, "ax", %progbits
         .thumb_func
-over:                            /* r4 = output; keeps r0 to r3 */
+over:                            /* r4 = output; keeps r0 to r3 and r12 */
         cmp     r7, #0
         beq     1f
-        mov     r4, r10
+        ldr     r4, [sp, #HIGH]
         bx      lr
 1:      mov     r5, r12
         push    {r0-r3, r5, lr}
-        ldr     r0, [sp, #24]    /* the argument of the caller */
+        ldr     r0, [sp, #(24 + CALLER)]
         mov     r1, r3
         mov     r2, r4
         bl      rl_m0_exact

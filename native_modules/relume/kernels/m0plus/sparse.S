@@ -1,110 +1,49 @@
-/* relume: sums over the non-zero inputs of a window, 12, 8 or 4 channels at
- * a time (rl_m0_sparse12, 8, 4; the twin is in lists.c).
+/* relume: sums over the non-zero inputs of a window, 8 channels at a time
+ * (rl_m0_sparse; the twin is in lists.c).
  *
- * A quad: the weights of four channels as bytes v = w + offset in a word W.
- *     all += u W        odd += u (W >> 8 & 0x00ff00ff)
- * odd holds the sums of channels 1 and 3 in 16-bit lanes; all - (odd << 8),
- * modulo 2^32, those of 0 and 2. A lane is right while the sum of u max(v)
- * is below 2^16, which the script sees to: it flushes in time. A flush adds
- * each pair of lanes P to two sums, P and P >> 16, from which both channels
- * follow: the second is the upper, the first less its 2^16-fold the lower.
+ * The weights of four channels are bytes v = w + offset of a word W. Kept
+ * are, modulo 2^32,
+ *     all += u W     turned += u rev16(W)     upper += u (W >> 16)
+ * from which rl_m0_finish takes the four sums apart: nothing overflows.
  *
- * Cycles of an entry (u, offset): LDM 3, ADD 1, LDM of the words 4, 3 or 2,
- * and 6 a quad: 26, 19 or 12. Of a step: 20, with 8 or 4 channels 16. Of a
- * flush: 23 a quad and 19; of a block about 30 more.
+ * Cycles of an entry (u, offset): LDM 3, ADD 1, LDM of two words 3, and 8 a
+ * quad: 23. Of a run: 17, and 6 for each RUN entries more. Of a block: 40.
  *
- * In a run: r0 list, r1 u, r2 weights, r3 mask, r4 product, r7 base,
- * r8 r9, r10 r11, r12 lr: all and odd of the quads. */
+ * r0 list, r1 u, r2 weights, r3 next run, r4 product, r5 second word, r6
+ * entries left, r7 base; r8 r9 r10 and r11 r12 lr: all, turned, upper. */
 #if defined(__ARM_ARCH_6M__)
 
         .syntax unified
         .cpu    cortex-m0plus
         .thumb
 
-        .equ    SCRIPT, 0        /* next step */
+        .equ    RUNS, 0
         .equ    WEIGHTS, 4       /* of the block */
-        .equ    FROM, 8          /* sums so far: start, then acc */
-        .equ    TO, 12           /* acc of the block */
+        .equ    START, 8
+        .equ    SUMS, 12
         .equ    BLOCKS, 16
         .equ    STEP, 20
-        .equ    BEGIN, 24        /* first step of the script */
-        .equ    MASK, 28
-        .equ    START, 32
-        .equ    FRAME, 40
-        .equ    RUN, 32
+        .equ    FRAME, 24
+        .equ    RUN, 24
+        .equ    ENTRY, 38        /* bytes of code of an entry */
 
-        /* word of weights, its two lane registers */
-        .macro  quad w, all, odd
-        lsrs    r4, \w, #8
-        ands    r4, r3
+        .macro  quad w, all, turned, upper
+        rev16   r4, \w
         muls    r4, r1
-        add     \odd, r4
+        add     \turned, r4
+        lsrs    r4, \w, #16
+        muls    r4, r1
+        add     \upper, r4
         muls    \w, r1
         add     \all, \w
         .endm
 
-        .macro  entry quads
-        ldm     r0!, {r1, r2}
-        adds    r2, r2, r7
-        .if     \quads == 3
-        ldm     r2, {r2, r5, r6}
-        .elseif \quads == 2
-        ldm     r2, {r2, r5}
-        .else
-        ldr     r2, [r2]
-        .endif
-        quad    r2, r8, r9
-        .if     \quads >= 2
-        quad    r5, r10, r11
-        .endif
-        .if     \quads == 3
-        quad    r6, r12, lr
-        .endif
-        .endm
-
-        /* lanes of one quad into sums r0 -> r1 */
-        .macro  empty all, odd
-        mov     r2, \all
-        mov     r3, \odd
-        movs    r4, #0
-        mov     \all, r4
-        mov     \odd, r4
-        lsls    r4, r3, #8
-        subs    r2, r2, r4
-        ldm     r0!, {r4-r7}
-        adds    r4, r4, r2
-        lsrs    r2, r2, #16
-        adds    r5, r5, r2
-        adds    r6, r6, r3
-        lsrs    r3, r3, #16
-        adds    r7, r7, r3
-        stm     r1!, {r4-r7}
-        .endm
-
-        /* where the next step is, and the block's weights */
-        .macro  script_to reg, quads
-        .if     \quads == 3
-        ldr     \reg, [sp, #SCRIPT]
-        .else
-        mov     \reg, lr
-        .endif
-        .endm
-
-        .macro  script_from reg, quads
-        .if     \quads == 3
-        str     \reg, [sp, #SCRIPT]
-        .else
-        mov     lr, \reg
-        .endif
-        .endm
-
-        .macro  sparse name, quads
-        .section .time_critical.relume.\name, "ax", %progbits
+        .section .time_critical.relume.sparse, "ax", %progbits
         .balign 4
-        .global \name
-        .type   \name, %function
+        .global rl_m0_sparse
+        .type   rl_m0_sparse, %function
         .thumb_func
-\name:
+rl_m0_sparse:
         push    {r4-r7, lr}
         mov     r4, r8
         mov     r5, r9
@@ -112,102 +51,73 @@
         mov     r7, r11
         push    {r4-r7}
         sub     sp, #FRAME
-        ldm     r0!, {r1-r6}     /* script, w, start, acc, blocks, step */
-        str     r1, [sp, #BEGIN]
-        str     r2, [sp, #WEIGHTS]
-        str     r3, [sp, #START]
-        str     r4, [sp, #TO]
-        str     r5, [sp, #BLOCKS]
-        str     r6, [sp, #STEP]
-        movs    r1, #255
-        lsls    r2, r1, #16
-        orrs    r1, r2
-        str     r1, [sp, #MASK]
-        movs    r4, #0
-        mov     r8, r4
-        mov     r9, r4
-        mov     r10, r4
+        ldm     r0!, {r1-r6}     /* runs, w, start, sums, blocks, step */
+        mov     r0, sp
+        stm     r0!, {r1-r6}
+.Lblock:
+        ldr     r0, [sp, #START]
+        ldm     r0!, {r1-r6}
+        str     r0, [sp, #START]
+        mov     r8, r1
+        mov     r9, r2
+        mov     r10, r3
         mov     r11, r4
-        .if     \quads == 3
-        mov     r12, r4
-        mov     lr, r4
-        .else
-        ldr     r2, [sp, #WEIGHTS]
-        mov     r12, r2
-        .endif
-.Lblock_\name:
-        ldr     r4, [sp, #BEGIN]
-        ldr     r3, [sp, #START]
-        str     r3, [sp, #FROM]
-        ldr     r3, [sp, #MASK]
-        b       .Lstep_\name
+        mov     r12, r5
+        mov     lr, r6
+        ldr     r3, [sp, #RUNS]
+        b       .Lstep
+.Lfull:
+        subs    r6, #RUN
+.Lrun:
         .rept   RUN
-        entry   \quads
+        ldm     r0!, {r1, r2}
+        adds    r2, r2, r7
+        ldm     r2, {r2, r5}
+        quad    r2, r8, r9, r10
+        quad    r5, r11, r12, lr
         .endr
-.Lnext_\name:                    /* RUN entries end here */
-        script_to r4, \quads
-.Lstep_\name:
-        ldm     r4!, {r0, r1, r7}
-        script_from r4, \quads
-        cmp     r1, #0
-        blt     .Lflush_\name
-.Lgo_\name:
-        .if     \quads == 3
+.Lnext:                          /* RUN entries end here */
+        cmp     r6, #0
+        bne     .Lmore
+.Lstep:
+        ldm     r3!, {r0, r6, r7}
+        cmp     r6, #0
+        blt     .Lend
         ldr     r4, [sp, #WEIGHTS]
         adds    r7, r7, r4
-        .else
-        add     r7, r12
-        .endif
-        .if     \quads == 3
-        movs    r2, #42
-        .elseif \quads == 2
-        movs    r2, #30
-        .else
-        movs    r2, #18
-        .endif
-        muls    r1, r2
-        mov     r2, pc           /* the address of .Lhere */
-        subs    r2, r2, r1
-.Lhere_\name:
-        subs    r2, #(.Lhere_\name - .Lnext_\name)
-        mov     pc, r2
-.Lflush_\name:
-        ldr     r0, [sp, #FROM]
-        ldr     r1, [sp, #TO]
-        str     r1, [sp, #FROM]
-        empty   r8, r9
-        .if     \quads >= 2
-        empty   r10, r11
-        .endif
-        .if     \quads == 3
-        empty   r12, lr
-        .endif
-        ldr     r3, [sp, #MASK]
-        script_to r4, \quads
-        subs    r4, #12
-        ldm     r4!, {r0, r2, r7}
-        lsls    r5, r2, #1       /* RL_M0_END has bit 30, too */
-        bmi     .Lend_\name
-        uxtb    r1, r2
-        b       .Lgo_\name
-.Lend_\name:
-        str     r1, [sp, #TO]
-        ldr     r1, [sp, #BLOCKS]
-        subs    r1, #1
-        beq     .Lout_\name
-        str     r1, [sp, #BLOCKS]
-        ldr     r1, [sp, #START]
-        adds    r1, #(16 * \quads)
-        str     r1, [sp, #START]
+.Lmore:
+        cmp     r6, #RUN
+        bhi     .Lfull_too
+        movs    r4, #ENTRY
+        muls    r4, r6
+        movs    r6, #0
+        mov     r5, pc           /* the address of .Lhere */
+        subs    r5, r5, r4
+.Lhere:
+        subs    r5, #(.Lhere - .Lnext)
+        mov     pc, r5
+.Lfull_too:
+        b       .Lfull
+.Lend:
+        ldr     r0, [sp, #SUMS]
+        mov     r1, r8
+        mov     r2, r9
+        mov     r3, r10
+        mov     r4, r11
+        mov     r5, r12
+        mov     r6, lr
+        stm     r0!, {r1-r6}
+        str     r0, [sp, #SUMS]
         ldr     r1, [sp, #WEIGHTS]
         ldr     r2, [sp, #STEP]
         adds    r1, r1, r2
         str     r1, [sp, #WEIGHTS]
-        .if     \quads < 3
-        mov     r12, r1
-        .endif
-        b       .Lblock_\name
-.Lout_\name:
+        ldr     r1, [sp, #BLOCKS]
+        subs    r1, #1
+        str     r1, [sp, #BLOCKS]
+        beq     .Lout
+        b       .Lblock
+.Lout:
         add     sp, #FRAME
         pop     {r4-r7}
         mov     r8, r4
@@ -215,11 +125,6 @@
         mov     r10, r6
         mov     r11, r7
         pop     {r4-r7, pc}
-        .size   \name, . - \name
-        .endm
-
-        sparse  rl_m0_sparse12, 3
-        sparse  rl_m0_sparse8, 2
-        sparse  rl_m0_sparse4, 1
+        .size   rl_m0_sparse, . - rl_m0_sparse
 
 #endif

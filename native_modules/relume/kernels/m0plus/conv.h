@@ -1,0 +1,56 @@
+/* relume: what a tile of CONV_2D or FULLY_CONNECTED carries along. */
+#ifndef RELUME_M0PLUS_CONV_H
+#define RELUME_M0PLUS_CONV_H
+
+#include "m0plus.h"
+
+typedef struct {
+    const rl_call *call;
+    uint32_t k, pairs;       /* inputs of a window, rounded up to pairs */
+    uint32_t live, quads;
+    uint32_t flags, offset;  /* of the weights */
+    int          direct;     /* outputs are stored as they are computed */
+    int8_t      *y;          /* channel 0 of the span, of the first pixel */
+    rl_m0_job    job;
+    rl_m0_finish finish;
+    /* scratch */
+    int8_t      *row;        /* [quads][4] outputs of a pixel */
+    rl_m0_run   *runs;       /* sparse: [rows + 1] */
+    rl_m0_mark  *marks;      /* sparse: [rows of the filter][columns + 1] */
+    rl_m0_entry *entries;    /* sparse: [rows][columns * depth] */
+    uint32_t    *words;      /* dense: [2 * pairs] */
+} rl_m0_kernel;
+
+/* Lists of the input's rows that windows touch, columns [low, high). */
+typedef struct {
+    uint32_t low, high;
+    uint32_t marks, entries; /* of a list */
+    int32_t  built; /* rows below are built, or above all need */
+    uint32_t slot;  /* of row `built`; rows follow one another, mod kh */
+    uint32_t begin; /* slot of the window's first row */
+    uint32_t base;  /* of that row's weights */
+    rl_m0_run *end; /* of the runs of the windows */
+} rl_m0_ring;
+
+/* Begins lists for the windows of outputs first to last of every row. */
+void rl_m0_ring_begin(const rl_m0_kernel *m, rl_m0_ring *r, uint32_t first,
+                      uint32_t last);
+
+/* Builds those of the windows whose first row is y; y does not go down. */
+void rl_m0_ring_rows(const rl_m0_kernel *m, rl_m0_ring *r, int32_t y);
+
+/* The runs of the window whose first column is x; returns the sum of u. */
+uint32_t rl_m0_ring_runs(const rl_m0_kernel *m, const rl_m0_ring *r,
+                         int32_t x);
+
+/* The one run of x[k]; returns the sum of u. */
+uint32_t rl_m0_run_of(const rl_m0_kernel *m, const int8_t *x);
+
+/* The words of the window that begins at row y, column x, of which those
+ * outside the input are padding; returns their sum. */
+uint32_t rl_m0_gather(const rl_m0_kernel *m, int32_t y, int32_t x);
+
+/* The words of x[k]. */
+uint32_t rl_m0_words_of(const rl_m0_kernel *m, const int8_t *x);
+
+#endif
