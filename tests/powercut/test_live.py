@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 from relume.blob.pack import pack
+from relume.model.graph import Kind
 from relume.plan.live import LiveMap
 from relume.plan.types import Plan, Segment
 
@@ -54,6 +55,14 @@ def start(seed: int, nvm: str) -> tuple[Plan, Board, dict[int, bytes]]:
     board.memory.log.clear()
     assert board.begin(1, data) == RL_OK
     return plan, board, reference(blob, data)
+
+
+def test_random_plans_commit_in_the_middle_of_every_move() -> None:
+    cut = set()
+    for seed in NETS:
+        plan = random_plan(seed)
+        cut |= {plan.graph.ops[t.op].kind for t in plan.tiles if t.first}
+    assert cut >= {Kind.GATHER, Kind.CONCATENATION}
 
 
 @pytest.mark.parametrize("seed", NETS)

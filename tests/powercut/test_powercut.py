@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from relume.model.graph import Kind
 
-from tests.powercut import harness
+from tests.powercut import harness, plans
 
 KINDS = ("fram", "flash", "file")
 NETS = range(24)
@@ -28,6 +29,15 @@ def test_a_second_cut_at_any_point_of_any_recovery_changes_nothing(kind: str, le
         arguments = ("--depth", "2", "--inferences", "1", "--seeds", "3")
         cuts += harness.survives(blob, kind, *arguments)["cuts_2"]
     assert cuts > least
+
+
+def test_nets_that_are_cut_move_bytes_in_several_tiles() -> None:
+    """What the test above cuts is cut inside these ops, too."""
+    cut = set()
+    for seed in NETS:
+        plan = plans.random_plan(seed)
+        cut |= {plan.graph.ops[tile.op].kind for tile in plan.tiles if tile.first}
+    assert cut >= {Kind.GATHER, Kind.CONCATENATION}
 
 
 def test_three_cuts_in_a_row_change_nothing() -> None:

@@ -30,6 +30,11 @@ def _window(site: Site, in_shape: Shape, out_shape: Shape, kh: int, kw: int) -> 
     pads = []
     for axis, size in enumerate((kh, kw)):
         reach = (size - 1) * dilations[axis] + 1
+        if options["padding"] == "EXPLICIT":  # model/dilation.py has worked out the output
+            pads.append(int(options["before"][axis]))
+            if pads[-1] > reach - 1 or (out_shape[axis] - 1) >= in_shape[axis] + pads[-1]:
+                raise Unsupported("padding that leaves windows without input")
+            continue
         if options["padding"] == "SAME":
             expected = -(-in_shape[axis] // strides[axis])
         elif options["padding"] == "VALID":

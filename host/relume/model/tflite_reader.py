@@ -8,6 +8,7 @@ from pathlib import Path
 from relume.errors import ModelError
 from relume.model.aliases import build_graph
 from relume.model.constants import with_constants
+from relume.model.dilation import with_dilations
 from relume.model.graph import Graph, Op, Tensor
 from relume.model.lower import RESHAPES, Unsupported, activation_tensor, lower
 from relume.model.lower_common import folded
@@ -47,7 +48,7 @@ def read_tflite(source: Path | bytes) -> Graph:
     Raises ModelError, naming file, op number, layer, op kind and reason, at the first op that
     cannot be run.
     """
-    raw = with_constants(load(source))
+    raw = with_dilations(with_constants(load(source)))
     problems = _model_problems(raw)
     if problems:
         raise ModelError(f"{raw.file}: {problems[0]}")
@@ -71,15 +72,15 @@ def read_tflite(source: Path | bytes) -> Graph:
 def survey(source: Path | bytes) -> Survey:
     """Every op of a file with its verdict. Raises ModelError only if the file cannot be parsed."""
     raw = load(source)
-    known = with_constants(raw)
-    needed = {op.number for op in _needed(known)}
+    known = with_dilations(with_constants(raw))
+    needed = {op.number: op for op in _needed(known)}
     ops = []
     for op in raw.ops:
         shape = raw.tensors[op.outputs[0]].shape if op.outputs else ()
         reason = None
         try:
             if op.number in needed:
-                lower(known, op, len(raw.tensors))
+                lower(known, needed[op.number], len(raw.tensors))
         except Unsupported as unsupported:
             reason = str(unsupported)
         ops.append(SurveyedOp(op.number, op.kind, raw.layer(op), shape, reason))
