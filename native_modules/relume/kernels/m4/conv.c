@@ -18,37 +18,14 @@
  * Scratch (rl_m4_layout_of): `group` pairs of windows; for columns one column
  * more at either end, and a pixel of padding; else two windows of bytes.
  * Behind them the computed channels of the group, if some are left out. */
-#include "m4.h"
-
-typedef struct {
-    const rl_call *call;
-    int8_t        *bytes;       /* gathered windows, or padding */
-    uint32_t      *words;       /* widened windows */
-    uint32_t       row, column; /* of the next pixel */
-    uint32_t       x_row;       /* bytes of an input row */
-    uint32_t       run;         /* bytes of a window's row, rounded up */
-    uint32_t       k;           /* kh * run */
-    uint32_t       fill;        /* four zero points */
-    int            compact;     /* not dilated */
-} walk;
-
-typedef struct {
-    int32_t y, x; /* first tap */
-} corner;
-
-/* Taps of one row: outside on the left, inside, outside on the right. */
-typedef struct {
-    uint32_t left, inner, right;
-} taps;
-
-typedef uint32_t word __attribute__((may_alias, aligned(1)));
+#include "conv.h"
 
 /* ----------------------------------------------------------------- windows */
 
-static RL_HOT corner next(walk *at)
+static RL_HOT rl_m4_corner next(rl_m4_walk *at)
 {
     const rl_op *op = at->call->op;
-    corner p;
+    rl_m4_corner p;
 
     p.y = (int32_t)(at->row * op->sh) - op->pad_top;
     p.x = (int32_t)(at->column * op->sw) - op->pad_left;
@@ -59,95 +36,8 @@ static RL_HOT corner next(walk *at)
     return p;
 }
 
-RL_HOT int8_t *rl_m4_put(int8_t *to, const int8_t *from, uint32_t n)
-{
-    for (; n >= 4; n -= 4, to += 4, from += 4) {
-        *(word *)(void *)to = *(const word *)(const void *)from;
-    }
-    while (n--) {
-        *to++ = *from++;
-    }
-    return to;
-}
-
-RL_HOT int8_t *rl_m4_put_fill(int8_t *to, uint32_t fill, uint32_t n)
-{
-    for (; n >= 4; n -= 4, to += 4) {
-        *(word *)(void *)to = fill;
-    }
-    while (n--) {
-        *to++ = (int8_t)fill;
-    }
-    return to;
-}
-
-/* One row of a dilated window: kw taps from column x on. */
-static RL_HOT int8_t *put_dilated(const walk *at, int8_t *to,
-                                  const int8_t *row, int32_t x)
-{
-    const rl_op *op = at->call->op;
-    uint32_t c = at->call->in0->c;
-    uint32_t n;
-
-    for (n = op->kw; n; n--, x += op->dil_w) {
-        if (x < 0 || x >= at->call->in0->w) {
-            to = rl_m4_put_fill(to, at->fill, c);
-        } else {
-            to = rl_m4_put(to, row + (uint32_t)x * c, c);
-        }
-    }
-    return to;
-}
-
-/* Bytes of the taps of a row from column x on, not dilated. */
-static RL_HOT taps clip(const walk *at, int32_t x)
-{
-    uint32_t c = at->call->in0->c;
-    int32_t n = at->call->op->kw;
-    int32_t end = at->call->in0->w - x;
-    int32_t left = x < 0 ? (x > -n ? -x : n) : 0;
-    taps t;
-
-    end = end < n ? (end > left ? end : left) : n;
-    t.left = (uint32_t)left * c;
-    t.inner = (uint32_t)(end - left) * c;
-    t.right = (uint32_t)n * c - t.left - t.inner;
-    return t;
-}
-
-/* The window's bytes, rows rounded up to whole words. */
-static RL_HOT void gather(const walk *at, const corner *p, int8_t *to)
-{
-    const rl_op *op = at->call->op;
-    taps t = clip(at, p->x);
-    int32_t y = p->y;
-    uint32_t n;
-
-    for (n = op->kh; n; n--, y += op->dil_h) {
-        const int8_t *row = at->call->a;
-        int8_t *end = to + at->run;
-
-        if (y >= 0 && y < at->call->in0->h) {
-            row += (uint32_t)y * at->x_row;
-        }
-        if (y < 0 || y >= at->call->in0->h) {
-            to = rl_m4_put_fill(to, at->fill, op->kw * at->call->in0->c);
-        } else if (op->dil_w != 1) {
-            to = put_dilated(at, to, row, p->x);
-        } else {
-            to = rl_m4_put_fill(to, at->fill, t.left);
-            to = rl_m4_put(to, row + (p->x < 0 ? 0 : p->x) * at->call->in0->c,
-                     t.inner);
-            to = rl_m4_put_fill(to, at->fill, t.right);
-        }
-        while (to != end) {
-            *to++ = 0;
-        }
-    }
-}
-
 /* Pixels from the next one on, at most n, whose windows are inside. */
-static RL_HOT uint32_t inside(const walk *at, uint32_t n)
+static RL_HOT uint32_t inside(const rl_m4_walk *at, uint32_t n)
 {
     const rl_op *op = at->call->op;
     int32_t y = (int32_t)(at->row * op->sh) - op->pad_top;
@@ -168,12 +58,12 @@ static RL_HOT uint32_t inside(const walk *at, uint32_t n)
 }
 
 /* n pixels of one row, all inside, n even. */
-static RL_HOT void widen_inside(walk *at, uint32_t n, uint32_t *to)
+static RL_HOT void widen_inside(rl_m4_walk *at, uint32_t n, uint32_t *to)
 {
     const rl_op *op = at->call->op;
     uint32_t c = at->call->in0->c;
     uint32_t step = op->sw * c;
-    corner p = next(at);
+    rl_m4_corner p = next(at);
     const int8_t *x = at->call->a + (uint32_t)p.y * at->x_row
         + (uint32_t)p.x * c;
     uint32_t words = at->run >> 2;
@@ -190,18 +80,18 @@ static RL_HOT void widen_inside(walk *at, uint32_t n, uint32_t *to)
     }
 }
 
-static RL_HOT void widen_any(walk *at, uint32_t n, uint32_t *to)
+static RL_HOT void widen_any(rl_m4_walk *at, uint32_t n, uint32_t *to)
 {
-    corner p = next(at);
-    corner q = n > 1 ? next(at) : p;
+    rl_m4_corner p = next(at);
+    rl_m4_corner q = n > 1 ? next(at) : p;
 
-    gather(at, &p, at->bytes);
-    gather(at, &q, at->bytes + at->k);
+    rl_m4_gather(at, &p, at->bytes);
+    rl_m4_gather(at, &q, at->bytes + at->k);
     rl_m4_widen_two(to, at->bytes, at->bytes + at->k, at->k >> 2, 0, 1);
 }
 
 /* Pixels [0, n) from `row`, `column` on; an odd last one twice. */
-static RL_HOT void windows(walk *at, uint32_t n)
+static RL_HOT void windows(rl_m4_walk *at, uint32_t n)
 {
     uint32_t *to = at->words;
 
@@ -221,7 +111,7 @@ static RL_HOT void windows(walk *at, uint32_t n)
 
 /* ----------------------------------------------------------------- columns */
 
-static RL_HOT const int8_t *pixel_at(const walk *at, int32_t y, int32_t x)
+static RL_HOT const int8_t *pixel_at(const rl_m4_walk *at, int32_t y, int32_t x)
 {
     return at->call->a + (uint32_t)y * at->x_row
         + (uint32_t)x * at->call->in0->c;
@@ -229,7 +119,7 @@ static RL_HOT const int8_t *pixel_at(const walk *at, int32_t y, int32_t x)
 
 /* Words of n columns from (y, x) on to `to`. All columns are inside the input
  * or all are outside; rows may be either. */
-static RL_HOT void widen_at(const walk *at, int32_t y, int32_t x,
+static RL_HOT void widen_at(const rl_m4_walk *at, int32_t y, int32_t x,
                             uint32_t *to, uint32_t n, int outside)
 {
     const rl_tensor *in = at->call->in0;
@@ -258,12 +148,12 @@ static RL_HOT void widen_at(const walk *at, int32_t y, int32_t x,
 /* Columns of pixels [0, n) of one row. Words 0 of a column are for the first
  * pixel of a pair, words 1 of the one before for the second: columns -1 and
  * past the last are written in halves that nobody reads. */
-static RL_HOT void columns(walk *at, uint32_t n)
+static RL_HOT void columns(rl_m4_walk *at, uint32_t n)
 {
     const rl_op *op = at->call->op;
     uint32_t size = (uint32_t)op->kh * at->call->in0->c;
     uint32_t *to = at->words;
-    corner p = next(at);
+    rl_m4_corner p = next(at);
     int32_t end = p.x + (int32_t)(((n + 1u) & ~1u) - 1u + op->kw);
     int32_t x = p.x;
 
@@ -285,7 +175,7 @@ static RL_HOT void columns(walk *at, uint32_t n)
 
 /* -------------------------------------------------------------------- tile */
 
-static RL_HOT void begin(walk *at, const rl_call *call)
+static RL_HOT void begin(rl_m4_walk *at, const rl_call *call)
 {
     const rl_op *op = call->op;
     uint32_t c = call->in0->c;
@@ -311,7 +201,7 @@ static RL_HOT void begin(walk *at, const rl_call *call)
     }
 }
 
-static RL_HOT int is_points(const walk *at)
+static RL_HOT int is_points(const rl_m4_walk *at)
 {
     const rl_op *op = at->call->op;
 
@@ -321,7 +211,7 @@ static RL_HOT int is_points(const walk *at)
 }
 
 /* Windows of pixels [done, done + n) of the tile. */
-static RL_HOT void fill_windows(walk *at, uint32_t n, uint32_t done)
+static RL_HOT void fill_windows(rl_m4_walk *at, uint32_t n, uint32_t done)
 {
     uint32_t c = at->call->in0->c;
 
@@ -343,7 +233,7 @@ static RL_HOT void fill_windows(walk *at, uint32_t n, uint32_t done)
     }
 }
 
-static RL_HOT void run(rl_m4_job *job, const walk *at, uint32_t n,
+static RL_HOT void run(rl_m4_job *job, const rl_m4_walk *at, uint32_t n,
                        uint32_t window, uint32_t channels)
 {
     job->x = at->words;
@@ -380,7 +270,7 @@ static RL_HOT void scatter(const rl_call *call, const int8_t *from,
     }
 }
 
-static RL_HOT void set_up(rl_m4_job *job, const walk *at, uint32_t channels,
+static RL_HOT void set_up(rl_m4_job *job, const rl_m4_walk *at, uint32_t channels,
                           uint32_t window)
 {
     const rl_call *call = at->call;
@@ -394,7 +284,7 @@ static RL_HOT void set_up(rl_m4_job *job, const walk *at, uint32_t channels,
 }
 
 /* Words of all windows of a group, those that nobody reads included. */
-static RL_HOT uint32_t group_words(const walk *at)
+static RL_HOT uint32_t group_words(const rl_m4_walk *at)
 {
     const rl_op *op = at->call->op;
     uint32_t group = (uint32_t)op->p[1];
@@ -415,7 +305,7 @@ RL_HOT void rl_m4_conv_tile(const rl_call *call)
     int8_t *spare;
     uint32_t done, n, window; /* window: words from pair to pair */
     rl_m4_job job;
-    walk at;
+    rl_m4_walk at;
 
     begin(&at, call);
     window = op->p[2] ? 2u * op->kh * call->in0->c : at.k;
