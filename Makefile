@@ -30,6 +30,9 @@ firmware: tools ## UF2 for RPI_PICO: build/firmware/RPI_PICO/firmware.uf2
 unix: tools ## MicroPython unix port with the relume module
 	@$(MAKE) --no-print-directory -C firmware unix
 
+size: ## native bytes of engine, kernels and checker, for each core
+	@$(MAKE) --no-print-directory -C native_modules/relume size
+
 test: host unix firmware ## the tests of every commit
 	@$(PY) -m pytest
 

@@ -13,6 +13,12 @@
 #define MAX_TENSORS 4096u
 #define MAX_TILES 65536u
 
+void rl_blob_note(rl_blob_state *c, const void *field, const char *what)
+{
+    c->fault->offset = offset_of(c, field);
+    c->fault->what = what;
+}
+
 static int all_zero(const uint8_t *bytes, uint32_t n)
 {
     while (n--) {
@@ -272,10 +278,10 @@ static rl_status check_ops(rl_blob_state *c)
 static rl_status check_all(rl_blob_state *c, size_t size, int with_data)
 {
     if (((uintptr_t)c->blob.base & 3u) != 0) {
-        return refuse(c, RL_E_ARG, 0, "image is not aligned");
+        return refuse(c, RL_E_ARG, c->blob.base, "image is not aligned");
     }
     if (size < sizeof(rl_header)) {
-        return refuse(c, RL_E_TRUNCATED, (uint32_t)size,
+        return refuse(c, RL_E_TRUNCATED, c->blob.base + size,
                       "shorter than a header");
     }
     CHECK(check_version(c));

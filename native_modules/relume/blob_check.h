@@ -4,6 +4,11 @@
 
 #include "blob.h"
 
+/* The checker runs once a boot: size before speed. */
+#if defined(__arm__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
+
 #define RL_MAX_OPS 4096u
 #define RL_MAX_ARENA (1u << 24) /* kernels count bytes in 32 bits */
 
@@ -45,11 +50,13 @@ RL_CHECKED rl_status rl_blob_check_plan(rl_blob_state *c);
 
 /* ------------------------------------------------------------------ faults */
 
+/* Notes a fault at `field`, which lies in the blob. */
+void rl_blob_note(rl_blob_state *c, const void *field, const char *what);
+
 static inline rl_status refuse(rl_blob_state *c, rl_status status,
-                               uint32_t offset, const char *what)
+                               const void *field, const char *what)
 {
-    c->fault->offset = offset;
-    c->fault->what = what;
+    rl_blob_note(c, field, what);
     return status;
 }
 
@@ -61,7 +68,7 @@ static inline uint32_t offset_of(const rl_blob_state *c, const void *field)
 #define REFUSE_UNLESS(condition, status, field, what)                       \
     do {                                                                    \
         if (!(condition)) {                                                 \
-            return refuse(c, status, offset_of(c, &(field)), what);         \
+            return refuse(c, status, &(field), what);                       \
         }                                                                   \
     } while (0)
 

@@ -212,7 +212,7 @@ rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
 
 rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
 {
-    return refuse(c, RL_E_KIND, offset_of(c, &op->kernel), "kernel");
+    return refuse(c, RL_E_KIND, &op->kernel, "kernel");
 }
 
 #endif

@@ -251,6 +251,6 @@ rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op)
     case RL_RESHAPE: return check_reshape(c, op);
     case RL_GATHER: return rl_blob_check_gather(c, op);
     case RL_CONCATENATION: return rl_blob_check_concatenation(c, op);
-    default: return refuse(c, RL_E_KIND, offset_of(c, op), "op kind");
+    default: return refuse(c, RL_E_KIND, op, "op kind");
     }
 }

@@ -21,7 +21,7 @@ def kernel_work(graph: Graph, op: Op) -> tuple[float, int]:
     if op.kind is Kind.CONV_2D:
         return _conv(window.kh, window.kw, depth, channels)
     if op.kind is Kind.DEPTHWISE_CONV_2D:
-        return _depthwise(window.kh, window.kw, op.depth_mult, channels)
+        return _depthwise(window.kh, window.kw, channels)
     if op.kind in (Kind.AVERAGE_POOL_2D, Kind.MAX_POOL_2D):
         edges = 2 * (window.kh + window.kw) + 15
         return window.kh * (window.kw + 1) * channels + edges, channels
@@ -48,10 +48,5 @@ def _conv(kh: int, kw: int, depth: int, channels: int) -> tuple[float, int]:
     return work, _fours(channels) if channels > 4 else channels
 
 
-def _depthwise(kh: int, kw: int, depth_mult: int, channels: int) -> tuple[float, int]:
-    rows = kh * (kw + 1)
-    edges = 4 * (kh + kw) + 45
-    if depth_mult != 1 or channels < 4:
-        return 1.8 * rows * channels + 16 * channels + edges, channels
-    blocks = _fours(channels)
-    return (1.0 if channels == blocks else 1.2) * rows * blocks + edges, blocks
+def _depthwise(kh: int, kw: int, channels: int) -> tuple[float, int]:
+    return (1.8 * kh * (kw + 1) + 16) * channels + 4 * (kh + kw) + 45, channels

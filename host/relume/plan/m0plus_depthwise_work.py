@@ -19,13 +19,13 @@ from relume.blob.layouts.m0plus_depthwise import (
 )  # fmt: skip
 from relume.model.graph import Op
 
-PART, COLUMN, PATCHES = 640.0, 60.0, 600.0  # of a channel; PATCHES: of four
+PART, COLUMN, PATCHES = 720.0, 60.0, 800.0  # of a channel; PATCHES: of four
 TAP, TAP_GROUP, TAPS = 7.0, 12.0, 14.0  # sums of two outputs
 ROLLING = 56.0  # the same, where rows roll
 OUTPUT, CORNER, EXACT = 18.0, 10.0, 140.0  # of an output
 INPUT, LOOKED, ROW = 8.5, 10.0, 20.0  # of a plane; ROW: of its rows, of four channels
 INPUT_BYTES = 26.0  # channels not in fours
-ENTRY = 60.0  # of the table of taps
+ENTRY = 75.0  # of the table of taps
 
 
 def depthwise_work(

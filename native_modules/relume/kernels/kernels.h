@@ -13,6 +13,13 @@
 #define RL_HOT
 #endif
 
+/* Runs too seldom for speed to matter. */
+#if defined(__arm__) && defined(__GNUC__) && !defined(__clang__)
+#define RL_SMALL __attribute__((optimize("Os")))
+#else
+#define RL_SMALL
+#endif
+
 typedef struct {
     const rl_op     *op;
     const rl_tensor *in0, *in1, *out; /* in1: NULL if there is none */

@@ -13,25 +13,25 @@ int rl_m0_dw_is_3x3(const rl_op *op)
         && op->sh == op->sw && op->sh <= 2;
 }
 
-static RL_HOT uint32_t rows_under(const rl_op *op, uint32_t rows)
+static RL_HOT RL_SMALL uint32_t rows_under(const rl_op *op, uint32_t rows)
 {
     return rl_m0_dw_reach(rows, op->kh, op->sh, op->dil_h);
 }
 
-static RL_HOT uint32_t columns_under(const rl_op *op, uint32_t columns)
+static RL_HOT RL_SMALL uint32_t columns_under(const rl_op *op, uint32_t columns)
 {
     return rl_m0_dw_reach(columns, op->kw, op->sw, op->dil_w);
 }
 
 /* Plane, sums, and but for 3 x 3 alone a table of taps: two words each, and
  * two for a group, which are half as many. */
-static RL_HOT uint32_t plane_words(const rl_op *op)
+static RL_HOT RL_SMALL uint32_t plane_words(const rl_op *op)
 {
     return 4u * rows_under(op, (uint32_t)op->p[0])
         * columns_under(op, (uint32_t)op->p[1]);
 }
 
-static RL_HOT uint32_t sums_words(const rl_op *op)
+static RL_HOT RL_SMALL uint32_t sums_words(const rl_op *op)
 {
     return 2u * (uint32_t)op->p[0] * (uint32_t)op->p[1];
 }
@@ -45,7 +45,7 @@ uint32_t rl_m0_depthwise_scratch(const rl_op *op)
 }
 
 /* What the channels of a part have in common. */
-static RL_HOT void set_common(rl_m0_dw_part *p)
+static RL_HOT RL_SMALL void set_common(rl_m0_dw_part *p)
 {
     const rl_call *call = p->call;
     uint32_t c = call->out->c;
@@ -64,7 +64,7 @@ static RL_HOT void set_common(rl_m0_dw_part *p)
 
 /* A rectangle of outputs; the second half begins `down` and `right` of the
  * first. */
-static RL_HOT void run_part(rl_m0_dw_part *p, const rl_m0_dw_block *at,
+static RL_HOT RL_SMALL void run_part(rl_m0_dw_part *p, const rl_m0_dw_block *at,
                             uint32_t down, uint32_t right)
 {
     const rl_call *call = p->call;
@@ -94,14 +94,14 @@ static RL_HOT void run_part(rl_m0_dw_part *p, const rl_m0_dw_block *at,
     }
 }
 
-static RL_HOT uint32_t at_most(uint32_t n, uint32_t most)
+static RL_HOT RL_SMALL uint32_t at_most(uint32_t n, uint32_t most)
 {
     return n < most ? n : most;
 }
 
 /* A rectangle of any size. Few rows have their halves beside one another: one
  * row has no two, and sums roll over more. */
-static RL_HOT void run_area(rl_m0_dw_part *p, const rl_m0_dw_block *area)
+static RL_HOT RL_SMALL void run_area(rl_m0_dw_part *p, const rl_m0_dw_block *area)
 {
     const rl_op *op = p->call->op;
     uint32_t rows = (uint32_t)op->p[0], columns = (uint32_t)op->p[1];
@@ -124,7 +124,7 @@ static RL_HOT void run_area(rl_m0_dw_part *p, const rl_m0_dw_block *area)
 }
 
 /* Outputs below the staircase are act_min and never written again. */
-static RL_HOT void clear(const rl_call *call)
+static RL_HOT RL_SMALL void clear(const rl_call *call)
 {
     uint32_t c = call->out->c;
     uint32_t n = call->count * c;
@@ -145,7 +145,7 @@ static RL_HOT void clear(const rl_call *call)
 }
 
 /* A tile is the end of a row, whole rows, and the start of a row. */
-RL_HOT void rl_m0_depthwise_tile(const rl_call *call)
+RL_HOT RL_SMALL void rl_m0_depthwise_tile(const rl_call *call)
 {
     uint32_t width = call->out->w;
     uint32_t left = call->count;

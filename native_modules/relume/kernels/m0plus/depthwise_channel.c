@@ -30,7 +30,7 @@ _Static_assert(sizeof(filter) == 20, "SPEC 2.7.3");
 /* ------------------------------------------------------------------ finish */
 
 /* Sums to outputs by TFLite's own arithmetic. */
-RL_APART RL_HOT void finish_exact(const rl_m0_dw_part *p, int wide)
+RL_APART RL_HOT RL_SMALL void finish_exact(const rl_m0_dw_part *p, int wide)
 {
     const rl_call *call = p->call;
     const rl_m0_dw_finish_job *f = &p->finish;
@@ -117,7 +117,7 @@ static RL_HOT void run_narrow(rl_m0_dw_part *p, uint32_t top,
 
 /* Plane and outputs upside down, and back; x and y of the plane are set for
  * each channel. */
-static RL_HOT void turn(rl_m0_dw_part *p)
+static RL_HOT RL_SMALL void turn(rl_m0_dw_part *p)
 {
     rl_m0_dw_finish_job *f = &p->finish;
 
@@ -128,7 +128,7 @@ static RL_HOT void turn(rl_m0_dw_part *p)
 
 /* The filter's last row apart, or its first: then everything is upside
  * down. */
-RL_APART RL_HOT void run_split(rl_m0_dw_part *p, uint32_t top,
+RL_APART RL_HOT RL_SMALL void run_split(rl_m0_dw_part *p, uint32_t top,
                              const filter *k)
 {
     uint32_t apart = (k->apart & ~FLIP) * top;
@@ -159,7 +159,7 @@ RL_APART RL_HOT void run_split(rl_m0_dw_part *p, uint32_t top,
 /* No u of the plane is above `most`, while all of them ored are `top`, less
  * than twice the largest. Looking costs too much where it is likely to
  * fail. */
-RL_APART RL_HOT int is_below(const rl_m0_dw_part *p, uint32_t top,
+RL_APART RL_HOT RL_SMALL int is_below(const rl_m0_dw_part *p, uint32_t top,
                              uint32_t most)
 {
     return 4u * top <= 7u * most
@@ -219,7 +219,7 @@ typedef struct {
     uint32_t  negative, positive; /* of the groups before it */
 } taps;
 
-static RL_HOT void close_group(taps *t)
+static RL_HOT RL_SMALL void close_group(taps *t)
 {
     t->head[0] = t->below * t->top * RL_M0_DW_LANES;
     t->head[1] = RL_M0_DW_SKIP(t->n);
@@ -229,7 +229,7 @@ static RL_HOT void close_group(taps *t)
 
 /* Two weights of -128 and inputs of 255 fit a lane: a group has two taps or
  * more, unless it is the last. */
-static RL_HOT void put_tap(taps *t, int32_t w, uint32_t place)
+static RL_HOT RL_SMALL void put_tap(taps *t, int32_t w, uint32_t place)
 {
     uint32_t size = (uint32_t)(w < 0 ? -w : w);
 
@@ -249,7 +249,7 @@ static RL_HOT void put_tap(taps *t, int32_t w, uint32_t place)
 }
 
 /* Weights of 0 are left out. Begins with a full group that does not count. */
-static RL_HOT taps put_taps(rl_m0_dw_part *p, const int8_t *w, uint32_t top)
+static RL_HOT RL_SMALL taps put_taps(rl_m0_dw_part *p, const int8_t *w, uint32_t top)
 {
     const rl_op *op = p->call->op;
     uint32_t step = op->dil_w * RL_M0_DW_PIXEL;
@@ -272,7 +272,7 @@ static RL_HOT taps put_taps(rl_m0_dw_part *p, const int8_t *w, uint32_t top)
 }
 
 /* Returns 0 if all weights are 0. */
-RL_APART RL_HOT int run_taps(rl_m0_dw_part *p, uint32_t top, const int8_t *w)
+RL_APART RL_HOT RL_SMALL int run_taps(rl_m0_dw_part *p, uint32_t top, const int8_t *w)
 {
     taps t = put_taps(p, w, top);
 
@@ -290,7 +290,7 @@ RL_APART RL_HOT int run_taps(rl_m0_dw_part *p, uint32_t top, const int8_t *w)
 /* ----------------------------------------------------------------- channel */
 
 /* All outputs of a channel are the same. */
-RL_APART RL_HOT void put_same(const rl_m0_dw_part *p, int8_t value)
+RL_APART RL_HOT RL_SMALL void put_same(const rl_m0_dw_part *p, int8_t value)
 {
     const rl_call *call = p->call;
     uint32_t c = call->out->c;

@@ -7,7 +7,7 @@ typedef struct {
     int      inside;
 } stretch;
 
-static RL_HOT stretch stretch_at(int32_t at, int32_t size, uint32_t most)
+static RL_HOT RL_SMALL stretch stretch_at(int32_t at, int32_t size, uint32_t most)
 {
     stretch s = { most, 0 };
 
@@ -25,7 +25,7 @@ static RL_HOT stretch stretch_at(int32_t at, int32_t size, uint32_t most)
 
 /* Where the inputs of half 0 or 1 are, and the bytes to the next four
  * channels. */
-static RL_HOT uint32_t put_source(const rl_m0_dw_part *p,
+static RL_HOT RL_SMALL uint32_t put_source(const rl_m0_dw_part *p,
                                   const rl_m0_dw_block *at, int half,
                                   int inside, rl_m0_dw_source *source)
 {
@@ -54,7 +54,7 @@ static RL_HOT uint32_t put_source(const rl_m0_dw_part *p,
 }
 
 /* Sums take the place of inputs in columns [0, columns) from row 2 on. */
-static RL_HOT void put_patch(rl_m0_dw_part *p, const rl_m0_dw_block *at,
+static RL_HOT RL_SMALL void put_patch(rl_m0_dw_part *p, const rl_m0_dw_block *at,
                              int a, int b)
 {
     rl_m0_dw_patch *to = &p->patch[p->patches++];
@@ -70,7 +70,7 @@ static RL_HOT void put_patch(rl_m0_dw_part *p, const rl_m0_dw_block *at,
 }
 
 /* Columns of at that are inside (a, b) or padding, all rows. */
-static RL_HOT void put_columns(rl_m0_dw_part *p, rl_m0_dw_block *at, int a,
+static RL_HOT RL_SMALL void put_columns(rl_m0_dw_part *p, rl_m0_dw_block *at, int a,
                                int b)
 {
     int32_t height = p->call->in0->h;
@@ -87,7 +87,7 @@ static RL_HOT void put_columns(rl_m0_dw_part *p, rl_m0_dw_block *at, int a,
     }
 }
 
-RL_HOT void rl_m0_dw_put_patches(rl_m0_dw_part *p)
+RL_HOT RL_SMALL void rl_m0_dw_put_patches(rl_m0_dw_part *p)
 {
     int32_t width = p->call->in0->w;
     rl_m0_dw_block at;

@@ -28,7 +28,7 @@ static RL_HOT uint32_t weave_one(const rl_m0_dw_source *source, uint32_t i)
     return seen;
 }
 
-RL_HOT uint32_t rl_m0_dw_weave_bytes(const rl_m0_dw_source *source,
+RL_HOT RL_SMALL uint32_t rl_m0_dw_weave_bytes(const rl_m0_dw_source *source,
                                      uint32_t n)
 {
     uint32_t seen = 0;

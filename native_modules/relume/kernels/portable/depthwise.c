@@ -1,11 +1,7 @@
-/* relume: DEPTHWISE_CONV_2D, portable.
- *
- * Bounds are settled once per pixel. Four channels at a time keep their sums
- * in registers while the taps are walked; the last block of a pixel reaches
- * back over channels already done, which get the same values again. A
- * channel multiplier above 1 takes the channels one by one. */
+/* relume: DEPTHWISE_CONV_2D, portable: small rather than fast, for each core
+ * has a kernel of its own for nearly all of them. Bounds are settled once per
+ * pixel. */
 #include "../kernels.h"
-#include "dot.h"
 #include "output.h"
 #include "window.h"
 
@@ -18,57 +14,8 @@ typedef struct {
     uint32_t       w_row;           /* bytes from row to row in w */
 } pixel;
 
-/* Channels [channel, channel + 4), channel multiplier 1. words: all
- * addresses are multiples of 4. */
-RL_INLINE void four(const pixel *at, uint32_t channel, int words, int8_t *y)
-{
-    const int8_t *x_row = at->x + channel;
-    const int8_t *w_row = at->w + channel;
-    uint32_t channels = at->call->out->c;
-    int32_t zero_point = at->call->in0->zero_point;
-    uint32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    uint32_t sums[4];
-    uint32_t rows, columns;
-
-    for (rows = at->rows; rows; rows--) {
-        const int8_t *x = x_row;
-        const int8_t *w = w_row;
-
-        for (columns = at->columns; columns; columns--) {
-            if (words) {
-                uint32_t u = rl_dot_word(x), v = rl_dot_word(w);
-
-                rl_dot_add(&s0, (int8_t)u - zero_point, (int8_t)v);
-                u >>= 8;
-                v >>= 8;
-                rl_dot_add(&s1, (int8_t)u - zero_point, (int8_t)v);
-                u >>= 8;
-                v >>= 8;
-                rl_dot_add(&s2, (int8_t)u - zero_point, (int8_t)v);
-                u >>= 8;
-                v >>= 8;
-                rl_dot_add(&s3, (int8_t)u - zero_point, (int8_t)v);
-            } else {
-                rl_dot_add(&s0, x[0] - zero_point, w[0]);
-                rl_dot_add(&s1, x[1] - zero_point, w[1]);
-                rl_dot_add(&s2, x[2] - zero_point, w[2]);
-                rl_dot_add(&s3, x[3] - zero_point, w[3]);
-            }
-            x += at->x_column;
-            w += channels;
-        }
-        x_row += at->x_row;
-        w_row += at->w_row;
-    }
-    sums[0] = s0;
-    sums[1] = s1;
-    sums[2] = s2;
-    sums[3] = s3;
-    rl_output_put(at->call, channel, sums, 4, y + channel);
-}
-
 /* One output channel that reads input channel `source`. */
-RL_APART RL_HOT void one(const pixel *at, uint32_t channel, uint32_t source,
+static RL_HOT void one(const pixel *at, uint32_t channel, uint32_t source,
                        int8_t *y)
 {
     const int8_t *x_row = at->x + source;
@@ -96,24 +43,10 @@ RL_APART RL_HOT void one(const pixel *at, uint32_t channel, uint32_t source,
 static RL_HOT void channels_of(const pixel *at, int8_t *y)
 {
     uint32_t n = at->call->out->c;
-    uint32_t repeat = at->call->op->depth_mult;
     uint32_t channel = 0, source, left;
 
-    if (repeat == 1 && n % 4 == 0) {
-        for (; channel < n; channel += 4) {
-            four(at, channel, 1, y);
-        }
-        return;
-    }
-    if (repeat == 1 && n > 4) {
-        for (; channel + 4 <= n; channel += 4) {
-            four(at, channel, 0, y);
-        }
-        four(at, n - 4, 0, y);
-        return;
-    }
     for (source = 0; channel < n; source++) {
-        for (left = repeat; left; left--) {
+        for (left = at->call->op->depth_mult; left; left--) {
             one(at, channel++, source, y);
         }
     }
