@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 Places = npt.NDArray[np.int64]
-MAX_MAP = 1 << 14  # entries of all maps of an op
+MAX_MAP = 1 << 12  # entries of all maps of an op: 16 KB of flash
 MAX_PIECES = 8
 
 

@@ -129,35 +129,34 @@ RL_HOT void rl_gather_tile(const rl_call *call)
 
 RL_HOT void rl_concatenation_tile(const rl_call *call)
 {
-    uint32_t run0 = (uint32_t)call->op->p[0];
-    uint32_t run1 = (uint32_t)call->op->p[1];
-    uint32_t round = call->first / (run0 + run1);
-    uint32_t skip = call->first - round * (run0 + run1);
-    const int8_t *a = call->a + round * run0, *b = call->b + round * run1;
-    int8_t *y = call->y + call->first;
-    uint32_t left = call->count, n;
+    uint32_t run = (uint32_t)call->op->p[0];
+    uint32_t next = (uint32_t)call->op->p[1];
+    uint32_t round = call->first / (run + next);
+    uint32_t skip = call->first - round * (run + next);
+    const int8_t *from = call->a + round * run;
+    const int8_t *other = call->b + round * next;
+    int8_t *y = call->y + call->first, *end = y + call->count;
 
-    /* From the middle of a round to its end the runs are shorter. */
-    n = skip < run0 ? skip : run0;
-    a += n;
-    b += skip - n;
-    run0 -= n;
-    run1 -= skip - n;
-    for (;;) {
-        n = run0 < left ? run0 : left;
-        rl_copy_bytes(y, a, n);
-        y += n;
-        a += n;
-        left -= n;
-        n = run1 < left ? run1 : left;
-        rl_copy_bytes(y, b, n);
-        y += n;
-        b += n;
-        left -= n;
-        if (!left) {
-            return;
+    /* The inputs take turns; a tile may begin in the middle of a run. */
+    do {
+        const int8_t *turn;
+        uint32_t length = run;
+
+        if (skip < run) {
+            uint32_t n = run - skip;
+
+            if (n > (uint32_t)(end - y)) {
+                n = (uint32_t)(end - y);
+            }
+            rl_copy_bytes(y, from + skip, n);
+            y += n;
+            skip = run;
         }
-        run0 = (uint32_t)call->op->p[0];
-        run1 = (uint32_t)call->op->p[1];
-    }
+        skip -= run;
+        turn = from + run;
+        from = other;
+        other = turn;
+        run = next;
+        next = length;
+    } while (y != end);
 }
