@@ -1,8 +1,8 @@
 """The rows of `relume bench`: what layers and models cost on one core.
 
-A row runs the shipped Thumb code, one tile an op, on a real or uniform random input. `exact` means
-that every output byte equals what the portable kernels give on the same core; those are proven
-against TFLite's reference kernels (tests/kernels).
+A row runs the shipped Thumb code, one tile an op, on a real, seeded or uniform random input.
+`exact` means that every output byte equals what the portable kernels give on the same core, and
+what TFLite's reference kernels (BUILTIN_REF) give where ai-edge-litert is installed.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from relume.bench.layers import SeededLayer, seeded_layers
 from relume.bench.machine import Machine
+from relume.bench.oracle import layer_reference, reference
 from relume.bench.runner import Runner, tensors_of
 from relume.blob.pack import pack
 from relume.board.profile import BoardProfile, load_board
@@ -31,12 +34,19 @@ LAYERS = {
     "dw3x3_64": ("kws", 1),
     "fc_640x128": ("ad", 0),
 }
+BOARD = "RPI_PICO"  # whose flash and whose planner's figures are taken, for every core
 BOUNDLESS = Budget(1.0, 5.0, 1.8)
+USUAL = Budget(2.2e-3, 5.0, 1.8)  # of the plan whose arena a model's row tells
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line. macs; cycles: of the core; cycles_xip: with XIP line fetches (56 cycles each)."""
+    """One line. cycles: of the core, code and data in SRAM; cycles_xip: with flash reads.
+
+    macs: multiply-accumulates. xip_bytes: fetched from flash, the cache empty at first.
+    sram_bytes of a layer: input, output, scratch; of a model: arena + scratch of its plan.
+    reference: BUILTIN_REF was asked, too.
+    """
 
     name: str
     macs: int
@@ -45,44 +55,49 @@ class Row:
     exact: bool
     sram_bytes: int
     xip_bytes: int
+    reference: bool
 
     @property
     def per_mac(self) -> float:
         """Core cycles a multiply-accumulate."""
         return self.cycles / max(1, self.macs)
 
+    def document(self) -> dict[str, Any]:
+        """The row for JSON."""
+        return {
+            "name": self.name,
+            "macs": self.macs,
+            "cycles": self.cycles,
+            "exact": self.exact,
+            "sram_bytes": self.sram_bytes,
+            "xip_bytes": self.xip_bytes,
+            "cycles_per_mac": round(self.per_mac, 4),
+            "cycles_xip": self.cycles_xip,
+            "reference": self.reference,
+        }
+
 
 class Subject:
-    """A model packed for a core and for the portable kernels, on that core's machine."""
+    """A graph packed for a core and for the portable kernels, on that core's machine."""
 
-    def __init__(self, path: Path, machine: Machine, core: str) -> None:
-        self.path, self.machine = path, machine
-        self.whole: Graph = read_tflite(path)
-        self.graph: Graph = without_dead_channels(self.whole)
-        board = replace(load_board("RPI_PICO"), heap_bytes=1 << 20)
-        self.plan = _whole(self.graph, replace(board, core=core))
+    def __init__(self, whole: Graph, data: bytes, machine: Machine) -> None:
+        self.whole, self.data, self.machine = whole, data, machine
+        self.graph = without_dead_channels(whole)
+        self.board = replace(load_board(BOARD), heap_bytes=1 << 20, core=machine.core)
+        portable = replace(self.board, core="portable")
+        self.plan = _whole(self.graph, self.board)
         self.fast = pack(self.plan)
-        portable = replace(board, core="portable")
         self.portable = pack(_whole(self.graph, portable))
         self.file = pack(_whole(self.whole, portable))
 
     @cached_property
     def tensors(self) -> dict[int, bytes]:
-        """Every tensor of the file's own run by the portable kernels, less dead channels."""
-        made = tensors_of(Runner(self.machine, self.file), self._input())
+        """Every tensor of the whole net's run by the portable kernels, less dead channels."""
+        made = tensors_of(Runner(self.machine, self.file), self.data)
         kept = self.graph.kept
         return {n: kept[n].narrowed(data) if n in kept else data for n, data in made.items()}
 
-    def _input(self) -> bytes:
-        size = self.graph.tensors[self.graph.input].size
-        beside = self.path.with_suffix(".input.bin")
-        if beside.is_file() and beside.stat().st_size == size:
-            return beside.read_bytes()
-        return random_bytes(size)
-
-    def layer(
-        self, name: str, number: int, uniform: bool = False, warm: bool = False
-    ) -> Row:
+    def layer(self, name: str, number: int, uniform: bool = False, warm: bool = False) -> Row:
         """One op, on its real input or on uniform random bytes; the flash cache empty or as is."""
         op = self.graph.ops[number]
         inputs = {t: self.tensors[t] for t in op.inputs}
@@ -104,6 +119,7 @@ class Subject:
             run.output == expected,
             sum(len(data) for data in inputs.values()) + len(expected) + self.plan.scratch_size,
             fills * self.machine.xip.fill_bytes,
+            False,
         )
 
     def _portable(self, number: int, inputs: dict[int, bytes]) -> bytes:
@@ -112,21 +128,30 @@ class Subject:
             runner.put(tensor, data)
         return runner.run(number, count=False).output
 
-    def model(self) -> Row:
-        """All ops of the model on its input."""
+    def model(self, name: str, wanted: bytes | None) -> Row:
+        """All ops of the model on its input. wanted: what BUILTIN_REF gives, if known."""
         rows = [self.layer(op.name, n, warm=n > 0) for n, op in enumerate(self.graph.ops)]
+        usual = make_plan(self.graph, self.board, USUAL)
         return Row(
-            self.path.stem,
+            name,
             sum(row.macs for row in rows),
             sum(row.cycles for row in rows),
             sum(row.cycles_xip for row in rows),
-            all(row.exact for row in rows),
-            self.plan.arena_size + self.plan.scratch_size,
+            all(row.exact for row in rows) and wanted in (None, self.tensors[self.graph.output]),
+            usual.arena_size + usual.scratch_size,
             sum(row.xip_bytes for row in rows),
+            wanted is not None,
         )
 
 
-def kernel_rows(folder: Path, machine: Machine, core: str) -> list[Row]:
+def model_row(path: Path, machine: Machine) -> Row:
+    """A .tflite file; its input lies beside it as NAME.input.bin, or is uniform random."""
+    graph = read_tflite(path)
+    data = _input(path, graph)
+    return Subject(graph, data, machine).model(path.stem, reference(path.read_bytes(), data))
+
+
+def file_rows(folder: Path, machine: Machine) -> list[Row]:
     """The four reference layers of the models in `folder`, each with its random twin."""
     subjects: dict[str, Subject] = {}
     rows = []
@@ -135,10 +160,37 @@ def kernel_rows(folder: Path, machine: Machine, core: str) -> list[Row]:
         if not path.is_file():
             raise ModelError(f"{path}: not there; the layer {name} comes from it")
         if model not in subjects:
-            subjects[model] = Subject(path, machine, core)
+            graph = read_tflite(path)
+            subjects[model] = Subject(graph, _input(path, graph), machine)
         rows.append(subjects[model].layer(name, number))
         rows.append(subjects[model].layer(f"{name}_random", number, uniform=True))
     return rows
+
+
+def seeded_rows(machine: Machine) -> list[Row]:
+    """Four layers from seeds, each with its random twin; no file is needed."""
+    rows = []
+    for layer in seeded_layers():
+        rows.append(_seeded_row(layer, layer.name, layer.data, machine))
+        noise = random_bytes(len(layer.data))
+        rows.append(_seeded_row(layer, f"{layer.name}_random", noise, machine))
+    return rows
+
+
+def _seeded_row(layer: SeededLayer, name: str, data: bytes, machine: Machine) -> Row:
+    subject = Subject(layer.graph, data, machine)
+    wanted = layer_reference(layer, data)
+    row = subject.layer(name, 0)
+    agrees = wanted in (None, subject.tensors[layer.graph.output])
+    return replace(row, exact=row.exact and agrees, reference=wanted is not None)
+
+
+def _input(path: Path, graph: Graph) -> bytes:
+    size = graph.tensors[graph.input].size
+    beside = path.with_suffix(".input.bin")
+    if beside.is_file() and beside.stat().st_size == size:
+        return beside.read_bytes()
+    return random_bytes(size)
 
 
 def random_bytes(size: int) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from relume import ui
 from relume.errors import RelumeError
 
 if TYPE_CHECKING:
+    from relume.bench.machine import Machine
     from relume.bench.rows import Row
 
 CORES = ("m0plus", "m4")
@@ -18,13 +18,14 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """relume bench kernels --from FOLDER | relume bench models FILE..."""
+    """relume bench kernels [--from FOLDER] | relume bench models FILE..."""
     parser = sub.add_parser("bench", help="cycles of the kernels")
     what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-    kernels = what.add_parser("kernels", help="four reference layers")
+    kernels = what.add_parser("kernels", help="four layers, each on uniform random input, too")
     kernels.add_argument(
-        "--from", dest="folder", type=Path, required=True, metavar="FOLDER",
-        help="holds ic.tflite, kws.tflite and ad.tflite of MLPerf Tiny",
+        "--from", dest="folder", type=Path, metavar="FOLDER",
+        help="take the layers from ic.tflite, kws.tflite and ad.tflite of MLPerf Tiny in FOLDER "
+             "(default: layers of the same shapes and statistics from fixed seeds)",
     )  # fmt: skip
     models = what.add_parser("models", help="whole models")
     models.add_argument("files", type=Path, nargs="+", metavar="FILE.tflite")
@@ -38,23 +39,27 @@ def run(args: argparse.Namespace) -> int:
     try:
         from relume.bench.image import build
         from relume.bench.machine import Machine
-        from relume.bench.rows import Subject, kernel_rows
     except ModuleNotFoundError as error:
         raise RelumeError(f"bench: needs the Python package {error.name}") from error
-    machine = Machine(build(ROOT, args.core), args.core)
-    if args.what == "kernels":
-        rows = kernel_rows(args.folder, machine, args.core)
-    else:
-        rows = []
-        with ui.progress("models", len(args.files)) as done:
-            for number, file in enumerate(args.files, 1):
-                rows.append(Subject(file, machine, args.core).model())
-                done(number)
+    rows = _rows(args, Machine(build(ROOT, args.core), args.core))
     if args.json:
-        ui.emit_json({"core": args.core, "rows": [asdict(row) for row in rows]})
+        ui.emit_json({"core": args.core, "rows": [row.document() for row in rows]})
     else:
         _show(args.core, rows)
     return 0 if all(row.exact for row in rows) else 1
+
+
+def _rows(args: argparse.Namespace, machine: Machine) -> list[Row]:
+    from relume.bench.rows import file_rows, model_row, seeded_rows
+
+    if args.what == "kernels":
+        return seeded_rows(machine) if args.folder is None else file_rows(args.folder, machine)
+    rows = []
+    with ui.progress("models", len(args.files)) as done:
+        for number, file in enumerate(args.files, 1):
+            rows.append(model_row(file, machine))
+            done(number)
+    return rows
 
 
 def _show(core: str, rows: list[Row]) -> None:
@@ -72,8 +77,20 @@ def _show(core: str, rows: list[Row]) -> None:
         )  # fmt: skip
     console = ui.console()
     console.print(table)
-    console.print(
-        f"{core}: Thumb code under unicorn, Arm's cycle tables, zero wait states "
-        "(host/relume/bench/costs.py); XIP: 56 cycles a line of 8 bytes, RP2040 cache. "
+    console.print(_legend(core, rows), soft_wrap=True)
+
+
+def _legend(core: str, rows: list[Row]) -> str:
+    from relume.bench.rows import BOARD
+    from relume.board.profile import load_board
+
+    xip = load_board(BOARD).xip
+    asked = "the portable kernels and TFLite's BUILTIN_REF" if all(
+        row.reference for row in rows) else "the portable kernels"  # fmt: skip
+    return (
+        f"{core}: Thumb code under unicorn, Arm's cycle tables, code and data in SRAM "
+        f"(host/relume/bench/costs.py). With XIP: {xip.miss_cycles} cycles more for each "
+        f"{xip.fill_bytes} bytes that the RP2040's cache of {xip.cache_bytes:,} has to fetch; "
+        f"plan counts every constant as such a miss. exact: against {asked}. "
         "No silicon was measured."
     )
