@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from relume.model.tflite_reader import Survey
     from relume.plan.types import Plan
     from relume.power.capacitor import Budget
+    from relume.report.ops import OpFound
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,6 +24,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser = sub.add_parser("check", help="which layers can run, what fits")
     parser.add_argument("net", type=Path, metavar="NET.tflite")
     ui.add_power(parser)
+    parser.add_argument("--ops", action="store_true", help="each op: which kernel, and why")
     ui.add_json(parser)
 
 
@@ -73,6 +75,7 @@ class Facts:
     smallest_cap_f: float | None
     charges: int | None
     problems: tuple[str, ...]
+    kernels: tuple[OpFound, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -85,16 +88,20 @@ def run(args: argparse.Namespace) -> int:
     from relume.board.profile import load_board
     from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite, survey
+    from relume.report import ops
 
     board = load_board(args.board)
     budget = ui.budget_of(args, board)
     found = survey(args.net)
-    graph = without_dead_channels(read_tflite(args.net)) if found.supported else None
+    whole = read_tflite(args.net) if found.supported else None
+    graph = None if whole is None else without_dead_channels(whole)
     facts = _facts(found, graph, board, args, budget)
+    if whole is not None and graph is not None:
+        facts = replace(facts, kernels=ops.found(whole, graph, board, args.nvm))
     if args.json:
         ui.emit_json(asdict(facts) | {"fits": facts.fits})
     else:
-        _show(facts, board)
+        _show(facts, board, args.ops)
     return 0 if facts.fits else 1
 
 
@@ -200,8 +207,9 @@ def _op_facts(
     return tuple(rows)
 
 
-def _show(facts: Facts, board: BoardProfile) -> None:
+def _show(facts: Facts, board: BoardProfile, kernels: bool) -> None:
     from relume.power.capacitor import format_capacitance
+    from relume.report.ops import summary, table
     from relume.report.tables import bar, count, grid, short_names
 
     out = ui.console()
@@ -224,6 +232,9 @@ def _show(facts: Facts, board: BoardProfile) -> None:
         for op in facts.ops
     ]
     out.print(grid(f"{facts.model} on {board.title}", columns, rows))
+    if kernels and facts.kernels:
+        out.print(table("kernels", facts.kernels))
+        out.print()
     total = sum(op.cycles for op in facts.ops)
     if total:
         macs = sum(op.macs for op in facts.ops)
@@ -237,6 +248,8 @@ def _show(facts: Facts, board: BoardProfile) -> None:
     if facts.smallest_cap_f is not None:
         out.print(f"power   smallest capacitor that suffices, boot included: "
                   f"{format_capacitance(facts.smallest_cap_f)} (E6)")  # fmt: skip
+    if facts.kernels:
+        out.print(f"kernels {summary(facts.kernels)}", markup=False, soft_wrap=True)
     for problem in facts.problems:
         out.print(f"no      {problem}", markup=False, soft_wrap=True)
     out.print("verdict " + _verdict(facts), markup=False)

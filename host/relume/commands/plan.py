@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("net", type=Path, metavar="NET.tflite")
     ui.add_power(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="NET.rlm", help="default: NET.rlm")
+    parser.add_argument("--ops", action="store_true", help="each op: which kernel, and why")
     ui.add_json(parser)
 
 
@@ -30,11 +32,13 @@ def run(args: argparse.Namespace) -> int:
     from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite
     from relume.plan.planner import Budget, make_plan, smallest_capacitor
+    from relume.report.ops import found, summary, table
 
     board = load_board(args.board)
     budget = ui.budget_of(args, board)
     von, voff = ui.voltages(args, board)
-    graph = without_dead_channels(read_tflite(args.net))
+    whole = read_tflite(args.net)
+    graph = without_dead_channels(whole)
     plan = make_plan(graph, board, budget, args.nvm) if budget else None
     smallest = smallest_capacitor(graph, board, von, voff, args.nvm)
     if plan is None:
@@ -42,10 +46,15 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or Path(args.net.stem + ".rlm")
     blob = pack(plan)
     ui.write_atomic(output, blob)
+    ops = found(whole, graph, board, args.nvm)
     if args.json:
-        ui.emit_json(facts(plan, board, smallest, len(blob), str(output)))
+        document = facts(plan, board, smallest, len(blob), str(output))
+        ui.emit_json(document | {"ops": [asdict(op) for op in ops]})
     else:
+        if args.ops:
+            ui.console().print(table(f"{graph.name}: the ops", ops))
         _show(plan, board, smallest, len(blob), output)
+        ui.console().print(f"{'ops':9} {summary(ops)}", markup=False, soft_wrap=True)
     return 0
 
 
