@@ -32,6 +32,7 @@ _INPUT = const(0x20)
 _OUTPUT = const(0x21)
 _TAKE = const(0x22)
 _CLEAR = const(0x23)
+_TIMES = const(0x24)
 _MODELS = const(0x30)
 _EXIT = const(0x7F)
 _EVENT = const(0x40)
@@ -62,6 +63,15 @@ _CHUNK = const(240)
 _META_CRC_AT = const(16)  # in the blob, SPEC 2.1
 _NVM_KIND_AT = const(25)
 _STATUS_SIZE = const(40)
+
+
+def _clock_hz():
+    """What the port's cycles are of; the unix port counts nanoseconds."""
+    try:
+        from machine import freq
+    except ImportError:
+        return 1_000_000_000
+    return freq()
 
 
 class Refused(Exception):
@@ -119,6 +129,7 @@ class Server:
             _OUTPUT: self.output,
             _TAKE: self.take,
             _CLEAR: self.clear,
+            _TIMES: self.times,
             _MODELS: self.models,
             _EXIT: self.exit,
         }
@@ -326,6 +337,14 @@ class Server:
             raise Refused(-_E_STATE, f"inference {id} is not done")
         data = core.output()
         return struct.pack("<I", len(data)) + data[at : at + _CHUNK]
+
+    def times(self, body):
+        if len(body) != 2:
+            raise Refused(_BAD_REQUEST, "TIMES takes 2 bytes")
+        first = struct.unpack("<H", body)[0]
+        data = self.session().times()
+        part = data[4 * first : 4 * first + _CHUNK]
+        return struct.pack("<IH", _clock_hz(), len(data) // 4) + part
 
     def take(self, body):
         if len(body) != 4:

@@ -121,6 +121,18 @@ static mp_obj_t session_output(mp_obj_t self_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(session_output_obj, session_output);
 
+/* times() -> u32 [ops], little-endian: cycles of each op's tiles since begin.
+ * The first call switches the counting on. */
+static mp_obj_t session_times(mp_obj_t self_in) {
+    rl_session *session = &opened(self_in)->session;
+    uint32_t count = session->blob->header->n_ops;
+    if (session->times == NULL) {
+        session->times = m_new0(uint32_t, count);
+    }
+    return mp_obj_new_bytes((const byte *)session->times, 4 * count);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(session_times_obj, session_times);
+
 static mp_obj_t session_take(mp_obj_t self_in, mp_obj_t id) {
     bind_session *self = opened(self_in);
     rl_status status = rl_session_take(&self->session, rl_bind_u32(id));
@@ -216,6 +228,7 @@ static const mp_rom_map_elem_t session_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_begin), MP_ROM_PTR(&session_begin_obj) },
     { MP_ROM_QSTR(MP_QSTR_step), MP_ROM_PTR(&session_step_obj) },
     { MP_ROM_QSTR(MP_QSTR_output), MP_ROM_PTR(&session_output_obj) },
+    { MP_ROM_QSTR(MP_QSTR_times), MP_ROM_PTR(&session_times_obj) },
     { MP_ROM_QSTR(MP_QSTR_take), MP_ROM_PTR(&session_take_obj) },
     { MP_ROM_QSTR(MP_QSTR_clear), MP_ROM_PTR(&session_clear_obj) },
 };

@@ -256,6 +256,14 @@ rl_status rl_session_open(rl_session *s)
 
 /* --------------------------------------------------------------- begin -- */
 
+static void forget_times(rl_session *s)
+{
+    uint32_t n = s->times == NULL ? 0 : s->blob->header->n_ops;
+    while (n-- > 0) {
+        s->times[n] = 0;
+    }
+}
+
 static rl_status commit_input(rl_session *s, uint32_t id,
                               const uint8_t *input)
 {
@@ -275,6 +283,7 @@ static rl_status commit_input(rl_session *s, uint32_t id,
     rl_record record = successor(s, RL_STATE_RUNNING);
     record.inference = id;
     record.cycles = 0;
+    forget_times(s);
     record.commits = 0;
     record.nvm_bytes = 0;
     record.brownouts = 0;
@@ -337,6 +346,15 @@ static rl_status give_up(rl_session *s)
     return status == RL_OK ? RL_E_STUCK : status;
 }
 
+static void run_tile(rl_session *s)
+{
+    uint64_t from = s->times == NULL ? 0 : now(s);
+    rl_engine_tile(s->blob, s->arena, s->tile);
+    if (s->times != NULL) {
+        s->times[s->blob->tiles[s->tile].op] += (uint32_t)(now(s) - from);
+    }
+}
+
 static rl_status run(rl_session *s)
 {
     uint32_t part = s->part, end = next_commit(s);
@@ -349,7 +367,7 @@ static rl_status run(rl_session *s)
     rl_live l = live_of(s);
     rl_live_finish(&l, s->tile, end);
     for (; s->tile < end; s->tile++) {
-        rl_engine_tile(s->blob, s->arena, s->tile);
+        run_tile(s);
     }
     int last = end == s->blob->header->n_tiles;
     rl_record record = successor(s, last ? RL_STATE_DONE : RL_STATE_RUNNING);

@@ -23,6 +23,8 @@ typedef struct {
     void          *cycles_ctx;
     uint64_t       since; /* cycle count that the record does not hold yet */
     uint64_t       carry; /* cycles of the last record's own write */
+    uint32_t      *times; /* [n_ops] cycles of each op's tiles since begin or
+                           * turn-on, those done again included; NULL = off */
 } rl_session;
 
 /* Bytes of work memory. */

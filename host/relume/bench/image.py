@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from relume.bench.machine import CODE
@@ -43,18 +44,25 @@ def build(root: Path, core: str) -> Path:
         digest.update(path.name.encode() + path.read_bytes())
     elf = root / "build" / "bench" / f"{core}-{digest.hexdigest()[:16]}.elf"
     if not elf.exists():
-        _compile(root, core, files, elf)
+        compile_elf(core, files, [root / "native_modules" / "relume"], elf)
     return elf
 
 
-def _compile(root: Path, core: str, files: list[Path], elf: Path) -> None:
+def compile_elf(
+    core: str, files: list[Path], include: list[Path], elf: Path, options: Sequence[str] = ()
+) -> None:
+    """Compiles and links for `core` at the machine's code address. Errors: RelumeError."""
+    if shutil.which(CC) is None:
+        raise RelumeError(f"bench: {CC} is not installed (apt install gcc-arm-none-eabi)")
     elf.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=elf.parent, suffix=".elf") as out:
-        command = [CC, *_COMMON, *_FLAGS[core], "-I", str(root / "native_modules" / "relume"),
-                   f"-Wl,-Ttext={CODE:#x}", "-Wl,-e,0", *map(str, files), "-lgcc", "-lc", "-lgcc",
-                   "-o", out.name]
+    with tempfile.TemporaryDirectory(dir=elf.parent) as folder:
+        made = Path(folder) / "image.elf"
+        headers = [text for path in include for text in ("-I", str(path))]
+        command = [CC, *_COMMON, *_FLAGS[core], *headers, *options, f"-Wl,-Ttext={CODE:#x}",
+                   "-Wl,-e,0", *map(str, files), "-lgcc", "-lc", "-lgcc", "-o", str(made)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if "error" in line]
+            marks = ("undefined reference", "error")
+            lines = [x for mark in marks for x in done.stderr.splitlines() if mark in x]
             raise RelumeError(f"bench: {CC} failed: {(lines or ['no message'])[0]}")
-        shutil.copyfile(out.name, elf)
+        made.replace(elf)

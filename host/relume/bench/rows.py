@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from relume.bench.cmsis import Cmsis
 from relume.bench.layers import SeededLayer, seeded_layers
 from relume.bench.machine import Machine
 from relume.bench.oracle import layer_reference, reference
@@ -45,17 +46,25 @@ class Row:
 
     macs: multiply-accumulates. xip_bytes: fetched from flash, the cache empty at first.
     sram_bytes of a layer: input, output, scratch; of a model: arena + scratch of its plan.
-    reference: BUILTIN_REF was asked, too.
+    On a board cycles are as measured, and cycles_xip and xip_bytes None. reference: BUILTIN_REF
+    was asked, too. cmsis_*: core cycles of CMSIS-NN, and whether its bytes are the same.
     """
 
     name: str
     macs: int
     cycles: int
-    cycles_xip: int
+    cycles_xip: int | None
     exact: bool
     sram_bytes: int
-    xip_bytes: int
+    xip_bytes: int | None
     reference: bool
+    cmsis_cycles: int | None = None
+    cmsis_exact: bool | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """CMSIS-NN's cycles over ours."""
+        return None if self.cmsis_cycles is None else self.cmsis_cycles / max(1, self.cycles)
 
     @property
     def per_mac(self) -> float:
@@ -64,7 +73,7 @@ class Row:
 
     def document(self) -> dict[str, Any]:
         """The row for JSON."""
-        return {
+        made = {
             "name": self.name,
             "macs": self.macs,
             "cycles": self.cycles,
@@ -75,13 +84,20 @@ class Row:
             "cycles_xip": self.cycles_xip,
             "reference": self.reference,
         }
+        if self.ratio is not None:
+            made["cmsis_cycles"] = self.cmsis_cycles
+            made["cmsis_exact"] = self.cmsis_exact
+            made["ratio"] = round(self.ratio, 3)
+        return made
 
 
 class Subject:
     """A graph packed for a core and for the portable kernels, on that core's machine."""
 
-    def __init__(self, whole: Graph, data: bytes, machine: Machine) -> None:
-        self.whole, self.data, self.machine = whole, data, machine
+    def __init__(
+        self, whole: Graph, data: bytes, machine: Machine, cmsis: Cmsis | None = None
+    ) -> None:
+        self.whole, self.data, self.machine, self.cmsis = whole, data, machine, cmsis
         self.graph = without_dead_channels(whole)
         self.board = replace(load_board(BOARD), heap_bytes=1 << 20, core=machine.core)
         portable = replace(self.board, core="portable")
@@ -111,7 +127,7 @@ class Subject:
             self.machine.cache.clear()
         run = runner.run(number)
         fills = run.count.xip_fills
-        return Row(
+        row = Row(
             name,
             self.graph.macs_per_unit(op) * self.graph.units(op),
             run.count.cycles,
@@ -121,6 +137,10 @@ class Subject:
             fills * self.machine.xip.fill_bytes,
             False,
         )
+        if self.cmsis is None:
+            return row
+        rival = self.cmsis.run(self.graph, op, inputs[op.inputs[0]])
+        return replace(row, cmsis_cycles=rival.cycles, cmsis_exact=rival.output == expected)
 
     def _portable(self, number: int, inputs: dict[int, bytes]) -> bytes:
         runner = Runner(self.machine, self.portable)
@@ -136,10 +156,10 @@ class Subject:
             name,
             sum(row.macs for row in rows),
             sum(row.cycles for row in rows),
-            sum(row.cycles_xip for row in rows),
+            sum(row.cycles_xip or 0 for row in rows),
             all(row.exact for row in rows) and wanted in (None, self.tensors[self.graph.output]),
             usual.arena_size + usual.scratch_size,
-            sum(row.xip_bytes for row in rows),
+            sum(row.xip_bytes or 0 for row in rows),
             wanted is not None,
         )
 
@@ -147,11 +167,11 @@ class Subject:
 def model_row(path: Path, machine: Machine) -> Row:
     """A .tflite file; its input lies beside it as NAME.input.bin, or is uniform random."""
     graph = read_tflite(path)
-    data = _input(path, graph)
+    data = input_of(path, graph)
     return Subject(graph, data, machine).model(path.stem, reference(path.read_bytes(), data))
 
 
-def file_rows(folder: Path, machine: Machine) -> list[Row]:
+def file_rows(folder: Path, machine: Machine, cmsis: Cmsis | None = None) -> list[Row]:
     """The four reference layers of the models in `folder`, each with its random twin."""
     subjects: dict[str, Subject] = {}
     rows = []
@@ -161,31 +181,34 @@ def file_rows(folder: Path, machine: Machine) -> list[Row]:
             raise ModelError(f"{path}: not there; the layer {name} comes from it")
         if model not in subjects:
             graph = read_tflite(path)
-            subjects[model] = Subject(graph, _input(path, graph), machine)
+            subjects[model] = Subject(graph, input_of(path, graph), machine, cmsis)
         rows.append(subjects[model].layer(name, number))
         rows.append(subjects[model].layer(f"{name}_random", number, uniform=True))
     return rows
 
 
-def seeded_rows(machine: Machine) -> list[Row]:
+def seeded_rows(machine: Machine, cmsis: Cmsis | None = None) -> list[Row]:
     """Four layers from seeds, each with its random twin; no file is needed."""
     rows = []
     for layer in seeded_layers():
-        rows.append(_seeded_row(layer, layer.name, layer.data, machine))
+        rows.append(_seeded_row(layer, layer.name, layer.data, machine, cmsis))
         noise = random_bytes(len(layer.data))
-        rows.append(_seeded_row(layer, f"{layer.name}_random", noise, machine))
+        rows.append(_seeded_row(layer, f"{layer.name}_random", noise, machine, cmsis))
     return rows
 
 
-def _seeded_row(layer: SeededLayer, name: str, data: bytes, machine: Machine) -> Row:
-    subject = Subject(layer.graph, data, machine)
+def _seeded_row(
+    layer: SeededLayer, name: str, data: bytes, machine: Machine, cmsis: Cmsis | None
+) -> Row:
+    subject = Subject(layer.graph, data, machine, cmsis)
     wanted = layer_reference(layer, data)
     row = subject.layer(name, 0)
     agrees = wanted in (None, subject.tensors[layer.graph.output])
     return replace(row, exact=row.exact and agrees, reference=wanted is not None)
 
 
-def _input(path: Path, graph: Graph) -> bytes:
+def input_of(path: Path, graph: Graph) -> bytes:
+    """NAME.input.bin beside a model, or uniform random bytes."""
     size = graph.tensors[graph.input].size
     beside = path.with_suffix(".input.bin")
     if beside.is_file() and beside.stat().st_size == size:

@@ -19,8 +19,10 @@ from relume.link.messages import (
     Kind,
     Slot,
     Status,
+    Times,
     parse_slot,
     parse_status,
+    parse_times,
     parse_u32,
 )
 from relume.link.ports import Port, open_port
@@ -111,6 +113,19 @@ class Board:
                     return slots
                 raise
             slots.append(parse_slot(body))
+
+    def times(self) -> Times:
+        """Cycles of each op's tiles since the last input; the first call switches them on."""
+        found: list[int] = []
+        while True:
+            body = self.stream.request(Kind.TIMES, struct.pack("<H", len(found)))
+            part = parse_times(body)
+            found += part.cycles
+            if len(found) >= part.n_ops or not part.cycles:
+                break
+        if len(found) != part.n_ops:
+            raise LinkError(f"{self.port.text}: {len(found)} times of {part.n_ops} ops came")
+        return Times(part.hz, part.n_ops, tuple(found))
 
     def clear(self) -> None:
         """Gives up whatever inference is there."""

@@ -25,6 +25,7 @@ class Kind(IntEnum):
     OUTPUT = 0x21
     TAKE = 0x22
     CLEAR = 0x23
+    TIMES = 0x24
     MODELS = 0x30
     EVENT = 0x40
     MESSAGE = 0x41
@@ -108,9 +109,19 @@ class Slot:
     name: str
 
 
+@dataclass(frozen=True)
+class Times:
+    """TIMES's reply: clock of the cycles, ops of the model, cycles of a run of them."""
+
+    hz: int
+    n_ops: int
+    cycles: tuple[int, ...]
+
+
 _HELLO = struct.Struct("<4BIIII")
 _STATUS = struct.Struct("<BBHIIIIQIII")
 _EVENT = struct.Struct("<BBHIIII")
+_TIMES = struct.Struct("<IH")
 _SLOT = struct.Struct("<IIB")
 
 
@@ -149,6 +160,15 @@ def parse_slot(body: bytes) -> Slot:
     size, meta_crc, active = _unpack(_SLOT, body, "MODELS")
     name = body[_SLOT.size :].split(b"\0")[0].decode("utf-8", "replace")
     return Slot(size, meta_crc, active != 0, name)
+
+
+def parse_times(body: bytes) -> Times:
+    """TIMES's reply after its status. Errors: LinkError."""
+    hz, n_ops = _unpack(_TIMES, body, "TIMES")
+    rest = body[_TIMES.size :]
+    if hz == 0 or len(rest) % 4:
+        raise LinkError("the board's answer to TIMES is cut short: another firmware version?")
+    return Times(hz, n_ops, struct.unpack(f"<{len(rest) // 4}I", rest))
 
 
 def parse_u32(body: bytes, what: str) -> int:
