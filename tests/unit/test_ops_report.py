@@ -11,10 +11,10 @@ import pytest
 from relume.board.profile import load_board
 from relume.cli import main
 from relume.model.dead import without_dead_channels
-from relume.model.graph import Graph
+from relume.model.graph import Graph, Tensor
 from relume.report.ops import found, summary
 
-from tests.unit.test_dead_channels import ONE, net
+from tests.unit.test_dead_channels import ONE, conv, net
 from tests.unit.tflite_nets import small_net
 
 BOARD = load_board("RPI_PICO")
@@ -75,10 +75,10 @@ def test_dead_channels_and_weights_are_counted() -> None:
 
 
 def test_a_failed_proof_is_the_reason() -> None:
-    graph: Graph = net(ONE, ())
-    weights = graph.ops[0].weights
-    assert weights is not None
-    weights[:] = np.int8(-128)
+    """300 weights of 127 can add up to more than 2^23."""
+    op = conv(0, ONE, np.full((4, 1, 1, 300), 127, np.int8))
+    tensors = (Tensor("x", (2, 2, 300), 1.0, -128), Tensor("y", (2, 2, 4), 1.0, -128))
+    graph = Graph("wide", tensors, (op,), 0, 1)
     rows = found(graph, graph, BOARD, "fram")
-    assert rows[0].kernel == "portable" and "-128 side by side" in rows[0].how
+    assert rows[0].kernel == "portable" and "24 bits" in rows[0].how
     assert rows[0].bound == ""

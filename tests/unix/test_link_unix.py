@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from relume.blob.reader import read_blob
 from relume.cli import main
 from relume.link.client import Board as Client
 from relume.link.messages import Event, State
 from relume.link.stream import Timings
 
 from tests.shared import model_file, model_input, shared_file
+from tests.unit.tflite_nets import small_net
 from tests.unix.firmware import Machine, binary
 from tests.unix.nets import net
 
@@ -217,3 +219,39 @@ def test_a_damaged_blob_is_refused_by_the_boards_own_check(on_pty: PtyBoard) -> 
             client.deploy(replace(blob, image=bytes(flipped)), "bad")
         assert client.connect().model == blob.meta_crc
         assert client.run(made.input).output == made.output
+
+
+def test_times_tell_what_each_op_took_since_the_last_input(on_pty: PtyBoard) -> None:
+    made = net()
+    with Client(on_pty.path, QUICK) as client:
+        client.deploy(made.blob, "net")
+        n_ops = len(read_blob(made.blob).ops)
+        assert client.times().cycles == (0,) * n_ops
+        client.run(made.input)
+        first = client.times()
+        assert first.hz == 1_000_000_000 and len(first.cycles) == n_ops
+        assert all(first.cycles)
+        client.run(made.input, number=1)
+        assert all(b < 20 * a for a, b in zip(first.cycles, client.times().cycles, strict=True))
+
+
+def test_bench_runs_a_model_on_a_board(
+    on_pty: PtyBoard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "small.tflite"
+    file.write_bytes(small_net())
+    assert main(["bench", "models", str(file), "-p", on_pty.path, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    (row,) = made["rows"]
+    assert made["measured"]["board"] == "unix" and not made["measured"]["emulated"]
+    assert row["exact"] and row["name"] == "small" and row["cycles"] > 0
+    assert row["xip_bytes"] is None and row["sram_bytes"] > 64
+    assert main(["bench", "models", str(file), "-p", on_pty.path]) == 0
+    assert "measured on the board unix" in capsys.readouterr().out
+
+
+def test_bench_on_a_board_takes_no_folder(
+    on_pty: PtyBoard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "kernels", "-p", on_pty.path, "--from", str(tmp_path)]) == 1
+    assert "no --from" in capsys.readouterr().err

@@ -91,26 +91,24 @@ def found(whole: Graph, graph: Graph, board: BoardProfile, nvm: str) -> tuple[Op
 def _bound(core: str, op: Op) -> str:
     """What the weights allow the lanes of a proven kernel, whatever the input is.
 
-    Cortex-M0+: u <= n, the sum of inputs (byte + 128) between two flushes; depthwise: the largest
-    input of a plane, in the median channel. Cortex-M4: bits of the largest sum, of 24.
+    Bits of the largest sum, of the 24 that the lanes of CONV_2D and FULLY_CONNECTED have on both
+    cores. Cortex-M0+ depthwise: u <= n, the largest input of a plane (byte + 128) that the
+    fastest way takes, in the median channel.
     """
     if op.weights is None or op.kind not in WEIGHT_KINDS:
         return ""
     weights = op.weights.astype(np.int64)
-    if core == M4:
-        return "" if op.kind is Kind.DEPTHWISE_CONV_2D else _sums(weights, op)
+    if op.kind is not Kind.DEPTHWISE_CONV_2D:
+        return _sums(weights, op) if core in (M0PLUS, M4) else ""
     if core != M0PLUS:
         return ""
-    if op.kind is Kind.DEPTHWISE_CONV_2D:
-        total = np.abs(weights).reshape(-1, weights.shape[-1]).sum(axis=0)
-        tops = np.minimum(BYTE_MAX, LANE_MAX // np.maximum(1, total))
-        return f"u <= {int(np.median(tops))}"
-    largest = int(weights.max()) - min(0, int(weights.min()))
-    return f"u <= {LANE_MAX // max(1, largest)}"
+    total = np.abs(weights).reshape(-1, weights.shape[-1]).sum(axis=0)
+    tops = np.minimum(BYTE_MAX, LANE_MAX // np.maximum(1, total))
+    return f"u <= {int(np.median(tops))}"
 
 
 def _sums(weights: np.ndarray[tuple[int, ...], np.dtype[np.int64]], op: Op) -> str:
-    """Bits of the largest sum of byte pairs."""
+    """Bits of the largest |sum|, sign included."""
     flat = weights.reshape(len(weights), -1)
     most = np.abs(flat).sum(axis=1) * 128
     if op.bias is not None:

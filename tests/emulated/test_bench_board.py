@@ -1,0 +1,39 @@
+"""`relume bench -p emu:`: the firmware's own count agrees with the one under unicorn."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from relume.bench.image import CC
+from relume.cli import main
+
+from tests.emulated.test_board_firmware import firmware
+from tests.unit.tflite_nets import small_net
+
+pytestmark = pytest.mark.emulated
+
+TICK = 125  # core cycles: the port's clock counts microseconds
+
+
+def test_cycles_on_the_emulated_pico_are_those_of_the_kernels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    firmware()
+    if shutil.which(CC) is None:
+        pytest.skip(f"{CC} is not installed")
+    file = tmp_path / "small.tflite"
+    file.write_bytes(small_net())
+    rows = []
+    for where in ([], ["-p", "emu:RPI_PICO?xip=0"]):
+        assert main(["bench", "models", str(file), "--json", *where]) == 0
+        made = json.loads(capsys.readouterr().out)
+        rows.append(made["rows"][0])
+    assert made["measured"] == {
+        "board": "RPI_PICO", "firmware": "0.1.0", "emulated": True, "hz": 125_000_000
+    }  # fmt: skip
+    assert rows[1]["exact"] and rows[1]["cycles"] == pytest.approx(
+        rows[0]["cycles"], rel=0.05, abs=4 * TICK
+    )
