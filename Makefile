@@ -6,7 +6,7 @@ JOBS   ?= 2
 SHARD  ?= 1/1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools host firmware unix test test-all coverage lint demo board-test clean
+.PHONY: help setup tools host firmware unix size test test-all coverage lint demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests import native
 from tests.kernels import m0plus_ops, m4_ops, netgen, oracle, test_m4_kernels
+from tests.kernels.m0plus_depthwise_ops import GENERAL
 from tests.kernels.m0plus_depthwise_ops import case as m0plus_depthwise
 from tests.kernels.test_m0plus_add import case as m0plus_add
 from tests.kernels.test_m4_kernels import HOSTILE
@@ -55,7 +56,8 @@ def cases() -> Iterator[tuple[bytes, bytes]]:
             yield packed.blob, oracle.random_input(packed.input_size, seed)
     for seed in SEEDS:
         every = [m0plus_ops.case(kind, seed) for kind in m0plus_ops.KINDS]
-        every += [m0plus_depthwise(2 * seed), m0plus_depthwise(2 * seed + 1), m0plus_add(seed)]
+        every += [m0plus_depthwise(number) for number in (2 * seed, 2 * seed + 1, GENERAL + seed)]
+        every += [m0plus_add(seed)]
         for one in every:
             yield from ((blob, data) for blob in (one.portable, one.fast) for data in one.inputs)
         for kind in m4_ops.KINDS:

@@ -7,7 +7,7 @@ typedef struct {
     int      inside;
 } stretch;
 
-static RL_HOT RL_SMALL stretch stretch_at(int32_t at, int32_t size, uint32_t most)
+RL_APART RL_HOT RL_SMALL stretch stretch_at(int32_t at, int32_t size, uint32_t most)
 {
     stretch s = { most, 0 };
 
@@ -25,7 +25,7 @@ static RL_HOT RL_SMALL stretch stretch_at(int32_t at, int32_t size, uint32_t mos
 
 /* Where the inputs of half 0 or 1 are, and the bytes to the next four
  * channels. */
-static RL_HOT RL_SMALL uint32_t put_source(const rl_m0_dw_part *p,
+RL_APART RL_HOT RL_SMALL uint32_t put_source(const rl_m0_dw_part *p,
                                   const rl_m0_dw_block *at, int half,
                                   int inside, rl_m0_dw_source *source)
 {
