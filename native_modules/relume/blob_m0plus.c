@@ -30,7 +30,9 @@ static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
     REFUSE_UNLESS(flags <= 7, RL_E_SHAPE, p[3], "flags");
     REFUSE_UNLESS(p[5] >= 0 && p[5] <= 128, RL_E_SHAPE, p[5],
                   "offset of the weights");
-    REFUSE_UNLESS(p[4] == 0 && p[6] == 0 && p[7] == 0, RL_E_SHAPE, p[4],
+    REFUSE_UNLESS(p[4] >= 0 && p[4] <= 65535, RL_E_SHAPE, p[4],
+                  "limit of narrow sums");
+    REFUSE_UNLESS(p[6] == 0 && p[7] == 0, RL_E_SHAPE, p[6],
                   "unused parameter");
     REFUSE_UNLESS((flags & RL_M0_SCATTER) || p[1] == out->c, RL_E_SHAPE,
                   p[1], "channels are left out");

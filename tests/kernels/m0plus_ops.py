@@ -103,6 +103,19 @@ def largest_sums(sign: int) -> Graph:
     return Graph("case", (source, target), (op,), 0, 1)
 
 
+def narrow_limit() -> tuple[Graph, int, tuple[bytes, ...]]:
+    """FULLY_CONNECTED of 8 inputs with bytes of 254; its limit; sums of u up to and above it."""
+    weights = np.full((8, 8), 127, dtype=np.int8)
+    weights[:, 7] = -127
+    source, target = Tensor("x", (1, 1, 8), 0.02, -128), Tensor("y", (1, 1, 8), 0.02, -128)
+    bias = np.arange(8, dtype=np.int32) * 100
+    op = _op(Kind.FULLY_CONNECTED, Window(), weights, bias, np.full(8, 200.0 / (300 * 127)))
+    limit = 65535 // 254
+    data = [np.array([n - 255, 255, 0, 0, 0, 0, 0, 0]) - 128 for n in range(limit - 1, 300)]
+    graph = Graph("case", (source, target), (op,), 0, 1)
+    return graph, limit, tuple(x.astype(np.int8).tobytes() for x in data)
+
+
 def dense_graph(random: Random) -> Graph:
     """FULLY_CONNECTED of one to three rows."""
     rows, depth = int(random.integers(1, 4)), int(random.choice([4, 8, 24, 63, 64, 130, 300]))

@@ -139,7 +139,8 @@ HOSTILE = [
     ("op[0].p1", 1 << 16, "RL_E_SHAPE"),
     ("op[0].p2", -1, "RL_E_SHAPE"),
     ("op[0].p3", 8, "RL_E_SHAPE"),
-    ("op[0].p4", 1, "RL_E_SHAPE"),
+    ("op[0].p4", -1, "RL_E_SHAPE"),
+    ("op[0].p4", 1 << 16, "RL_E_SHAPE"),
     ("op[0].p5", 129, "RL_E_SHAPE"),
     ("op[0].p6", 1, "RL_E_SHAPE"),
     ("op[0].w_size", 4, "RL_E_SHAPE"),
@@ -221,3 +222,17 @@ def test_the_largest_sums_that_are_taken_are_exact(sign: int) -> None:
     assert blob_edit.get(case.fast, "op[0].kernel") == m0plus_conv.KERNEL
     checked = native.accepted(case.fast)
     assert [checked.run(data) for data in case.inputs] == wanted(case)
+
+
+def test_two_words_a_quad_are_exact_up_to_their_limit_and_no_further() -> None:
+    graph, limit, data = m0plus_ops.narrow_limit()
+    case = m0plus_ops.case_of(graph, 5, np.random.default_rng(5))
+    assert blob_edit.get(case.fast, "op[0].p4") == limit
+    want = [native.accepted(case.portable).run(x)[1] for x in data]
+    runner = Runner(machine(), case.fast)
+    for x, y in zip(data, want, strict=True):
+        runner.put(0, x)
+        assert native.accepted(case.fast).run(x)[1] == y == runner.run(0).output
+    lying = native.accepted(blob_edit.put(case.fast, {"op[0].p4": 65535}))
+    wrong = [lying.run(x)[1] != y for x, y in zip(data, want, strict=True)]
+    assert not any(wrong[:2]) and any(wrong[2:])

@@ -19,6 +19,7 @@ KERNEL = 1
 WITH_CORNER, WITH_SCATTER, WITH_SPARSE = 1, 2, 4
 WIDTH = 8  # channels of a block: two quads
 SUM_BITS = 23  # of a sum, without sign: four of them are taken out of 96 bits
+NARROW_MAX = 65535  # of a sum of u times stored bytes, for which two words do
 MAX_INPUTS = 32768
 CACHED = 14336  # weights of a span of channels, in bytes, as in kernels/m0plus/conv.c
 LIST_BYTES = 4096  # of the lists of a band, if it can be
@@ -64,6 +65,7 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
     flags = WITH_CORNER * corner + WITH_SCATTER * scatter + WITH_SPARSE * sparse
     table, exact = _table(op, steps, live, corner, shape.quads)
     offset = max(0, -int(weights.min()))
+    limit = min(NARROW_MAX, NARROW_MAX // max(1, int(weights.max()) + offset)) * sparse
     extra = exact + (_scatter(live, constants) if scatter else b"")
     band = _band(op, source, out, shape) if sparse else max(1, out.shape[1])
     return Packed(
@@ -72,7 +74,7 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
         _starts(op, weights[live], live, steps, source, sparse),
         table,
         extra if extra else bytes(4),
-        (band, len(live), len(exact) // 12, flags, 0, offset),
+        (band, len(live), len(exact) // 12, flags, limit, offset),
         scratch_bytes(op, source, shape, band, sparse),
         _note(shape, len(weights), len(exact) // 12, sparse),
     )

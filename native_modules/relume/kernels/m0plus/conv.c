@@ -30,11 +30,6 @@ static uint32_t quotient(uint32_t n, uint32_t by)
     return result;
 }
 
-static uint32_t align4(uint32_t n)
-{
-    return (n + 3u) & ~3u;
-}
-
 /* ----------------------------------------------------------------- scratch */
 
 static uint32_t taps_of(const rl_op *op)
@@ -158,61 +153,15 @@ static uint32_t span_of(const rl_m0_kernel *m)
     return quads;
 }
 
-/* ----------------------------------------------------------------- outputs */
+/* -------------------------------------------------------------------- sums */
 
-/* Requantises the span to y, which is 4-byte aligned; the inputs sum up to
- * total. */
-static RL_HOT void finish(rl_m0_kernel *m, uint32_t total, int8_t *y)
+/* Sums of the runs, whose u sum up to total. */
+static RL_HOT void sum_runs(const rl_m0_kernel *m, uint32_t total)
 {
-    uint32_t add = 0u - m->offset * total;
-
-    m->finish.add = add * 0x01010101u;
-    m->finish.add_upper = add * 0x0101u;
-    m->finish.y = y;
-    if (m->flags & RL_M0_CORNER) {
-        rl_m0_finish_corner(&m->finish);
+    if (total <= (uint32_t)m->call->op->p[4]) {
+        rl_m0_narrow(&m->job);
     } else {
-        rl_m0_finish_plain(&m->finish);
-    }
-}
-
-static RL_HOT void put_bytes(int8_t *to, const int8_t *x, uint32_t n)
-{
-    const int8_t *end = x + n;
-
-    while (x != end) {
-        *to++ = *x++;
-    }
-}
-
-/* Channels of a pixel that are computed, among those that are constant. */
-static RL_HOT void scatter(const rl_m0_kernel *m, int8_t *y)
-{
-    const rl_call *call = m->call;
-    uint32_t channels = call->out->c;
-    const int8_t *constant = call->shift + 12u * (uint32_t)call->op->p[2];
-    const uint16_t *place =
-        (const uint16_t *)(const void *)(constant + align4(channels));
-    const int8_t *from = m->row, *end = from + m->live;
-
-    put_bytes(y, constant, channels);
-    while (from != end) {
-        y[*place++] = *from++;
-    }
-}
-
-/* The span's channels of a pixel to y, all channels to y[out.c]. */
-static RL_HOT void finish_pixel(rl_m0_kernel *m, uint32_t total, int8_t *y)
-{
-    if (m->direct) {
-        finish(m, total, y);
-        return;
-    }
-    finish(m, total, m->row);
-    if (m->flags & RL_M0_SCATTER) {
-        scatter(m, y);
-    } else {
-        put_bytes(y, m->row, m->live);
+        rl_m0_sparse(&m->job);
     }
 }
 
@@ -228,13 +177,13 @@ static void dense_row(rl_m0_kernel *m, const int8_t *x, uint32_t channel,
     set_span(m, first / 4u, (channel + n + 3u) / 4u - first / 4u);
     if (m->flags & RL_M0_SPARSE) {
         total = rl_m0_run_of(m, x);
-        rl_m0_sparse(&m->job);
+        sum_runs(m, total);
     } else {
         total = rl_m0_words_of(m, x);
         rl_m0_dense(&m->job);
     }
-    finish(m, total, m->row);
-    put_bytes(y, m->row + (channel - first), n);
+    rl_m0_finish_span(m, total, m->row);
+    rl_m0_put_bytes(y, m->row + (channel - first), n);
 }
 
 void rl_m0_dense_tile(const rl_call *call)
@@ -278,8 +227,8 @@ static RL_HOT void point_row(rl_m0_kernel *m, const int8_t *x, uint32_t n,
     for (; n; n--, x += call->op->sw * call->in0->c, to += call->out->c) {
         uint32_t total = rl_m0_run_of(m, x);
 
-        rl_m0_sparse(&m->job);
-        finish_pixel(m, total, to);
+        sum_runs(m, total);
+        rl_m0_finish_pixel(m, total, to);
     }
 }
 
@@ -294,12 +243,12 @@ static RL_HOT void window_row(rl_m0_kernel *m, const rl_m0_ring *r,
 
         if (m->flags & RL_M0_SPARSE) {
             total = rl_m0_ring_runs(m, r, x);
-            rl_m0_sparse(&m->job);
+            sum_runs(m, total);
         } else {
             total = rl_m0_gather(m, y, x);
             rl_m0_dense(&m->job);
         }
-        finish_pixel(m, total, to);
+        rl_m0_finish_pixel(m, total, to);
     }
 }
 

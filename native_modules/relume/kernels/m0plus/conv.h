@@ -53,4 +53,13 @@ uint32_t rl_m0_gather(const rl_m0_kernel *m, int32_t y, int32_t x);
 /* The words of x[k]. */
 uint32_t rl_m0_words_of(const rl_m0_kernel *m, const int8_t *x);
 
+/* Requantises the span to y, which is 4-byte aligned; the inputs sum up to
+ * total. */
+void rl_m0_finish_span(rl_m0_kernel *m, uint32_t total, int8_t *y);
+
+/* The span's channels of a pixel to y, all channels to y[out.c]. */
+void rl_m0_finish_pixel(rl_m0_kernel *m, uint32_t total, int8_t *y);
+
+void rl_m0_put_bytes(int8_t *to, const int8_t *x, uint32_t n);
+
 #endif

@@ -120,6 +120,35 @@ void rl_m0_sparse(const rl_m0_job *job)
     }
 }
 
+/* Of sums below 2^16, `all` and `turned` hold everything. */
+static rl_m0_sums narrow_quad(const rl_m0_job *job, const uint8_t *w,
+                              const rl_m0_sums *start)
+{
+    rl_m0_sums s = sparse_quad(job, w, (rl_m0_sums){ 0, 0, 0 });
+    uint32_t even = s.all - (s.turned << 8);
+    uint32_t odd = s.turned - (s.all << 8);
+
+    s.upper = (even + (even << 16)) >> 16;
+    s.upper += (odd + (odd << 16)) >> 16 << 8;
+    s.all += start->all;
+    s.turned += start->turned;
+    s.upper += start->upper;
+    return s;
+}
+
+void rl_m0_narrow(const rl_m0_job *job)
+{
+    uint32_t block;
+
+    for (block = 0; block < job->blocks; block++) {
+        const uint8_t *w = job->w + block * job->step;
+        uint32_t i = 2u * block;
+
+        job->sums[i] = narrow_quad(job, w, &job->start[i]);
+        job->sums[i + 1] = narrow_quad(job, w + 4, &job->start[i + 1]);
+    }
+}
+
 void rl_m0_dense(const rl_m0_job *job)
 {
     uint32_t block;

@@ -82,6 +82,10 @@ typedef struct {
 } rl_m0_job;
 
 void rl_m0_sparse(const rl_m0_job *job);
+
+/* The same, as long as no sum of u times bytes of weights is above 65535. */
+void rl_m0_narrow(const rl_m0_job *job);
+
 void rl_m0_dense(const rl_m0_job *job);
 
 /* Takes sums apart and requantises. */

@@ -1,13 +1,18 @@
 /* relume: sums over the non-zero inputs of a window, 8 channels at a time
- * (rl_m0_sparse; the twin is in lists.c).
+ * (rl_m0_sparse, rl_m0_narrow; the twin is in lists.c).
  *
  * The weights of four channels are bytes v = w + offset of a word W. Kept
  * are, modulo 2^32,
  *     all += u W     turned += u rev16(W)     upper += u (W >> 16)
  * from which rl_m0_finish takes the four sums apart: nothing overflows.
  *
+ * Narrow: while each S is below 2^16 two of them are enough, and upper is made
+ * of these: P = all - 2^8 turned = S0 + 2^16 (S2 - S0), so S2 is the upper
+ * half of P + 2^16 P; S3 likewise.
+ *
  * Cycles of an entry (u, offset): LDM 3, ADD 1, LDM of two words 3, and 8 a
- * quad: 23. Of a run: 17, and 6 for each RUN entries more. Of a block: 40.
+ * quad: 23; narrow 5 a quad: 17. Of a run: 17, and 9 for each RUN entries
+ * more. Of a block: 60, narrow 90.
  *
  * r0 list, r1 u, r2 weights, r3 next run, r4 product, r5 second word, r6
  * entries left, r7 base; r8 r9 r10 and r11 r12 lr: all, turned, upper. */
@@ -24,26 +29,51 @@
         .equ    BLOCKS, 16
         .equ    STEP, 20
         .equ    FRAME, 24
-        .equ    RUN, 24
-        .equ    ENTRY, 38        /* bytes of code of an entry */
+        .equ    RUN, 16
 
         .macro  quad w, all, turned, upper
         rev16   r4, \w
         muls    r4, r1
         add     \turned, r4
+        .ifnb   \upper
         lsrs    r4, \w, #16
         muls    r4, r1
         add     \upper, r4
+        .endif
         muls    \w, r1
         add     \all, \w
         .endm
 
+        /* narrow: a quad's sums without their start; r0 start, r7 sums */
+        .macro  widen all, turned
+        mov     r1, \all
+        mov     r2, \turned
+        lsls    r3, r2, #8
+        subs    r3, r1, r3
+        lsls    r4, r3, #16
+        adds    r3, r3, r4
+        lsrs    r3, r3, #16      /* S2 */
+        lsls    r4, r1, #8
+        subs    r4, r2, r4
+        lsls    r5, r4, #16
+        adds    r4, r4, r5
+        lsrs    r4, r4, #16      /* S3 */
+        lsls    r4, r4, #8
+        adds    r3, r3, r4
+        ldm     r0!, {r4, r5, r6}
+        adds    r1, r1, r4
+        adds    r2, r2, r5
+        adds    r3, r3, r6
+        stm     r7!, {r1, r2, r3}
+        .endm
+
+        .macro  sums name, narrow
         .section .time_critical.relume.sparse, "ax", %progbits
         .balign 4
-        .global rl_m0_sparse
-        .type   rl_m0_sparse, %function
+        .global \name
+        .type   \name, %function
         .thumb_func
-rl_m0_sparse:
+\name:
         push    {r4-r7, lr}
         mov     r4, r8
         mov     r5, r9
@@ -54,7 +84,14 @@ rl_m0_sparse:
         ldm     r0!, {r1-r6}     /* runs, w, start, sums, blocks, step */
         mov     r0, sp
         stm     r0!, {r1-r6}
-.Lblock:
+.Lblock_\name:
+        .if     \narrow
+        movs    r1, #0
+        mov     r8, r1
+        mov     r9, r1
+        mov     r10, r1
+        mov     r11, r1
+        .else
         ldr     r0, [sp, #START]
         ldm     r0!, {r1-r6}
         str     r0, [sp, #START]
@@ -64,41 +101,59 @@ rl_m0_sparse:
         mov     r11, r4
         mov     r12, r5
         mov     lr, r6
+        .endif
         ldr     r3, [sp, #RUNS]
-        b       .Lstep
-.Lfull:
+        b       .Lstep_\name
+.Lfull_\name:
         subs    r6, #RUN
-.Lrun:
+.Lrun_\name:
         .rept   RUN
         ldm     r0!, {r1, r2}
         adds    r2, r2, r7
         ldm     r2, {r2, r5}
+        .if     \narrow
+        quad    r2, r8, r9
+        quad    r5, r10, r11
+        .else
         quad    r2, r8, r9, r10
         quad    r5, r11, r12, lr
+        .endif
         .endr
-.Lnext:                          /* RUN entries end here */
+.Lnext_\name:                          /* RUN entries end here */
         cmp     r6, #0
-        bne     .Lmore
-.Lstep:
+        bne     .Lmore_\name
+.Lstep_\name:
         ldm     r3!, {r0, r6, r7}
         cmp     r6, #0
-        blt     .Lend
+        blt     .Lend_\name
         ldr     r4, [sp, #WEIGHTS]
         adds    r7, r7, r4
-.Lmore:
+.Lmore_\name:
         cmp     r6, #RUN
-        bhi     .Lfull_too
-        movs    r4, #ENTRY
+        bhi     .Lfull_too_\name
+        .if     \narrow
+        movs    r4, #26          /* bytes of code of an entry */
+        .else
+        movs    r4, #38
+        .endif
         muls    r4, r6
         movs    r6, #0
-        mov     r5, pc           /* the address of .Lhere */
+        mov     r5, pc           /* the address of .Lhere_\name */
         subs    r5, r5, r4
-.Lhere:
-        subs    r5, #(.Lhere - .Lnext)
+.Lhere_\name:
+        subs    r5, #(.Lhere_\name - .Lnext_\name)
         mov     pc, r5
-.Lfull_too:
-        b       .Lfull
-.Lend:
+.Lfull_too_\name:
+        b       .Lfull_\name
+.Lend_\name:
+        .if     \narrow
+        ldr     r0, [sp, #START]
+        ldr     r7, [sp, #SUMS]
+        widen   r8, r9
+        widen   r10, r11
+        str     r0, [sp, #START]
+        str     r7, [sp, #SUMS]
+        .else
         ldr     r0, [sp, #SUMS]
         mov     r1, r8
         mov     r2, r9
@@ -108,6 +163,7 @@ rl_m0_sparse:
         mov     r6, lr
         stm     r0!, {r1-r6}
         str     r0, [sp, #SUMS]
+        .endif
         ldr     r1, [sp, #WEIGHTS]
         ldr     r2, [sp, #STEP]
         adds    r1, r1, r2
@@ -115,9 +171,9 @@ rl_m0_sparse:
         ldr     r1, [sp, #BLOCKS]
         subs    r1, #1
         str     r1, [sp, #BLOCKS]
-        beq     .Lout
-        b       .Lblock
-.Lout:
+        beq     .Lout_\name
+        b       .Lblock_\name
+.Lout_\name:
         add     sp, #FRAME
         pop     {r4-r7}
         mov     r8, r4
@@ -125,6 +181,10 @@ rl_m0_sparse:
         mov     r10, r6
         mov     r11, r7
         pop     {r4-r7, pc}
-        .size   rl_m0_sparse, . - rl_m0_sparse
+        .size   \name, . - \name
+        .endm
+
+        sums    rl_m0_sparse, 0
+        sums    rl_m0_narrow, 1
 
 #endif
