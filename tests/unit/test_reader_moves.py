@@ -64,6 +64,24 @@ def _twice(net: Net) -> Node:
     return net.op("RESIZE_NEAREST_NEIGHBOR", [net.source.number, size], large, table)
 
 
+def _dense(net: Net) -> Node:
+    """FULLY_CONNECTED on three axes as Keras exports Dense: its shapes are not in the file."""
+    shape = net.whole("SHAPE", [net.source.number], (4,), options("Shape"))
+    rows = net.whole("GATHER", [shape, net.constant(ints([0, 1, 2]))], (3,), options("Gather"))
+    product = net.whole("REDUCE_PROD", [rows, net.constant(ints([0]))], (), options("Reducer"))
+    two = net.constant(ints(2))
+    target = net.whole("PACK", [product, two], (2,), options("Pack", valuesCount=2))
+    open_ = net.activation((1, 1), 0.5, 3)
+    net.op("RESHAPE", [net.source.number, target], open_, options("Reshape"))
+    weights = net.constant(np.ones((5, 2), np.int8), [0.1])
+    made = net.activation((1, 5), 0.5, 3)
+    net.op("FULLY_CONNECTED", [open_.number, weights, -1], made, options("FullyConnected"))
+    out = net.activation((1, 4, 6, 5), 0.5, 3)
+    last = net.whole("CONCATENATION", [rows, net.constant(ints([5]))], (4,),
+                     options("Concatenation", axis=0))  # fmt: skip
+    return net.op("RESHAPE", [made.number, last], out, options("Reshape"))
+
+
 def _filled(net: Net) -> Node:
     """A TRANSPOSE whose permutation is put together: FILL, CONCATENATION, CAST of int32."""
     zero = net.whole("FILL", [net.constant(ints([1])), net.constant(ints(0))], (1,))
@@ -76,7 +94,10 @@ def _filled(net: Net) -> Node:
 
 @pytest.mark.parametrize(
     ("build", "kind"),
-    [(_flatten, Kind.RESHAPE), (_twice, Kind.GATHER), (_filled, Kind.GATHER)],
+    [
+        (_flatten, Kind.RESHAPE), (_twice, Kind.GATHER), (_filled, Kind.GATHER),
+        (_dense, Kind.FULLY_CONNECTED),
+    ],
 )
 def test_what_is_computed_of_shapes_alone_is_constant(
     build: Callable[[Net], Node], kind: Kind

@@ -30,8 +30,12 @@ class _NotConstant(Exception):
 def with_constants(raw: RawModel) -> RawModel:
     """The model with those tensors as constants and without the ops that computed them."""
     known = _Known(raw)
-    left = tuple(op for op in raw.ops if not known.computes(op))
-    return replace(raw, tensors=tuple(known.tensors), ops=left)
+    left = []
+    for op in raw.ops:
+        if not known.computes(op):
+            known.settle(op)
+            left.append(op)
+    return replace(raw, tensors=tuple(known.tensors), ops=tuple(left))
 
 
 class _Known:
@@ -40,6 +44,7 @@ class _Known:
     def __init__(self, raw: RawModel) -> None:
         self.tensors = list(raw.tensors)
         self.kept = {*raw.inputs, *raw.outputs}
+        self.found: set[int] = set()  # tensors whose value or shape was worked out here
 
     def computes(self, op: RawOp) -> bool:
         """Makes op's output a constant if its inputs are; the op is not needed then."""
@@ -57,7 +62,34 @@ class _Known:
             return False
         data = np.frombuffer(stored.tobytes(), np.uint8)
         self.tensors[op.outputs[0]] = replace(target, shape=value.shape, data=data)
+        self.found.add(op.outputs[0])
         return True
+
+    def settle(self, op: RawOp) -> None:
+        """The shape of an output that the file leaves open, as its op's input tells it.
+
+        A RESHAPE to a computed shape has ones for the axes that the converter did not know, and so
+        has a FULLY_CONNECTED behind it (Keras' Dense on more than two axes).
+        """
+        if len(op.inputs) < 2 or min(op.inputs[:2]) < 0 or len(op.outputs) != 1:
+            return
+        source, target = self.tensors[op.inputs[0]], self.tensors[op.outputs[0]]
+        if op.kind == "RESHAPE" and op.inputs[1] in self.found:
+            shape = tuple(int(axis) for axis in self.value(op, 1).reshape(-1))
+            rest = math.prod(axis for axis in shape if axis != -1)
+            open_axis = source.elements // rest if rest > 0 else 0
+            shape = tuple(open_axis if axis == -1 else axis for axis in shape)
+        elif op.kind == "FULLY_CONNECTED" and op.inputs[0] in self.found:
+            weights = self.tensors[op.inputs[1]].shape
+            if len(weights) != 2 or weights[1] < 1 or source.elements % weights[1]:
+                return
+            shape = (source.elements // weights[1], weights[0])
+        else:
+            return
+        wanted = source.elements if op.kind == "RESHAPE" else math.prod(shape)
+        if math.prod(shape) == wanted and target.elements != wanted:
+            self.tensors[op.outputs[0]] = replace(target, shape=shape)
+            self.found.add(op.outputs[0])
 
     def tensor(self, op: RawOp, place: int) -> RawTensor:
         """Input `place`."""
