@@ -212,6 +212,8 @@ static uint32_t unit_bytes(const rl_op *op, const rl_tensor *out)
     case RL_ADD:
     case RL_MEAN:
     case RL_RESHAPE:
+    case RL_MAP:
+    case RL_MUL:
     case RL_GATHER:
     case RL_CONCATENATION:
         return 1;
@@ -220,9 +222,10 @@ static uint32_t unit_bytes(const rl_op *op, const rl_tensor *out)
     }
 }
 
-static int has_two_inputs(const rl_op *op)
+static int may_have_two_inputs(const rl_op *op)
 {
-    return op->kind == RL_ADD || op->kind == RL_CONCATENATION;
+    return op->kind == RL_ADD || op->kind == RL_MUL
+        || op->kind == RL_CONCATENATION;
 }
 
 static rl_status check_tensors_of(rl_blob_state *c, const rl_op *op)
@@ -233,8 +236,9 @@ static rl_status check_tensors_of(rl_blob_state *c, const rl_op *op)
     REFUSE_UNLESS(op->out < n, RL_E_BOUNDS, op->out, "out");
     REFUSE_UNLESS(op->in1 < n || op->in1 == RL_NONE, RL_E_BOUNDS, op->in1,
                   "in1");
-    REFUSE_UNLESS((op->in1 != RL_NONE) == has_two_inputs(op), RL_E_SHAPE,
-                  op->in1, "in1 belongs to ADD and CONCATENATION");
+    REFUSE_UNLESS(op->in1 == RL_NONE ? op->kind != RL_CONCATENATION
+                  : may_have_two_inputs(op), RL_E_SHAPE, op->in1,
+                  "in1 belongs to ADD, MUL and CONCATENATION");
     REFUSE_UNLESS(op->out != op->in0 && op->out != op->in1, RL_E_PLAN,
                   op->out, "op writes its own input");
     return RL_OK;

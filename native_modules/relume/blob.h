@@ -45,8 +45,11 @@ typedef struct {
 typedef enum {
     RL_CONV_2D = 1, RL_DEPTHWISE_CONV_2D, RL_FULLY_CONNECTED,
     RL_AVERAGE_POOL_2D, RL_MAX_POOL_2D, RL_ADD, RL_SOFTMAX, RL_PAD, RL_MEAN,
-    RL_RESHAPE, RL_GATHER = 13, RL_CONCATENATION
+    RL_RESHAPE, RL_MAP, RL_MUL, RL_GATHER, RL_CONCATENATION
 } rl_kind;
+
+#define RL_NEGATE_0 1 /* ADD: p[7] */
+#define RL_NEGATE_1 2
 
 /* Places in p[] of GATHER (SPEC 2.4). */
 #define RL_GATHER_STEP 4u /* and the next two */

@@ -18,8 +18,9 @@ typedef struct {
     uint32_t       channels; /* entries of multiplier arrays read so far */
 } rl_blob_state;
 
-/* Proves an op's shapes, parameters and constants, by its kind. in0, out and
- * in1 (if the kind has it) are known to be tensors. */
+/* Proves an op's shapes, parameters and constants, by its kind. in0 and out
+ * are known to be tensors, in1 to be one or none: never none with
+ * CONCATENATION, always with kinds other than that, ADD and MUL. */
 RL_CHECKED rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op);
 
 /* Constants of `size` bytes at *offset lie in the blob, aligned. */

@@ -135,15 +135,49 @@ static rl_status check_pool(rl_blob_state *c, const rl_op *op)
     return check_window(c, op, 1, 1);
 }
 
+static int repeats(uint32_t in, uint32_t out)
+{
+    return in == out || in == 1;
+}
+
+/* Each axis of an operand is the output's, or 1. */
+static int operand_fits(const rl_tensor *out, uint32_t h, uint32_t w,
+                        uint32_t c)
+{
+    return repeats(h, out->h) && repeats(w, out->w) && repeats(c, out->c);
+}
+
+/* The first operand is in0, the second in1 or a constant of shape kh, kw, sh.
+ * flags: bits of p[7] that the kind has. */
+static rl_status check_pair(rl_blob_state *c, const rl_op *op, int32_t flags)
+{
+    const rl_tensor *out = &c->blob.tensors[op->out];
+    const rl_tensor *in = &c->blob.tensors[op->in0];
+
+    REFUSE_UNLESS(operand_fits(out, in->h, in->w, in->c), RL_E_SHAPE,
+                  op->in0, "shape of an operand");
+    if (op->in1 == RL_NONE) {
+        flags |= 0xFF00; /* its zero point */
+        REFUSE_UNLESS(operand_fits(out, op->kh, op->kw, op->sh), RL_E_SHAPE,
+                      op->kh, "shape of an operand");
+        /* It divides the output's size, which is below 2^24. */
+        REFUSE_UNLESS(op->w_size == (uint32_t)op->kh * op->kw * op->sh,
+                      RL_E_SHAPE, op->w_size,
+                      "w_size does not fit the shapes");
+        CHECK(rl_blob_check_array(c, &op->off_w, op->w_size));
+    } else {
+        in = &c->blob.tensors[op->in1];
+        REFUSE_UNLESS(operand_fits(out, in->h, in->w, in->c), RL_E_SHAPE,
+                      op->in1, "shape of an operand");
+    }
+    REFUSE_UNLESS((op->p[7] & ~flags) == 0, RL_E_SHAPE, op->p[7],
+                  "flags");
+    return RL_OK;
+}
+
 static rl_status check_add(rl_blob_state *c, const rl_op *op)
 {
-    const rl_tensor *tensors = c->blob.tensors;
-
-    REFUSE_UNLESS(op->in1 < c->blob.header->n_tensors, RL_E_BOUNDS, op->in1,
-                  "in1");
-    REFUSE_UNLESS(tensors[op->in0].size == tensors[op->out].size
-                  && tensors[op->in1].size == tensors[op->out].size,
-                  RL_E_SHAPE, op->in0, "sizes of ADD differ");
+    CHECK(check_pair(c, op, RL_NEGATE_0 | RL_NEGATE_1));
     REFUSE_UNLESS(op->p[0] >= 0 && op->p[0] <= 22, RL_E_BOUNDS, op->p[0],
                   "left shift");
     REFUSE_UNLESS(is_multiplier(op->p[1], op->p[2]), RL_E_BOUNDS, op->p[1],
@@ -152,6 +186,14 @@ static rl_status check_add(rl_blob_state *c, const rl_op *op)
                   "multiplier or exponent of in1");
     REFUSE_UNLESS(is_multiplier(op->p[5], op->p[6]), RL_E_BOUNDS, op->p[5],
                   "multiplier or exponent of the output");
+    return RL_OK;
+}
+
+static rl_status check_mul(rl_blob_state *c, const rl_op *op)
+{
+    CHECK(check_pair(c, op, 0));
+    REFUSE_UNLESS(is_multiplier(op->p[0], op->p[1]), RL_E_BOUNDS, op->p[0],
+                  "multiplier or exponent");
     return RL_OK;
 }
 
@@ -215,8 +257,16 @@ static rl_status check_reshape(rl_blob_state *c, const rl_op *op)
 {
     REFUSE_UNLESS(c->blob.tensors[op->in0].size
                   == c->blob.tensors[op->out].size, RL_E_SHAPE, op->in0,
-                  "sizes of RESHAPE differ");
+                  "sizes of input and output differ");
     return RL_OK;
+}
+
+static rl_status check_map(rl_blob_state *c, const rl_op *op)
+{
+    REFUSE_UNLESS(op->w_size == 256, RL_E_SHAPE, op->w_size,
+                  "w_size does not fit the shapes");
+    CHECK(rl_blob_check_array(c, &op->off_w, 256));
+    return check_reshape(c, op);
 }
 
 /* Laid out for the kernels of the blob's core. */
@@ -249,6 +299,8 @@ rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op)
     case RL_PAD: return check_pad(c, op);
     case RL_MEAN: return check_mean(c, op);
     case RL_RESHAPE: return check_reshape(c, op);
+    case RL_MAP: return check_map(c, op);
+    case RL_MUL: return check_mul(c, op);
     case RL_GATHER: return rl_blob_check_gather(c, op);
     case RL_CONCATENATION: return rl_blob_check_concatenation(c, op);
     default: return refuse(c, RL_E_KIND, op, "op kind");

@@ -64,6 +64,8 @@ RL_HOT void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile)
     case RL_SOFTMAX: rl_softmax_tile(&call); break;
     case RL_PAD: rl_copy_pad_tile(&call); break;
     case RL_MEAN: rl_mean_tile(&call); break;
+    case RL_MAP: rl_map_tile(&call); break;
+    case RL_MUL: rl_mul_tile(&call); break;
     case RL_GATHER: rl_gather_tile(&call); break;
     case RL_CONCATENATION: rl_concatenation_tile(&call); break;
     default: rl_copy_reshape_tile(&call); break;
@@ -82,6 +84,20 @@ static uint32_t row_start(const rl_tensor *in, uint32_t row, uint32_t step,
     }
     start -= before;
     return start >= in->h ? in->size : start * in->w * in->c;
+}
+
+/* A repeated operand is needed by rows where it has the output's, else to the
+ * end. */
+static uint32_t pair_start(const rl_tensor *in, const rl_tensor *out,
+                           uint32_t unit)
+{
+    if (in->size == out->size) {
+        return unit;
+    }
+    if (in->h != out->h) {
+        return 0;
+    }
+    return unit / ((uint32_t)out->w * out->c) * in->w * in->c;
 }
 
 /* Rows of axis 0 come in rising order; nothing lies before a row's start. */
@@ -135,6 +151,9 @@ uint32_t rl_engine_need(const rl_blob *blob, const rl_op *op, int which,
         return unit * out->c;
     case RL_MEAN:
         return 0;
+    case RL_ADD:
+    case RL_MUL:
+        return pair_start(in, out, unit);
     case RL_GATHER:
         return gather_need(blob, op, unit);
     case RL_CONCATENATION:

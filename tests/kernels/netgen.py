@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema  # type: ignore[import-untyped]
 
+from tests.kernels import netgen_math
 from tests.kernels.move_nets import SINGLE, Mover
 from tests.kernels.netbuilder import ACTIVATIONS, NetBuilder, Node, Window, window_options
 
@@ -74,12 +75,14 @@ class NetGenerator:
     def _grow(self, node: Node) -> Node:
         kinds = [
             self._conv, self._conv, self._pointwise, self._depthwise, self._depthwise,
-            self._pool, self._pad, self._add, self._add, self._move,
+            self._pool, self._pad, self._add, self._add, self._unary, self._pair, self._move,
         ]  # fmt: skip
         return kinds[int(self.random.integers(len(kinds)))](node)
 
     def _tail(self, node: Node) -> Node:
-        kinds = [self._dense, self._dense, self._softmax, self._reshape]
+        kinds = [
+            self._dense, self._dense, self._softmax, self._reshape, self._unary, self._pair,
+        ]  # fmt: skip
         if len(node.shape) == 4:
             kinds += [self._mean, self._mean]
         return kinds[int(self.random.integers(len(kinds)))](node)
@@ -207,6 +210,12 @@ class NetGenerator:
         return self._weighted(
             "DEPTHWISE_CONV_2D", node, weights, scales, 1, node.shape, options
         )
+
+    def _unary(self, node: Node) -> Node:
+        return netgen_math.unary(self, node)
+
+    def _pair(self, node: Node) -> Node:
+        return netgen_math.pair(self, node)
 
     def _softmax(self, node: Node) -> Node:
         options = schema.SoftmaxOptionsT()

@@ -109,3 +109,21 @@ def test_visual_wake_words_loses_half_of_its_work_and_no_byte(core: str) -> None
     assert mismatches(model, packed, data) == []
     saved = dead.saved(read_tflite(model), packed.graph)
     assert saved.channels > 1900 and saved.macs > 3_700_000
+
+
+class MixedNets(DeadNets):
+    """Nets of which many ops have tables or operands that are repeated."""
+
+    def _grow(self, node: Node) -> Node:
+        kinds = [self._conv, self._pointwise, self._unary, self._pair]
+        return kinds[int(self.random.integers(len(kinds)))](node)
+
+
+def test_tables_and_operands_lose_channels_and_no_byte() -> None:
+    kinds = set()
+    for seed in SEEDS:
+        model = MixedNets(seed).generate()
+        packed = oracle.packed(model, seed, CORES[seed % 3], lean=True)
+        assert mismatches(model, packed, oracle.random_input(packed.input_size, seed)) == [], seed
+        kinds |= {op.kind.name for op in packed.graph.ops if op.output in packed.graph.kept}
+    assert {"MAP", "ADD"} <= kinds

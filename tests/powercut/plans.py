@@ -33,13 +33,15 @@ class TinyNet:
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
 
-    def graph(self, n_ops: int) -> Graph:
-        """A chain with residual adds over n_ops layers."""
+    def graph(self, n_ops: int, gates: int = 0) -> Graph:
+        """A chain with residual adds over n_ops layers; gates follow the first of them."""
         height, width, depth = self._int(2, 6), self._int(2, 6), self._int(1, 4)
         shape = (height * self.scale, width * self.scale, depth)
         last = self._tensor(shape)
-        for _ in range(n_ops - 1):
+        for number in range(n_ops - 1):
             last = self._layer(last)
+            if number < gates:
+                last = self._gate(last)
         last = self._dense(last, self._int(2, 6))
         if self.random.random() < 0.5:
             last = self._softmax(last)
@@ -154,6 +156,18 @@ class TinyNet:
         p = (20, half, 0, half, -1, half, -18, 0)
         return self._op(Kind.ADD, (a, b), self.tensors[a].shape, p=p)
 
+    def _gate(self, last: int) -> int:
+        """Squeeze and excite, then a constant of one column: operands that are repeated."""
+        h, w, c = self.tensors[last].shape
+        p = (3, 1 << 30, -1, h * w, 0, 0, 0, 0)
+        mean = self._op(Kind.MEAN, (last,), (1, 1, c), p=p)
+        table = self.random.integers(-128, 128, 256, dtype=np.int8)
+        gate = self._op(Kind.MAP, (mean,), (1, 1, c), weights=table)
+        p = (1 << 30, -5, 0, 0, 0, 0, 0, 0)
+        scaled = self._op(Kind.MUL, (gate, last), (h, w, c), p=p)
+        column = self.random.integers(-128, 128, (h, 1, 1), dtype=np.int8)
+        return self._op(Kind.MUL, (scaled,), (h, w, c), p=(*p[:7], 0x500), weights=column)
+
     def _dense(self, last: int, channels: int) -> int:
         weights = self._weights((channels, self.tensors[last].size), channels)
         return self._op(Kind.FULLY_CONNECTED, (last,), (1, 1, channels), **weights)
@@ -184,14 +198,14 @@ def random_ends(n_tiles: int, random: np.random.Generator) -> list[int]:
 
 
 def random_plan(
-    seed: int, *, nvm: str = "fram", n_ops: int = 5, tiles: int = 5, scale: int = 1
+    seed: int, *, nvm: str = "fram", n_ops: int = 5, tiles: int = 5, scale: int = 1, gates: int = 0
 ) -> Plan:
     """A tiny net with random tiles and segments. Home bytes are shared wherever SPEC 3 allows.
 
-    scale: multiplies height and width of the input.
+    scale: multiplies height and width of the input. gates: layers followed by repeated operands.
     """
     random = np.random.default_rng([seed, 1])
-    graph = TinyNet(seed, scale).graph(n_ops)
+    graph = TinyNet(seed, scale).graph(n_ops, gates)
     tile_list = random_tiles(graph, random, tiles)
     live = LiveMap(graph, tile_list)
     ends = random_ends(len(tile_list), random)

@@ -46,7 +46,7 @@ def live_crc(ranges: list[tuple[int, int, int]], tensors: dict[int, bytes]) -> i
 
 def start(seed: int, nvm: str) -> tuple[Plan, Board, dict[int, bytes]]:
     """A board with the input committed."""
-    plan = tile_by_tile(random_plan(seed, nvm=nvm))
+    plan = tile_by_tile(random_plan(seed, nvm=nvm, gates=seed % 2))
     blob = pack(plan)
     data = random.Random(seed).randbytes(plan.graph.tensors[plan.graph.input].size)
     kind, size = (FLASH, 8 * 4096) if nvm == "flash" else (FRAM, 256 + plan.nvm_size)

@@ -21,6 +21,14 @@ def test_every_cut_leaves_the_old_or_the_new_state_and_the_same_output(kind: str
     assert cuts > 20_000
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuts_inside_ops_with_repeated_operands_change_nothing(kind: str) -> None:
+    for seed in range(3):
+        blob = harness.blob_file(seed, kind, gates=1)
+        found = harness.survives(blob, kind, "--real", "--seeds", "2")
+        assert found["old"] > 0 and found["new"] > 0
+
+
 @pytest.mark.parametrize(("kind", "least"), [("fram", 300_000), ("flash", 50_000)])
 def test_a_second_cut_at_any_point_of_any_recovery_changes_nothing(kind: str, least: int) -> None:
     cuts = 0

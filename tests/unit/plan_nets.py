@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from relume.board.profile import BoardProfile, load_board
 from relume.model.gather_form import gather_form
-from relume.model.graph import Graph, Kind, Op, Shape, Tensor, Window
+from relume.model.graph import PAIR_KINDS, Graph, Kind, Op, Shape, Tensor, Window
 from relume.plan.planner import Budget, make_plan, sufficient_capacitor
 from relume.plan.types import Plan, Tile
 
@@ -65,7 +65,7 @@ class RandomNet:
             last = self._int(0, len(self.tensors) - 1)
             shape = self.tensors[last].shape
         makers = [self._conv, self._conv, self._depthwise, self._pool, self._reshape, self._mean,
-                  self._gather]  # fmt: skip
+                  self._map, self._repeated, self._gather]  # fmt: skip
         if math.prod(shape) < 400:
             makers += [self._pad, self._dense, self._join]
         return makers[self._int(0, len(makers) - 1)](last)
@@ -160,6 +160,19 @@ class RandomNet:
         shape = self.tensors[first].shape
         return self._op(Kind.ADD, (first, second), shape, p=(20, half, 0, half, -1, half, -18))
 
+    def _map(self, last: int) -> int:
+        table = np.zeros(256, np.int8)
+        return self._op(Kind.MAP, (last,), self.tensors[last].shape, weights=table)
+
+    def _repeated(self, last: int) -> int:
+        """MUL by a part of itself, or ADD of a constant."""
+        h, w, c = self.tensors[last].shape
+        if self.random.random() < 0.3:
+            more = {"weights": np.zeros((h, 1, c), np.int8), "p": (20, 1, 0, 1, 0, 1, -18, 0)}
+            return self._op(Kind.ADD, (last,), (h, w, c), **more)
+        mean = self._mean(last)
+        return self._op(Kind.MUL, (mean, last), (h, w, c), p=(1 << 30, -5, 0, 0, 0, 0, 0, 0))
+
     def _dense(self, last: int) -> int:
         tensor = self.tensors[last]
         rows = tensor.shape[0] if self.random.random() < 0.3 else 1
@@ -217,8 +230,12 @@ def _read(graph: Graph, op: Op, tensor: int, unit: int) -> Sequence[int]:
     in_h, in_w, in_c = graph.tensors[tensor].shape
     out_h, out_w, out_c = graph.tensors[op.output].shape
     size = graph.tensors[tensor].size
-    if op.kind in (Kind.ADD, Kind.RESHAPE):
+    if op.kind in (Kind.MAP, Kind.RESHAPE):
         return [unit]
+    if op.kind in PAIR_KINDS:
+        place = np.unravel_index(unit, (out_h, out_w, out_c))
+        index = [min(at, axis - 1) for at, axis in zip(place, (in_h, in_w, in_c), strict=True)]
+        return [int(index[0] * in_w + index[1]) * in_c + int(index[2])]
     if op.kind is Kind.GATHER:
         return [_gathered(graph, op, unit)]
     if op.kind is Kind.CONCATENATION:

@@ -268,7 +268,7 @@ def test_a_larger_capacitor_never_needs_more_commits_for_the_same_tiles() -> Non
 
 def test_a_thousand_ops_are_planned_in_seconds() -> None:
     graph = RandomNet(5, 9).graph(1000)
-    began = time.perf_counter()
+    began = time.process_time()
     plan = make_plan(graph, BOARD, Budget(0.02, VON, VOFF))
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
     assert len(plan.graph.ops) >= 1000

@@ -97,7 +97,7 @@ CASES: dict[str, tuple[Callable[[Any], None], str]] = {
     "unknown output": (_graph(outputs=[99]), "does not exist"),
     "subgraphs": (_two_subgraphs, "2 subgraphs"),
     "no ops": (_graph(operators=[]), "no ops"),
-    "logistic": (lambda m: add_op(m, "LOGISTIC"), "op 4, layer extra, LOGISTIC: no kernel"),
+    "cosine": (lambda m: add_op(m, "COS"), "op 4, layer extra, COS: no kernel"),
     "custom": (lambda m: add_op(m, "CUSTOM", "Fancy"), "op 4, layer extra, custom op Fancy"),
     "dequantize": (lambda m: add_op(m, "DEQUANTIZE"), "convert with int8 in and out"),
     "bad index": (_op(0, inputs=[0, 77, 2]), "op 0 reads a tensor that does not exist"),

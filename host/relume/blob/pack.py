@@ -13,7 +13,7 @@ from relume.blob import format as fmt
 from relume.blob.layouts.packed import Packed
 from relume.blob.layouts.select import CORES, lay_out
 from relume.board.profile import NVM_KINDS
-from relume.model.graph import Op
+from relume.model.graph import PAIR_KINDS, Op, Window
 from relume.plan.types import Plan
 
 UINT32_MAX = 0xFFFFFFFF
@@ -172,7 +172,7 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
     graph = plan.graph
     for op, arrays in zip(graph.ops, layout.arrays, strict=True):
         off_w, off_bias, off_mult, off_shift = arrays.at
-        window = op.window
+        window = _window(op)
         yield fmt.OP.build(
             {
                 "kind": int(op.kind),
@@ -202,6 +202,14 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
                 "name": layout.names[op.name],
             }
         )
+
+
+def _window(op: Op) -> Window:
+    """Filter and stride, or the shape (h, w, c) of a constant operand in their place."""
+    if op.kind not in PAIR_KINDS or op.weights is None:
+        return op.window
+    kh, kw, sh = op.weights.shape
+    return Window(kh=kh, kw=kw, sh=sh)
 
 
 def _tiles(plan: Plan) -> bytes:

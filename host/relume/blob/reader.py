@@ -16,6 +16,7 @@ from construct import ConstructError  # type: ignore[import-untyped]
 
 from relume.blob import format as fmt
 from relume.blob.moves import concatenation_fault, gather_fault
+from relume.blob.op_checks import op_fault
 from relume.errors import BlobError
 from relume.model.graph import Kind, Shape
 from relume.plan.types import Tile
@@ -247,6 +248,7 @@ class _Reader:
 
     def _ops(self, header: Any, tensors: tuple[BlobTensor, ...]) -> tuple[BlobOp, ...]:
         ops = []
+        shapes = [tensor.shape for tensor in tensors]
         for number, row in enumerate(self._rows(fmt.OP, header.off_ops, header.n_ops)):
             at = header.off_ops + number * fmt.OP_SIZE
             if row.kind not in {int(kind) for kind in Kind}:
@@ -254,9 +256,12 @@ class _Reader:
             second = None if row.in1 == fmt.NO_TENSOR else row.in1
             if max(row.in0, row.out, second or 0) >= header.n_tensors:
                 raise self.fail(at + 4, f"op {number} names a tensor that does not exist")
-            fault = self._move_fault(header, row, tensors)
+            fault = op_fault(header, row, shapes)
             if fault is not None:
-                raise self.fail(at + 68, f"op {number}, {Kind(row.kind).name}: {fault}")
+                raise self.fail(at + fault[0], f"op {number}: {fault[1]}")
+            moved = self._move_fault(header, row, tensors)
+            if moved is not None:
+                raise self.fail(at + 68, f"op {number}, {Kind(row.kind).name}: {moved}")
             ops.append(
                 BlobOp(
                     self._string(header, row.name),

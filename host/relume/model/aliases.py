@@ -14,7 +14,7 @@ from relume.model.graph import Graph, Kind, Op, Shape, Tensor
 
 # What an op asks of a shape: the whole of it, only its last axis, or nothing.
 Demand = tuple[int, int, int] | int | None
-BYTE_KINDS = frozenset({Kind.RESHAPE, Kind.GATHER, Kind.CONCATENATION})
+BYTE_KINDS = frozenset({Kind.RESHAPE, Kind.MAP, Kind.GATHER, Kind.CONCATENATION})
 
 
 def _demand(kind: Kind, shape: Shape, is_output: bool) -> Demand:

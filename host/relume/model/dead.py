@@ -6,7 +6,7 @@ A channel may go when every op that reads it can do without it:
     where no window reaches over an edge. Where all its weights are zero the channel need not even
     be constant.
   - ops that compute channel by channel, where their output can do without the channel of the same
-    number, and so on through all of them (depthwise filters, pools, ADD).
+    number, and so on through all of them (depthwise filters, pools, ADD, MUL, MAP).
 The model's input and output keep all channels. Where a tensor had a multiple of four channels as
 many dead ones stay as make the rest one, for the fast kernels want that. What is left out is
 remembered (`Graph.kept`), so that whole tensors can be put together again.
@@ -28,6 +28,7 @@ BoolArray = npt.NDArray[np.bool_]
 GROUP = 4  # channels that the fast kernels take at a time
 _INT32_MAX = (1 << 31) - 1
 _READERS = (Kind.CONV_2D, Kind.FULLY_CONNECTED)
+_BY_LAST_AXIS = (Kind.DEPTHWISE_CONV_2D, Kind.ADD, Kind.MUL)
 
 
 def without_dead_channels(graph: Graph) -> Graph:
@@ -156,8 +157,10 @@ def _op(graph: Graph, op: Op, known: tuple[Range, ...], gone: list[BoolArray]) -
     if left.all():
         return op
     weights = op.weights
-    if weights is not None:
-        weights = weights[..., left] if op.kind is Kind.DEPTHWISE_CONV_2D else weights[left]
+    if weights is not None and op.kind in _BY_LAST_AXIS:
+        weights = weights if weights.shape[-1] == 1 else weights[..., left]
+    elif weights is not None and op.kind in _READERS:
+        weights = weights[left]
     return replace(
         op,
         weights=weights,

@@ -32,6 +32,8 @@ class Kind(IntEnum):
     PAD = 8
     MEAN = 9
     RESHAPE = 10
+    MAP = 11
+    MUL = 12
     GATHER = 13
     CONCATENATION = 14
 
@@ -40,6 +42,7 @@ PIXEL_KINDS = frozenset(
     {Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D, Kind.AVERAGE_POOL_2D, Kind.MAX_POOL_2D, Kind.PAD}
 )
 WINDOW_KINDS = PIXEL_KINDS - {Kind.PAD}
+PAIR_KINDS = frozenset({Kind.ADD, Kind.MUL})
 WEIGHT_KINDS = frozenset({Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D, Kind.FULLY_CONNECTED})
 
 
@@ -77,8 +80,9 @@ class Op:
     """One layer. multipliers and shifts are TFLite's, one per output channel (weight kinds).
 
     weights: CONV_2D [out.c][kh][kw][in.c], DEPTHWISE_CONV_2D [kh][kw][out.c], FULLY_CONNECTED
-    [out.c][k], GATHER its maps (i32 little-endian) as bytes. bias: [out.c] or None. p: by kind,
-    SPEC 2.4. number: the op's place in the source.
+    [out.c][k], MAP [256], ADD and MUL [h][w][c] of a constant operand, GATHER its maps (i32
+    little-endian) as bytes. bias: [out.c] or None. p: by kind, SPEC 2.4. number: the op's place
+    in the source.
     """
 
     kind: Kind
@@ -95,6 +99,18 @@ class Op:
     multipliers: Int32Array | None = None
     shifts: Int8Array | None = None
     p: tuple[int, ...] = ()
+
+    @property
+    def signs(self) -> tuple[int, int]:
+        """+1 or -1 for each operand of ADD: SUB negates one."""
+        flags = self.p[7] if len(self.p) > 7 else 0
+        return (-1 if flags & 1 else 1), (-1 if flags & 2 else 1)
+
+    @property
+    def constant_zero_point(self) -> int:
+        """Zero point of the constant operand of ADD and MUL."""
+        byte = self.p[7] >> 8 & 0xFF
+        return byte - 256 if byte > 127 else byte
 
     @property
     def weight_bytes(self) -> int:

@@ -21,7 +21,7 @@ def lower(raw: RawModel, op: RawOp, fresh: int) -> tuple[list[Op], dict[int, Ten
 
     Raises Unsupported with the reason.
     """
-    if op.kind in ("QUANTIZE", "DEQUANTIZE"):
+    if op.kind == "DEQUANTIZE":
         raise Unsupported("float input or output: convert with int8 in and out (relume convert)")
     if op.kind not in LOWERINGS:
         raise Unsupported("no kernel for this kind of layer")

@@ -70,7 +70,7 @@ def _arrays(pairs: Sequence[tuple[int, int]]) -> tuple[Int32Array, Int8Array]:
 
 
 def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
-    """Output clamp of a fused activation: NONE, RELU, RELU6 or RELU_N1_TO_1."""
+    """Output clamp of a fused activation: NONE or one of the RELUs."""
 
     def at(real: float) -> int:
         return zero_point + round_half_away(float(np.float32(real) / np.float32(scale)))
@@ -81,6 +81,8 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
         return max(-128, at(0.0)), min(127, at(6.0))
     if activation == "RELU_N1_TO_1":
         return max(-128, at(-1.0)), min(127, at(1.0))
+    if activation == "RELU_0_TO_1":
+        return max(-128, at(0.0)), min(127, at(1.0))
     if activation == "NONE":
         return -128, 127
     raise ValueError(activation)
@@ -93,6 +95,12 @@ def add_parameters(scale0: float, scale1: float, out_scale: float) -> tuple[int,
     second = quantize_multiplier(scale1 / twice_max)
     output = quantize_multiplier(twice_max / ((1 << ADD_LEFT_SHIFT) * out_scale))
     return (ADD_LEFT_SHIFT, *first, *second, *output)
+
+
+def mul_parameters(scale0: float, scale1: float, out_scale: float) -> tuple[int, int]:
+    """p[0], p[1] of MUL: multiplier and exponent of scale0 * scale1 / out_scale, in float32."""
+    product = np.float32(scale0) * np.float32(scale1)
+    return quantize_multiplier(float(product / np.float32(out_scale)))
 
 
 def softmax_parameters(beta: float, scale: float) -> tuple[int, int, int]:

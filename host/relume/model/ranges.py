@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from relume.model.graph import WEIGHT_KINDS, Graph, Kind, Op
+from relume.model.graph import PAIR_KINDS, WEIGHT_KINDS, Graph, Kind, Op
 from relume.model.quantize import scaled
 
 Int64Array = npt.NDArray[np.int64]
 _INT32_MAX = (1 << 31) - 1
+MAX_MUL_SHIFT = 14  # a product of two operands is below 2^16
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ def is_channelwise(graph: Graph, op: Op) -> bool:
         return False
     if op.kind is Kind.DEPTHWISE_CONV_2D:
         return op.depth_mult == 1
-    if op.kind is Kind.ADD:
-        return len(shapes) == 2 and shapes == [out, out] and op.weights is None
+    if op.kind in PAIR_KINDS:
+        return op.weights is None or op.weights.shape[2] in (1, out[2])
+    if op.kind is Kind.MAP:
+        return shapes == [out]
     if op.kind is Kind.PAD:
         return op.p[2] == 0
     return op.kind in (Kind.AVERAGE_POOL_2D, Kind.MAX_POOL_2D, Kind.MEAN)
@@ -85,6 +88,10 @@ def _of_op(graph: Graph, op: Op, inputs: list[Range]) -> Range | None:
         return _weighted(graph, op, inputs[0])
     if not is_channelwise(graph, op):
         return None
+    if op.kind is Kind.MAP:
+        return _mapped(op, inputs[0])
+    if op.kind in PAIR_KINDS:
+        return _paired(graph, op, inputs)
     ends = [[one.low for one in inputs], [one.high for one in inputs]]
     if op.kind is Kind.PAD:
         return Range(np.minimum(ends[0][0], op.p[3]), np.maximum(ends[1][0], op.p[3]))
@@ -92,26 +99,55 @@ def _of_op(graph: Graph, op: Op, inputs: list[Range]) -> Range | None:
     return Range(low, high)
 
 
+def _mapped(op: Op, source: Range) -> Range:
+    """Ends of the part of the table that each channel can meet."""
+    assert op.weights is not None
+    table = np.roll(op.weights.astype(np.int64), 128)  # by input + 128
+    parts = [
+        table[low + 128 : high + 129] for low, high in zip(source.low, source.high, strict=True)
+    ]
+    return Range(np.array([p.min() for p in parts]), np.array([p.max() for p in parts]))
+
+
+def _paired(graph: Graph, op: Op, inputs: list[Range]) -> Range | None:
+    """ADD and MUL: of the corners of both operands' intervals, the least and the greatest."""
+    zeros = [graph.tensors[number].zero_point for number in op.inputs]
+    if op.weights is not None:
+        flat = op.weights.reshape(-1, op.weights.shape[2]).astype(np.int64)
+        inputs = [*inputs, Range(flat.min(axis=0), flat.max(axis=0))]
+        zeros.append(op.constant_zero_point)
+    first, second = (
+        [one.low - zero, one.high - zero] for one, zero in zip(inputs, zeros, strict=True)
+    )
+    corners = [_of_pair(op, a, b) for a in first for b in second]
+    if any(corner is None for corner in corners):
+        return None
+    bytes_ = np.array(corners) + graph.tensors[op.output].zero_point
+    return Range(_clamped(op, bytes_.min(axis=0)), _clamped(op, bytes_.max(axis=0)))
+
+
+def _of_pair(op: Op, a: Int64Array, b: Int64Array) -> Int64Array | None:
+    """Outputs less the zero point, of operands less theirs; None where int32 could overflow."""
+    if op.kind is Kind.MUL:
+        if op.p[1] > MAX_MUL_SHIFT:
+            return None
+        return scaled(a * b, np.array(op.p[0]), np.array(op.p[1]))
+    left, *rest = op.p[:7]
+    total = sum(
+        sign * scaled(value << left, np.array(rest[2 * i]), np.array(rest[2 * i + 1]))
+        for i, (sign, value) in enumerate(zip(op.signs, (a, b), strict=True))
+    )
+    return scaled(np.asarray(total), np.array(rest[4]), np.array(rest[5]))
+
+
 def _byte(graph: Graph, op: Op, inputs: list[Int64Array]) -> Int64Array:
     """Output before the clamp where every place of an input has its channel's byte."""
-    if op.kind is Kind.ADD:
-        return _sum(graph, op, inputs)
     if op.kind is Kind.MEAN:
         _, multiplier, shift, count = op.p[:4]
         source, out = graph.tensors[op.inputs[0]], graph.tensors[op.output]
         acc = (inputs[0] - source.zero_point) * count
         return scaled(acc, np.array(multiplier), np.array(shift)) + out.zero_point
     return inputs[0]
-
-
-def _sum(graph: Graph, op: Op, inputs: list[Int64Array]) -> Int64Array:
-    left, *rest = op.p[:7]
-    total = np.zeros_like(inputs[0])
-    for i, value in enumerate(inputs):
-        raised = (value - graph.tensors[op.inputs[i]].zero_point) << left
-        total = total + scaled(raised, np.array(rest[2 * i]), np.array(rest[2 * i + 1]))
-    last = scaled(total, np.array(rest[4]), np.array(rest[5]))
-    return last + graph.tensors[op.output].zero_point
 
 
 def _clamped(op: Op, values: Int64Array) -> Int64Array:

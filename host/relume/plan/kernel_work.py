@@ -9,7 +9,7 @@ never exceeded.
 
 from __future__ import annotations
 
-from relume.model.graph import Graph, Kind, Op
+from relume.model.graph import PAIR_KINDS, Graph, Kind, Op
 from relume.plan.move_work import concatenation_work, gather_work
 
 
@@ -27,6 +27,8 @@ def kernel_work(graph: Graph, op: Op) -> tuple[float, int]:
         return window.kh * (window.kw + 1) * channels + edges, channels
     if op.kind is Kind.MEAN:
         return graph.macs_per_unit(op) + (rows if op.p[0] & 1 else 1), 1
+    if op.kind in PAIR_KINDS:
+        return _repeats(graph, op) / channels, 1
     if op.kind is Kind.GATHER:
         return gather_work(graph, op), 1
     if op.kind is Kind.CONCATENATION:
@@ -34,6 +36,15 @@ def kernel_work(graph: Graph, op: Op) -> tuple[float, int]:
     if op.kind in (Kind.PAD, Kind.SOFTMAX):
         return 1, channels
     return graph.macs_per_unit(op), graph.unit_bytes(op)
+
+
+def _repeats(graph: Graph, op: Op) -> int:
+    """1 where an operand is repeated, or a constant: then each pixel has a price."""
+    size = graph.tensors[op.output].size
+    sizes = [graph.tensors[number].size for number in op.inputs]
+    if op.weights is not None:
+        sizes.append(op.weight_bytes)
+    return int(any(one != size for one in sizes))
 
 
 def _fours(channels: int) -> int:

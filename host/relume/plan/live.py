@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from relume.model.graph import WINDOW_KINDS, Graph, Kind, Op
+from relume.model.graph import PAIR_KINDS, WINDOW_KINDS, Graph, Kind, Op, Shape
 from relume.plan.overlap import Use
 from relume.plan.types import Tile
 
@@ -28,8 +28,10 @@ def need(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
     size = in_h * in_w * in_c
     if op.kind in WINDOW_KINDS:
         first = (unit // out_w * op.window.sh - op.window.pad_top) * (in_w * in_c)
-    elif op.kind in (Kind.ADD, Kind.RESHAPE):
+    elif op.kind in (Kind.MAP, Kind.RESHAPE):
         first = unit
+    elif op.kind in PAIR_KINDS:
+        first = _pair_need((in_h, in_w, in_c), graph.tensors[op.output].shape, unit)
     elif op.kind is Kind.SOFTMAX:
         first = unit * in_c
     elif op.kind is Kind.PAD:
@@ -43,6 +45,15 @@ def need(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
     else:
         first = np.zeros_like(unit)
     return np.clip(first, 0, size)
+
+
+def _pair_need(operand: Shape, out: Shape, unit: IntArray) -> IntArray:
+    """A repeated operand is needed by rows where it has the output's, else to the end."""
+    if operand == out:
+        return unit
+    if operand[0] != out[0]:
+        return np.zeros_like(unit)
+    return unit // (out[1] * out[2]) * (operand[1] * operand[2])
 
 
 def gather_rows(graph: Graph, op: Op) -> IntArray:

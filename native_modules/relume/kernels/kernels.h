@@ -39,6 +39,8 @@ void rl_dense_tile(const rl_call *call);
 void rl_pool_average_tile(const rl_call *call);
 void rl_pool_max_tile(const rl_call *call);
 void rl_add_tile(const rl_call *call);
+void rl_mul_tile(const rl_call *call);
+void rl_map_tile(const rl_call *call);
 void rl_softmax_tile(const rl_call *call);
 void rl_copy_pad_tile(const rl_call *call);
 void rl_mean_tile(const rl_call *call);

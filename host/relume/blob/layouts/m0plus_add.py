@@ -32,7 +32,9 @@ class Linear:
 
 def lay_out(op: Op, sources: tuple[Tensor, ...], out: Tensor) -> Packed | None:
     """The op's constants for the fast kernel, or None where no linear form is exact."""
-    if op.kind is not Kind.ADD:
+    if op.kind is not Kind.ADD or len(sources) != 2:
+        return None
+    if any(source.shape != out.shape for source in sources):
         return None
     found = fit(op, outputs(op, sources, out))
     if found is None:
@@ -49,7 +51,9 @@ def outputs(op: Op, sources: tuple[Tensor, ...], out: Tensor) -> Int64Array:
         _scaled((byte - source.zero_point) << left, scales[2 * i], scales[2 * i + 1])
         for i, source in enumerate(sources)
     )
-    total = _scaled(a[:, None] + b[None, :], scales[4], scales[5]) + out.zero_point
+    first, second = op.signs
+    total = _scaled(first * a[:, None] + second * b[None, :], scales[4], scales[5])
+    total += out.zero_point
     clipped: Int64Array = np.clip(total, op.act_min, op.act_max)
     return clipped
 
@@ -61,8 +65,9 @@ def fit(op: Op, wanted: Int64Array) -> Linear | None:
     nudges = sorted(itertools.product(span, span), key=lambda d: (abs(d[0]) + abs(d[1]), d))
     for shift in SHIFTS:
         unit = m2 * 2.0 ** (e2 - 31 + left + shift)
-        near_a, near_b = (round(m * 2.0 ** (e - 31) * unit) for m, e in ((m0, e0), (m1, e1)))
-        if 128 * (near_a + near_b) >= 1 << 31:
+        real = (m0 * 2.0 ** (e0 - 31) * unit, m1 * 2.0 ** (e1 - 31) * unit)
+        near_a, near_b = (sign * round(x) for sign, x in zip(op.signs, real, strict=True))
+        if 128 * (abs(near_a) + abs(near_b)) >= 1 << 31:
             continue
         for da, db in nudges:
             start = _start(op, wanted, near_a + da, near_b + db, shift)

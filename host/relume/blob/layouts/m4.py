@@ -32,5 +32,7 @@ def _of_kind(op: Op, sources: tuple[Tensor, ...], out: Tensor) -> Packed:
     if op.kind is Kind.FULLY_CONNECTED:
         return m4_conv.dense(op, sources[0], out)
     if op.kind is Kind.ADD:
+        if any(source.shape != out.shape for source in sources) or len(sources) != 2:
+            raise m4_conv.Unfit("an operand that is repeated or constant")
         return m4_add.add(op, sources[0], sources[1], out)
     raise m4_conv.Unfit("no kernel for this kind")

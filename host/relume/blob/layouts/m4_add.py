@@ -22,8 +22,8 @@ def add(op: Op, first: Tensor, second: Tensor, out: Tensor) -> Packed:
     """ADD of two tensors of one shape. Raises Unfit with the reason."""
     left, *rest = op.p
     values = np.arange(256, dtype=np.int64).astype(np.int8).astype(np.int64)
-    a = _scaled((values - first.zero_point) << left, rest[0], rest[1])
-    b = _scaled((values - second.zero_point) << left, rest[2], rest[3])
+    a = op.signs[0] * _scaled((values - first.zero_point) << left, rest[0], rest[1])
+    b = op.signs[1] * _scaled((values - second.zero_point) << left, rest[2], rest[3])
     exact = _scaled(a[:, None] + b[None, :], rest[4], rest[5]) + out.zero_point
     wanted = np.clip(exact, op.act_min, op.act_max)
     slope = rest[4] * 2.0 ** (rest[5] - 31 + FRACTION)
