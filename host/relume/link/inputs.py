@@ -24,10 +24,10 @@ class Samples:
 def quantize(values: np.ndarray[Any, Any], tensor: BlobTensor) -> bytes:
     """float -> the tensor's int8 bytes, as TFLite's QUANTIZE: half away from zero, clamped.
 
-    values: any shape, in the units of the model's float input. Arithmetic in float32.
+    values: any shape, in the units of the model's float input. The quotient is a float32.
     """
-    scaled = np.asarray(values, np.float32) / np.float32(tensor.scale)
-    rounded = np.sign(scaled) * np.floor(np.abs(scaled) + np.float32(0.5))
+    scaled = (np.asarray(values, np.float32) / np.float32(tensor.scale)).astype(np.float64)
+    rounded = np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)  # a float32 sum would round
     return bytes(np.clip(rounded + tensor.zero_point, -128, 127).astype(np.int8).tobytes())
 
 

@@ -9,6 +9,7 @@ from relume.errors import ModelError
 from relume.model.aliases import build_graph
 from relume.model.constants import with_constants
 from relume.model.dilation import with_dilations
+from relume.model.edges import without_float_edges
 from relume.model.graph import Graph, Op, Tensor
 from relume.model.lower import RESHAPES, Unsupported, activation_tensor, lower
 from relume.model.lower_common import folded
@@ -48,7 +49,7 @@ def read_tflite(source: Path | bytes) -> Graph:
     Raises ModelError, naming file, op number, layer, op kind and reason, at the first op that
     cannot be run.
     """
-    raw = with_dilations(with_constants(load(source)))
+    raw = without_float_edges(with_dilations(with_constants(load(source))))
     problems = _model_problems(raw)
     if problems:
         raise ModelError(f"{raw.file}: {problems[0]}")
@@ -72,7 +73,7 @@ def read_tflite(source: Path | bytes) -> Graph:
 def survey(source: Path | bytes) -> Survey:
     """Every op of a file with its verdict. Raises ModelError only if the file cannot be parsed."""
     raw = load(source)
-    known = with_dilations(with_constants(raw))
+    known = without_float_edges(with_dilations(with_constants(raw)))
     needed = {op.number: op for op in _needed(known)}
     ops = []
     for op in raw.ops:
@@ -84,7 +85,7 @@ def survey(source: Path | bytes) -> Survey:
         except Unsupported as unsupported:
             reason = str(unsupported)
         ops.append(SurveyedOp(op.number, op.kind, raw.layer(op), shape, reason))
-    return Survey(raw.name, tuple(ops), tuple(_model_problems(raw)))
+    return Survey(raw.name, tuple(ops), tuple(_model_problems(known)))
 
 
 def _needed(raw: RawModel) -> list[RawOp]:
