@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from relume.errors import ModelError
 from relume.model.gather_form import gather_form
 from relume.model.graph import Kind
+from relume.model.lower_common import Unsupported, folded
 from relume.model.tflite_reader import read_tflite, survey
 
 from tests.kernels.move_nets import Mover, ints, options
@@ -206,6 +207,12 @@ def test_channels_are_shuffled_over_five_axes_by_one_op() -> None:
     kinds = [op.kind for op in graph.ops]
     assert kinds == [Kind.CONCATENATION, Kind.CONCATENATION, Kind.GATHER]
     assert graph.ops[2].p == (0, 1, 6, 1, 6, 0, 0, 4)  # one map for the six channels
+
+
+def test_a_shape_that_cannot_be_folded_is_refused_at_once() -> None:
+    with pytest.raises(Unsupported, match="cannot be folded to three axes"):
+        folded((2, 1_000_000_007, 3))
+    assert folded((2, 5, 7, 3)) == (1, 70, 3)
 
 
 def test_four_inputs_are_joined_in_two_rounds_of_copies() -> None:

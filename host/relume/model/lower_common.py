@@ -49,8 +49,9 @@ def folded(shape: tuple[int, ...]) -> Shape:
         rows, channels = math.prod(shape[:-1]), shape[-1] if shape else 1
     if not 1 <= channels <= MAX_AXIS or not 1 <= rows <= MAX_AXIS**2:
         raise Unsupported(f"shape {list(shape)}: every axis must be fixed, 1 to {MAX_AXIS}")
-    h = next(h for h in range(-(-rows // MAX_AXIS), rows + 1) if rows % h == 0)
-    if h > MAX_AXIS:
+    heights = range(-(-rows // MAX_AXIS), min(rows, MAX_AXIS) + 1)
+    h = next((h for h in heights if rows % h == 0), None)
+    if h is None:
         raise Unsupported(f"shape {list(shape)} cannot be folded to three axes")
     return h, rows // h, channels
 
