@@ -53,7 +53,8 @@ _Session = _struct(
     ("state", ctypes.c_uint8), ("loaded", ctypes.c_uint8), ("stuck", ctypes.c_uint8),
     ("same_boot", ctypes.c_uint8),
     ("cycles", _CYCLES), ("cycles_ctx", ctypes.c_void_p),
-    ("since", ctypes.c_uint64), ("carry", ctypes.c_uint64), ("fence", ctypes.c_uint8 * 64),
+    ("since", ctypes.c_uint64), ("carry", ctypes.c_uint64), ("times", ctypes.c_void_p),
+    ("fence", ctypes.c_uint8 * 64),
 )  # fmt: skip
 
 
@@ -134,6 +135,7 @@ class Board:
         self.store, self.session = Store(), _Session()
         ctypes.memset(ctypes.byref(self.store), 0x5A, ctypes.sizeof(self.store))
         ctypes.memset(ctypes.byref(self.session), 0x5A, ctypes.sizeof(self.session))
+        self.session.times = None
         self.base = base
         self.size = len(memory.data) - base if size < 0 else size
         self._attach()
