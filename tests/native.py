@@ -6,7 +6,7 @@ import ctypes
 import functools
 import struct
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,6 +168,21 @@ class Checked:
             library().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
             yield bytes(arena)
 
+    def run_staged(self, data: bytes, stage: object, before: Callable[[int], None]) -> bytes:
+        """Runs all tiles by rl_stage_tile(); the arena when done. before(tile): called first."""
+        header = self.header
+        size = header.arena_size + header.scratch_size
+        arena = (ctypes.c_uint8 * size)(*([NOISE] * size))
+        offset, length = header.tensor(self.blob, header.input)
+        ctypes.memmove(ctypes.addressof(arena) + offset, data, length)
+        for tile in range(header.n_tiles):
+            before(tile)
+            library().rl_stage_tile(
+                stage, ctypes.byref(self._view), arena, ctypes.c_uint32(tile)
+            )
+        offset, length = header.tensor(self.blob, header.output)
+        return bytes(arena)[offset : offset + length]
+
     def _watch(self, before: bytes, after: bytes, own: slice, tile: int) -> None:
         """Scratch may change, nothing else but the tile's own bytes."""
         arena, end = self.header.arena_size, self.header.arena_size + self.header.scratch_size
@@ -230,12 +245,17 @@ def runners(*, sanitized: bool = True) -> list[Path]:
     return [path for path in (build() / name for name in names) if path.is_file()]
 
 
-def run_program(program: Path, cases: Iterable[tuple[bytes, bytes]]) -> list[Outcome]:
-    """Runs (blob, input) cases in one process; a sanitizer's report fails the test."""
+def run_program(
+    program: Path, cases: Iterable[tuple[bytes, bytes]], *, staged: bool = False
+) -> list[Outcome]:
+    """Runs (blob, input) cases in one process; a sanitizer's report fails the test.
+
+    staged: the outputs are those of the run with constants copied to SRAM."""
     feed = b"".join(
         struct.pack("<II", len(blob), len(data)) + blob + data for blob, data in cases
     )
-    done = subprocess.run([str(program)], input=feed, capture_output=True, check=False)
+    command = [str(program), *["staged"] * staged]
+    done = subprocess.run(command, input=feed, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
     return list(_outcomes(done.stdout))
 

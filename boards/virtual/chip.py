@@ -1,4 +1,5 @@
-"""The RP2040 itself: rp2040py 0.3.6 behind one class, with the blocks of `parts.py` put in.
+"""The RP2040 itself: rp2040py 0.3.6 behind one class, with the blocks of `parts.py` and
+`ssi.py` put in.
 
 A `Chip` lives for one charge. Power off throws it away; the next one starts with noise in SRAM.
 Model: rp2040py's Cortex-M0+ cycle table (from rp2040js) at 125 MHz, one core, no bus contention.
@@ -13,7 +14,8 @@ from typing import Any
 
 from relume_boards.virtual.bus import SpiDevice
 from relume_boards.virtual.flash import NorFlash, Times
-from relume_boards.virtual.parts import FlashSsi, TimedSpi, TimedUart, whole_cycles
+from relume_boards.virtual.parts import TimedSpi, TimedUart, whole_cycles
+from relume_boards.virtual.ssi import FlashSsi
 from relume_boards.virtual.xip import Probe
 from rp2040py.clock.simulation_clock import SimulationClock
 from rp2040py.device.bootrom import BOOTROM_B1
@@ -131,7 +133,8 @@ class Chip:
             mcu.uart[index] = mcu.peripherals[_UART[index]] = uart
             mcu.spi[index] = mcu.peripherals[_SPI[index]] = spi
         self.nor = NorFlash(self.flash, size, times, lambda: self.nanos, self.wait, identity)
-        mcu.ssi = mcu.peripherals[_SSI] = FlashSsi(mcu, self.nor)
+        self.ssi = FlashSsi(mcu, self.nor, self.flash, CYCLE_NS)
+        mcu.ssi = mcu.peripherals[_SSI] = self.ssi
         self.uart: TimedUart = mcu.uart[0]
 
     # --- time -------------------------------------------------------------------------------
@@ -209,6 +212,11 @@ class Chip:
         )
 
     # --- wiring -----------------------------------------------------------------------------
+
+    @property
+    def dma(self) -> Any:
+        """The DMA controller's registers."""
+        return self._mcu.dma
 
     def attach_spi(self, index: int, cs: int, device: SpiDevice) -> None:
         """Put `device` on SPI `index` with its chip select (active low) on GPIO `cs`."""

@@ -1,4 +1,4 @@
-"""RP2040 blocks that rp2040py models without time, rebuilt with it: UART, SPI, flash controller.
+"""RP2040 blocks that rp2040py models without time, rebuilt with it: UART, SPI.
 
 Each class takes the place of rp2040py's own block in the chip's address map (`chip.py` does the
 swap). Together with `chip.py` this is the only module that knows rp2040py's classes.
@@ -19,7 +19,6 @@ from relume_boards.virtual.bus import FLOATING, SpiDevice, Wait
 from rp2040py.irq import IRQ
 from rp2040py.peripherals.dma import DREQChannel
 from rp2040py.peripherals.spi import RPSPI, ISPIDMAChannels
-from rp2040py.peripherals.ssi import RPSSI
 from rp2040py.peripherals.uart import RPUART, IUARTDMAChannels
 
 _PERI_HZ = (125e6, 125e6, 48e6, 6.5e6, 12e6, 125e6, 125e6, 125e6)
@@ -316,39 +315,6 @@ class TimedSpi(RPSPI):
         if offset in (_CR1, _SIMSC, _SDMACR):
             self.sync()
             self._publish()
-
-
-# --- SSI: the flash controller -----------------------------------------------------------------
-
-
-class FlashSsi(RPSSI):
-    """The XIP flash controller's direct mode, wired to a flash chip that has a life of its own."""
-
-    def __init__(self, chip: Any, device: SpiDevice) -> None:
-        self._device: SpiDevice | None = None
-        super().__init__(chip, "SSI")
-        self._device = device
-        if self._cs_asserted:
-            device.select()
-
-    def reset(self) -> None:
-        super().reset()
-        if self._device is not None and self._cs_asserted:
-            self._device.select()
-
-    def _on_cs_pin_changed(self, value: Any, _last: Any) -> None:
-        low = int(value) == 0
-        if self._device is None or low == self._cs_asserted:
-            return
-        self._cs_asserted = low
-        if low:
-            self._rx_queue.clear()
-            self._device.select()
-        else:
-            self._device.deselect()
-
-    def _shift_byte(self, byte_out: int) -> int:
-        return self._device.exchange(byte_out) if self._device else FLOATING
 
 
 def whole_cycles(ns: float, cycle_ns: float) -> int:

@@ -290,6 +290,7 @@ class VirtualPico:
         chip.attach_spi(pins["fram_spi"], pins["fram_cs"], self.fram)
         chip.uart.on_byte = self._on_uart
         chip.nor.on_start = self._on_flash
+        chip.ssi.on_conflict = self._note
         chip.set_supply(self.volts, self.plugged)
         self._sampler = XipSampler(self.board.xip)
         self._probe = chip.probe()

@@ -47,6 +47,7 @@ static mp_obj_t session_make_new(const mp_obj_type_t *type, size_t n_args,
     session->blob = &self->blob;
     session->store = &self->store;
     session->cycles = rl_port_cycles;
+    session->stage.fetch = rl_port_fetch;
     return MP_OBJ_FROM_PTR(self);
 }
 

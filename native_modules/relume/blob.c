@@ -249,8 +249,7 @@ static rl_status check_op(rl_blob_state *c, const rl_op *op)
     const rl_tensor *out;
 
     REFUSE_UNLESS(op->reserved0 == 0 && op->reserved1 == 0
-                  && op->reserved2 == 0
-                  && all_zero(op->reserved3, sizeof(op->reserved3)),
+                  && op->reserved2 == 0,
                   RL_E_VERSION, op->reserved0, "reserved bytes of an op");
     CHECK(check_tensors_of(c, op));
     out = &c->blob.tensors[op->out];
@@ -264,7 +263,10 @@ static rl_status check_op(rl_blob_state *c, const rl_op *op)
     REFUSE_UNLESS(op->kind == RL_DEPTHWISE_CONV_2D || op->depth_mult == 0,
                   RL_E_SHAPE, op->depth_mult, "depth_mult");
     CHECK(check_string(c, &op->name));
-    return rl_blob_check_kind(c, op);
+    CHECK(rl_blob_check_run(c, op));
+    c->op = op;
+    CHECK(rl_blob_check_kind(c, op));
+    return rl_blob_check_stage(c, op);
 }
 
 static rl_status check_ops(rl_blob_state *c)

@@ -66,7 +66,7 @@ typedef struct {
     uint32_t off_w, w_size, off_bias, off_mult, off_shift;
     int32_t  p[8];
     uint32_t name;
-    uint8_t  reserved3[8];
+    uint32_t stage_off, stage_size; /* constants in SRAM, SPEC 2.8 */
 } rl_op;
 
 typedef struct {

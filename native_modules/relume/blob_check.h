@@ -16,6 +16,7 @@ typedef struct {
     rl_blob        blob;
     rl_blob_fault *fault;
     uint32_t       channels; /* entries of multiplier arrays read so far */
+    const rl_op   *op;       /* the op whose constants are looked at */
 } rl_blob_state;
 
 /* Proves an op's shapes, parameters and constants, by its kind. in0 and out
@@ -27,6 +28,12 @@ RL_CHECKED rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op);
 RL_CHECKED rl_status rl_blob_check_array(rl_blob_state *c,
                                          const uint32_t *offset,
                                          uint64_t size);
+
+/* Constants that are copied to SRAM: their run in the blob and their block,
+ * before the op's arrays are looked at (which must lie in the run), and what
+ * the block may not lie over, when the op is proven otherwise. */
+RL_CHECKED rl_status rl_blob_check_run(rl_blob_state *c, const rl_op *op);
+RL_CHECKED rl_status rl_blob_check_stage(rl_blob_state *c, const rl_op *op);
 
 /* Ops may share arrays; the entries read for all ops together are bounded by
  * the constants' size, which keeps the time linear. n is below 2^26. */

@@ -15,6 +15,10 @@ rl_status rl_blob_check_array(rl_blob_state *c, const uint32_t *offset,
                   "constants are not aligned");
     REFUSE_UNLESS(within(*offset, size, h->meta_size, h->total_size),
                   RL_E_BOUNDS, *offset, "constants outside the blob");
+    REFUSE_UNLESS(c->op->stage_size == 0
+                  || within(*offset, size, c->op->off_w,
+                            (uint64_t)c->op->off_w + c->op->stage_size),
+                  RL_E_BOUNDS, *offset, "outside the stage");
     return RL_OK;
 }
 

@@ -19,15 +19,19 @@ uint32_t rl_engine_scratch(const rl_blob *blob, const rl_op *op)
     return taps * blob->tensors[op->in0].c * (uint32_t)sizeof(int32_t);
 }
 
-static RL_HOT const void *constant(const rl_blob *blob, uint32_t offset)
+/* origin: where the blob's first byte would lie. */
+static RL_HOT const void *constant(uintptr_t origin, uint32_t offset)
 {
-    return offset ? blob->base + offset : NULL;
+    return offset ? (const void *)(origin + offset) : NULL;
 }
 
-static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena, const rl_tile *tile,
-                    rl_call *call)
+static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena,
+                           const rl_tile *tile, const uint8_t *constants,
+                           rl_call *call)
 {
     const rl_op *op = &blob->ops[tile->op];
+    uintptr_t origin = constants ? (uintptr_t)constants - op->off_w
+                                 : (uintptr_t)blob->base;
 
     call->op = op;
     call->in0 = &blob->tensors[op->in0];
@@ -36,10 +40,11 @@ static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena, const rl_tile *t
     call->a = (const int8_t *)arena + call->in0->arena_off;
     call->b = call->in1 ? (const int8_t *)arena + call->in1->arena_off : NULL;
     call->y = (int8_t *)arena + call->out->arena_off;
-    call->w = constant(blob, op->off_w);
-    call->bias = constant(blob, op->off_bias);
-    call->mult = constant(blob, op->off_mult);
-    call->shift = constant(blob, op->off_shift);
+    call->w = constant(origin, op->off_w);
+    call->bias = constant(origin, op->off_bias);
+    call->mult = constant(origin, op->off_mult);
+    call->shift = constant(origin, op->off_shift);
+    call->resident = constants != NULL;
     call->scratch = (int32_t *)(void *)(arena + blob->header->arena_size);
     call->first = tile->first;
     call->count = tile->count;
@@ -47,9 +52,15 @@ static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena, const rl_tile *t
 
 RL_HOT void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile)
 {
+    rl_engine_tile_with(blob, arena, tile, NULL);
+}
+
+RL_HOT void rl_engine_tile_with(const rl_blob *blob, uint8_t *arena,
+                                uint32_t tile, const uint8_t *constants)
+{
     rl_call call;
 
-    prepare(blob, arena, &blob->tiles[tile], &call);
+    prepare(blob, arena, &blob->tiles[tile], constants, &call);
     if (call.op->kernel) {
         rl_fast_tile(blob->header->core, &call);
         return;
@@ -104,7 +115,7 @@ static uint32_t pair_start(const rl_tensor *in, const rl_tensor *out,
 static uint32_t gather_need(const rl_blob *blob, const rl_op *op,
                             uint32_t unit)
 {
-    const uint32_t *map = constant(blob, op->off_w);
+    const uint32_t *map = constant((uintptr_t)blob->base, op->off_w);
     uint32_t maps = (uint32_t)op->p[RL_GATHER_MAPS];
     uint32_t row = unit / ((uint32_t)op->p[1] * (uint32_t)op->p[2]
                            * (uint32_t)op->p[3]);

@@ -10,6 +10,11 @@
  * bytes and the scratch: running it twice is harmless. Cannot fail. */
 void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile);
 
+/* The same, with the op's constants, which lie behind one another in the
+ * blob from off_w on, in memory at `constants`. NULL: in the blob. */
+void rl_engine_tile_with(const rl_blob *blob, uint8_t *arena, uint32_t tile,
+                         const uint8_t *constants);
+
 /* First byte of input tensor `which` (0 or 1) of op that units [unit, units)
  * still need: need() of SPEC 3. Rises with unit. */
 uint32_t rl_engine_need(const rl_blob *blob, const rl_op *op, int which,

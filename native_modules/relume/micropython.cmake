@@ -18,6 +18,7 @@ target_sources(usermod_relume INTERFACE
     ${RELUME_BIND}
     ${RELUME_PORT_DIR}/port_rp2.c
     ${RELUME_PORT_DIR}/console_rp2.c
+    ${RELUME_PORT_DIR}/fetch_rp2.c
 )
 
 target_include_directories(usermod_relume INTERFACE

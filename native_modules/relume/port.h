@@ -24,6 +24,9 @@ uint64_t rl_port_cycles(void *ctx);
 /* Microseconds since turn-on, wraps. */
 uint32_t rl_port_micros(void);
 
+/* Copies bytes of flash, a multiple of 4, to SRAM; both are aligned. */
+void rl_port_fetch(void *to, const void *from, uint32_t bytes);
+
 /* Supply voltage in millivolts, 0 = unknown. */
 uint32_t rl_port_millivolts(void);
 

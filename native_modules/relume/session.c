@@ -2,7 +2,8 @@
  *
  * Invariants. S2: a commit's record follows all its data. S3: `loaded` is set
  * only while the arena holds every live byte of `tile`. S4: a step computes
- * only after the store has room for the commit that ends it. */
+ * only after the store has room for the commit that ends it. S5: constants
+ * in SRAM are forgotten before anything but a tile writes to the arena. */
 #include "session.h"
 
 #include "bytes.h"
@@ -225,6 +226,7 @@ rl_status rl_session_open(rl_session *s)
     const rl_record *record = &s->store->newest;
     rl_live l = live_of(s);
     rl_live_restart(&l);
+    rl_stage_forget(&s->stage);
     s->tile = 0;
     s->part = 0;
     s->loaded = 0;
@@ -271,6 +273,7 @@ static rl_status commit_input(rl_session *s, uint32_t id,
     const rl_tensor *tensor = &s->blob->tensors[h->input];
     rl_live l = live_of(s);
     rl_live_restart(&l);
+    rl_stage_forget(&s->stage);
     s->tile = 0;
     rl_status status = rl_store_room(s->store, rl_live_survey(&l));
     if (status != RL_OK) {
@@ -349,7 +352,7 @@ static rl_status give_up(rl_session *s)
 static void run_tile(rl_session *s)
 {
     uint64_t from = s->times == NULL ? 0 : now(s);
-    rl_engine_tile(s->blob, s->arena, s->tile);
+    rl_stage_tile(&s->stage, s->blob, s->arena, s->tile);
     if (s->times != NULL) {
         s->times[s->blob->tiles[s->tile].op] += (uint32_t)(now(s) - from);
     }

@@ -4,6 +4,7 @@
 #define RELUME_SESSION_H
 
 #include "engine.h"
+#include "stage.h"
 #include "store.h"
 
 typedef struct {
@@ -12,6 +13,7 @@ typedef struct {
     uint8_t       *arena; /* [arena_size + scratch_size], 4-byte aligned */
     uint32_t      *work;  /* [rl_session_work(blob) / 4] */
     uint32_t       tile;  /* next tile in SRAM (the record may be behind) */
+    rl_stage       stage; /* constants in SRAM; in: its fetch */
     uint32_t       part;  /* tiles between commits in a segment that failed
                            * before; 0 = the whole segment */
     uint8_t        state; /* RL_STATE_* */

@@ -131,6 +131,20 @@ def test_no_segment_takes_longer_than_its_plan_with_every_xip_miss(seed: int) ->
         assert took <= planned
 
 
+def test_constants_are_fetched_by_bursts_and_the_output_is_exact() -> None:
+    model = random_net(3)
+    image, blob, _ = blob_for(model)
+    data = random_bytes(blob.input_tensor.size, 5)
+    assert any(op.stage_size for op in blob.ops)
+    with Bench("seed=2") as bench:
+        bench.board.deploy(image, "net")
+        result = bench.board.run(data, blob=blob)
+        chip, notes = bench.emulated.pico.chip, bench.emulated.run.notes
+    assert result.output == reference_output(model, data)
+    assert chip is not None and chip.ssi.bursts > sum(op.stage_size > 0 for op in blob.ops)
+    assert not [note for note in notes if "flash controller" in note]
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", ["kws", "ad"])
 def test_no_segment_of_a_real_net_takes_longer_with_every_xip_miss(name: str) -> None:

@@ -8,12 +8,16 @@
  * allocation of exactly its size; so does the arena of each tile, with as much
  * scratch memory as its op asks for. A tile that changes bytes outside its
  * own stops the program. An input of another size than the
- * blob's input tensor is filled up with zeros or cut. */
+ * blob's input tensor is filled up with zeros or cut.
+ *
+ * Every blob runs a second time, with the constants that it asks for copied
+ * to SRAM; with an argument, those are the bytes that are given out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine.h"
+#include "stage.h"
 
 #define NOISE 0xA5
 
@@ -93,14 +97,17 @@ static void run_tile(const rl_blob *blob, uint8_t *arena, uint32_t number)
     free(exact);
 }
 
-static void run(const rl_blob *blob, const uint8_t *input, size_t size)
+static void run(const rl_blob *blob, const uint8_t *input, size_t size,
+                int staged, int print)
 {
     const rl_header *h = blob->header;
     const rl_tensor *in = &blob->tensors[h->input];
-    uint8_t *arena = need_memory(h->arena_size);
+    size_t whole = h->arena_size + (staged ? (size_t)h->scratch_size : 0);
+    uint8_t *arena = need_memory(whole);
+    rl_stage stage = { NULL, 0 };
     uint32_t i;
 
-    memset(arena, NOISE, h->arena_size);
+    memset(arena, NOISE, whole);
     memset(arena + in->arena_off, 0, in->size);
     memcpy(arena + in->arena_off, input, size < in->size ? size : in->size);
     for (i = 0; i < h->n_tiles; i++) {
@@ -108,15 +115,19 @@ static void run(const rl_blob *blob, const uint8_t *input, size_t size)
         const rl_op *op = &blob->ops[tile->op];
         const rl_tensor *out = &blob->tensors[op->out];
 
-        run_tile(blob, arena, i);
-        if (tile->first + tile->count == op->units) {
+        if (staged) {
+            rl_stage_tile(&stage, blob, arena, i);
+        } else {
+            run_tile(blob, arena, i);
+        }
+        if (print && tile->first + tile->count == op->units) {
             put(arena + out->arena_off, out->size);
         }
     }
     free(arena);
 }
 
-static int one(void)
+static int one(int staged)
 {
     uint32_t sizes[2];
     uint8_t *image, *input;
@@ -136,7 +147,8 @@ static int one(void)
     status = rl_blob_check(image, sizes[0], 1, &blob, &fault);
     if (status == RL_OK) {
         put_header(status, 0, outputs_size(&blob));
-        run(&blob, input, sizes[1]);
+        run(&blob, input, sizes[1], 0, !staged);
+        run(&blob, input, sizes[1], 1, staged);
     } else {
         put_header(status, fault.offset, 0);
     }
@@ -145,9 +157,10 @@ static int one(void)
     return 1;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    while (one()) {
+    (void)argv;
+    while (one(argc > 1)) {
     }
     return 0;
 }

@@ -28,7 +28,7 @@ def plans(seed: int, core: str) -> tuple[Plan, Plan]:
     """(tensors kept apart, overlapped) plans of one net with the same tiles."""
     graph = read_tflite(netgen.random_net(seed))
     board = replace(load_board("RPI_PICO"), core=core)
-    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True)
+    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True, staging=False)
     tiles = oracle.random_tiles(graph, seed)
     segments = (replace(plan.segments[0], start=0, end=len(tiles)),)
     plan = replace(plan, tiles=tiles, segments=segments)

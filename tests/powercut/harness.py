@@ -22,7 +22,7 @@ STORE = (
 )  # fmt: skip
 WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 # The session computes tiles through the reference, which remembers them.
-SESSION = ("-Drl_engine_tile=reference_tile",)
+SESSION = ("-Drl_stage_tile=reference_tile",)
 FAST = ("-O2",)
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -55,7 +55,7 @@ def _compile(flags: tuple[str, ...], source: Path, target: Path) -> Path:
 
 
 def _engine() -> list[Path]:
-    names = ("blob*.c", "engine*.c", "crc32.c", "status.c", "kernels/*/*.c")
+    names = ("blob*.c", "engine*.c", "stage.c", "crc32.c", "status.c", "kernels/*/*.c")
     return sorted(path for name in names for path in NATIVE.glob(name))
 
 

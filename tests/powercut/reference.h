@@ -4,6 +4,7 @@
 #define REFERENCE_H
 
 #include "blob.h"
+#include "stage.h"
 
 #define REFERENCE_INPUTS 3u
 #define REFERENCE_TILE_CYCLES 1000u
@@ -23,7 +24,7 @@ typedef struct {
     void     *ctx;
 } reference;
 
-/* One per process: rl_engine_tile has no context. */
+/* One per process: rl_stage_tile has no context. */
 extern reference ref;
 
 /* Reads the blob and runs it on REFERENCE_INPUTS random inputs. 0 = ok. */
@@ -36,7 +37,8 @@ uint32_t reference_arena(void);
 /* The final content of a tensor in inference `input`. */
 const uint8_t *reference_tensor(uint32_t input, uint32_t tensor);
 
-/* Takes the place of rl_engine_tile in session.c. */
-void reference_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile);
+/* Takes the place of rl_stage_tile in session.c. */
+void reference_tile(rl_stage *stage, const rl_blob *blob, uint8_t *arena,
+                    uint32_t tile);
 
 #endif

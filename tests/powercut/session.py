@@ -49,7 +49,8 @@ Store = _struct(
 )  # fmt: skip
 _Session = _struct(
     "_Session", ("blob", ctypes.c_void_p), ("store", ctypes.c_void_p),
-    ("arena", ctypes.c_void_p), ("work", ctypes.c_void_p), *_words("tile", "part"),
+    ("arena", ctypes.c_void_p), ("work", ctypes.c_void_p), *_words("tile"),
+    ("fetch", ctypes.c_void_p), *_words("staged", "staged_pad", "part"),
     ("state", ctypes.c_uint8), ("loaded", ctypes.c_uint8), ("stuck", ctypes.c_uint8),
     ("same_boot", ctypes.c_uint8),
     ("cycles", _CYCLES), ("cycles_ctx", ctypes.c_void_p),
@@ -154,6 +155,7 @@ class Board:
         session.arena = ctypes.addressof(self.arena)
         session.work = ctypes.addressof(self.work)
         session.cycles = _CYCLES()
+        session.times = session.fetch = None
         session.same_boot = 0
 
     def mount(self) -> int:

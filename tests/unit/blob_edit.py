@@ -28,7 +28,7 @@ OP = {
     "act_max": (44, "i"), "off_w": (48, "I"), "w_size": (52, "I"), "off_bias": (56, "I"),
     "off_mult": (60, "I"), "off_shift": (64, "I"), "p0": (68, "i"), "p1": (72, "i"),
     "p2": (76, "i"), "p3": (80, "i"), "p4": (84, "i"), "p5": (88, "i"), "p6": (92, "i"),
-    "p7": (96, "i"), "name": (100, "I"), "reserved3": (104, "B"),
+    "p7": (96, "i"), "name": (100, "I"), "stage_off": (104, "I"), "stage_size": (108, "I"),
 }  # fmt: skip
 TILE = {"op": (0, "H"), "reserved": (2, "H"), "first": (4, "I"), "count": (8, "I")}
 SEGMENT = {"end_tile": (0, "I"), "reserved": (20, "I")}

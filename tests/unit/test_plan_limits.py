@@ -29,13 +29,17 @@ NVMS = st.sampled_from(("fram", "flash"))
 
 def _need(plan: Plan, start: int, end: int) -> float:
     """Restore + tiles + commit of tiles [start, end), from the cost model alone."""
-    costs = CostModel(plan.graph, BOARD, plan.nvm)
+    staged = {number: size for number, (_, size) in plan.stages.items()}
+    costs = CostModel(plan.graph, BOARD, plan.nvm, staged)
     live = LiveMap(plan.graph, plan.tiles)
     ranges = live.live(start)
     size = sum(stop - first for _, first, stop in ranges)
     total = costs.resume_uj(len(plan.tiles)) + costs.restore_uj(float(size), float(len(ranges)))
+    copied = None  # a restore leaves no constants in SRAM
     for tile in plan.tiles[start:end]:
         total += costs.ops[tile.op].worst(tile.count) * costs.uj_per_cycle
+        total += costs.stage_cycles(tile.op) * costs.uj_per_cycle * (tile.op != copied)
+        copied = tile.op
     dirty = live.dirty(start, end)
     written = sum(stop - first for _, first, stop in dirty)
     kept = sum(stop - first for _, first, stop in live.live(end))
@@ -101,7 +105,7 @@ def _tiled(graph: Graph, costs: CostModel, tiles: tuple) -> TiledGraph:  # type:
     restore = costs.resume_uj(len(tiles)) + costs.restore_uj(
         live.live_bytes.astype(np.float64), live.live_ranges.astype(np.float64)
     )
-    return TiledGraph(tiles, live, np.array(energy), restore)
+    return TiledGraph(tiles, live, np.array(energy), restore, np.zeros(len(tiles)))
 
 
 def _edge(costs: CostModel, tiled: TiledGraph, start: int, end: int) -> tuple[float, float, float]:

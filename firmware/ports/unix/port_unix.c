@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -140,6 +141,10 @@ uint64_t rl_port_cycles(void *ctx) {
 
 uint32_t rl_port_micros(void) {
     return (uint32_t)(nanoseconds() / 1000u);
+}
+
+void rl_port_fetch(void *to, const void *from, uint32_t bytes) {
+    memcpy(to, from, bytes);
 }
 
 uint32_t rl_port_millivolts(void) {

@@ -107,7 +107,8 @@ OP = Struct(
     "off_shift" / Int32ul,
     "p" / Array(OP_P_WORDS, Int32sl),
     "name" / Int32ul,
-    Padding(8),
+    "stage_off" / Int32ul,
+    "stage_size" / Int32ul,
 )
 
 TILE = Struct("op" / Int16ul, Padding(2), "first" / Int32ul, "count" / Int32ul)

@@ -13,7 +13,7 @@ from relume.blob import format as fmt
 from relume.blob.layouts.packed import Packed
 from relume.blob.layouts.select import CORES, lay_out
 from relume.board.profile import NVM_KINDS
-from relume.model.graph import PAIR_KINDS, Op, Window
+from relume.model.graph import PAIR_KINDS, Graph, Op, Window
 from relume.plan.types import Plan
 
 UINT32_MAX = 0xFFFFFFFF
@@ -74,16 +74,24 @@ class _Layout:
         self.total_size = _align(self.end, 16)
 
     def _place(self, op: Op, fast: Packed | None) -> _Arrays:
-        if fast is None:
-            kernel, p, data = 0, op.p, _portable(op)
-        else:
-            kernel, p = fast.kernel, fast.p
-            data = (fast.weights, fast.bias, fast.multipliers, fast.shifts)
+        kernel, p = (0, op.p) if fast is None else (fast.kernel, fast.p)
+        data = _arrays(op, fast)
         places = []
         for array in data:
             places.append(self.end if array else 0)
             self.end = _align(self.end + len(array), 4)
         return _Arrays(kernel, p, data, tuple(places))
+
+
+def constant_arrays(core: str, graph: Graph, op: Op) -> tuple[bytes, ...]:
+    """Weights, bias, multipliers, shifts of an op as the blob has them; empty = absent."""
+    return _arrays(op, lay_out(core, graph, op))
+
+
+def _arrays(op: Op, fast: Packed | None) -> tuple[bytes, ...]:
+    if fast is None:
+        return _portable(op)
+    return (fast.weights, fast.bias, fast.multipliers, fast.shifts)
 
 
 def _portable(op: Op) -> tuple[bytes, ...]:
@@ -170,7 +178,8 @@ def _tensors(plan: Plan, layout: _Layout) -> Iterable[bytes]:
 
 def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
     graph = plan.graph
-    for op, arrays in zip(graph.ops, layout.arrays, strict=True):
+    for number, (op, arrays) in enumerate(zip(graph.ops, layout.arrays, strict=True)):
+        stage_off, stage_size = plan.stage(number)
         off_w, off_bias, off_mult, off_shift = arrays.at
         window = _window(op)
         yield fmt.OP.build(
@@ -200,6 +209,8 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
                 "off_shift": off_shift,
                 "p": [*arrays.p, *[0] * (fmt.OP_P_WORDS - len(arrays.p))],
                 "name": layout.names[op.name],
+                "stage_off": stage_off,
+                "stage_size": stage_size,
             }
         )
 

@@ -37,7 +37,10 @@ class BlobTensor:
 
 @dataclass(frozen=True)
 class BlobOp:
-    """An op: numbers of its tensors, units of its output; in1 None = none."""
+    """An op: numbers of its tensors, units of its output; in1 None = none.
+
+    stage_off, stage_size: block of SRAM for its constants, size 0 = none (SPEC 2.8).
+    """
 
     name: str
     kind: Kind
@@ -46,6 +49,8 @@ class BlobOp:
     out: int
     units: int
     unit_bytes: int
+    stage_off: int
+    stage_size: int
 
 
 @dataclass(frozen=True)
@@ -262,6 +267,8 @@ class _Reader:
             moved = self._move_fault(header, row, tensors)
             if moved is not None:
                 raise self.fail(at + 68, f"op {number}, {Kind(row.kind).name}: {moved}")
+            if row.stage_off + row.stage_size > header.arena_size + header.scratch_size:
+                raise self.fail(at + 104, f"op {number}: staged constants leave the arena")
             ops.append(
                 BlobOp(
                     self._string(header, row.name),
@@ -271,6 +278,8 @@ class _Reader:
                     row.out,
                     row.units,
                     row.unit_bytes,
+                    row.stage_off,
+                    row.stage_size,
                 )
             )
         return tuple(ops)

@@ -68,6 +68,7 @@ def make_segments(costs: CostModel, tiled: TiledGraph, ends: list[int]) -> tuple
         tiles = tiled.tiles[start:end]
         worst = sum(costs.ops[tile.op].worst(tile.count) for tile in tiles)
         typical = sum(costs.ops[tile.op].typical(tile.count) for tile in tiles)
+        stage = float(tiled.stage_cycles[start:end].sum())
         dirty = tiled.live.dirty(start, end)
         live = int(tiled.live.live_bytes[end])
         written = sum(stop - first for _, first, stop in dirty)
@@ -77,7 +78,9 @@ def make_segments(costs: CostModel, tiled: TiledGraph, ends: list[int]) -> tuple
         energy = float(tiled.restore_uj[start] + tiled.tile_uj[start:end].sum() + commit)
         restore = float(tiled.restore_uj[start])
         segments.append(
-            Segment(start, end, round(worst), round(typical), energy, written, restore)
+            Segment(
+                start, end, round(worst + stage), round(typical + stage), energy, written, restore
+            )
         )
         start = end
     return tuple(segments)

@@ -7,6 +7,8 @@ are read through the XIP cache (`relume.plan.xip`), which is taken to be cold: a
 it reads once; when an op's constants do not fit the cache, every unit fetches them again
 (Cortex-M0+ convolutions: every tile, as ever). FULLY_CONNECTED touches each weight once.
 
+Staged constants are copied to SRAM by bursts when their op begins, and again after a restore.
+
 SPI FRAM: the core waits for the transfer, so a byte costs 8 SPI clocks of active power plus the
 chip. The SPI clock is the peripheral clock divided by an even number, at most the chip's. Flash: a
 commit programs all live bytes, 255 to a page, and one record page, at the datasheet's longest
@@ -15,6 +17,7 @@ time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,12 +26,12 @@ import numpy.typing as npt
 
 from relume.blob.layouts.packed import Packed
 from relume.blob.layouts.select import M0PLUS, lay_out
-from relume.board.profile import BoardProfile
+from relume.board.profile import BoardProfile, Xip
 from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op
 from relume.plan.kernel_work import kernel_work
 from relume.plan.m0plus_work import fits_spans, m0plus_work
-from relume.plan.xip import bytes_cycles
+from relume.plan.xip import burst_cycles, bytes_cycles
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
@@ -41,6 +44,7 @@ PAGE_DATA = 255  # live bytes in a data page (SPEC 4.3)
 SECTOR = 4096
 RING_PAGES = 15  # pages of a sector that hold commits
 TILE_BYTES = 260  # of the tables that a tile reads: tile, op, three tensors, header
+CALL_CYCLES = 200.0  # of a copy to SRAM, beside its bursts
 ACCESS_CYCLES = 300.0  # chip select, WREN, call overhead of one FRAM access
 
 
@@ -72,18 +76,38 @@ class OpCycles:
 class CostModel:
     """Costs of one graph on one board with one kind of NVM."""
 
-    def __init__(self, graph: Graph, board: BoardProfile, nvm: str) -> None:
+    def __init__(
+        self, graph: Graph, board: BoardProfile, nvm: str, staged: Mapping[int, int] | None = None
+    ) -> None:
+        """staged: op number -> bytes of constants copied to SRAM (relume.plan.staging)."""
+        self.staged = dict(staged or {})
         self.graph = graph
         self.board = board
         self.nvm = nvm
         board.nvm_size(nvm)
         self.uj_per_cycle = board.energy.active_mw * 1e3 / board.hz
         self.boot_uj = board.boot.ms * board.energy.active_mw
-        self.ops = tuple(self._op(op) for op in graph.ops)
+        self.ops = tuple(self._op(number) for number in range(len(graph.ops)))
 
-    def _op(self, op: Op) -> OpCycles:
-        fast = lay_out(self.board.core, self.graph, op) if self.board.core == M0PLUS else None
-        return self._with_fetches(op, fast, self.kernel_cycles(op))
+    def _op(self, number: int) -> OpCycles:
+        """The kernel's cycles and what is fetched from flash in place."""
+        core = self.kernel_cycles(self.graph.ops[number])
+        tile, unit = (0.0, 0.0) if number in self.staged else self.fetches(number)
+        tile += bytes_cycles(self.board.xip, TILE_BYTES)
+        return OpCycles(
+            core.fixed + tile,
+            core.unit + unit,
+            core.typical_fixed + tile,
+            core.typical_unit + unit,
+            core.row,
+            core.area,
+        )
+
+    def stage_cycles(self, number: int) -> float:
+        """Copying an op's constants to SRAM, before its first tile and after a restore."""
+        if number not in self.staged:
+            return 0.0
+        return copy_cycles(self.board.xip, self.staged[number])
 
     def kernel_cycles(self, op: Op) -> OpCycles:
         """Core cycles of an op's kernel, flash left out."""
@@ -111,26 +135,17 @@ class CostModel:
         tile = per_work * work.tile + per_tile
         return OpCycles(tile, unit, tile, typical, work.row, per_work * work.area)
 
-    def _with_fetches(self, op: Op, fast: Packed | None, core: OpCycles) -> OpCycles:
-        """Adds what is fetched from flash: the op's constants, and each tile's tables."""
-        table = self._fetch_cycles(TILE_BYTES)
+    def fetches(self, number: int) -> tuple[float, float]:
+        """Cycles (once a tile, of a unit) that waiting for constants in flash takes."""
+        op = self.graph.ops[number]
+        fast = lay_out(self.board.core, self.graph, op) if self.board.core == M0PLUS else None
         size = op.constant_bytes if fast is None else fast.constant_bytes
         fetch = self._fetch_cycles(size)
-        tile, unit = fetch, 0.0
         if op.kind is Kind.FULLY_CONNECTED:
-            tile, unit = 0.0, fetch / self.graph.tensors[op.output].shape[2]
-        elif fast is not None and fits_spans(self.graph, op, fast):
-            tile, unit = 1.5 * fetch, 0.0
-        elif size > self.board.xip.cache_bytes:
-            tile, unit = 0.0, fetch
-        return OpCycles(
-            core.fixed + tile + table,
-            core.unit + unit,
-            core.typical_fixed + tile + table,
-            core.typical_unit + unit,
-            core.row,
-            core.area,
-        )
+            return 0.0, fetch / self.graph.tensors[op.output].shape[2]
+        if fast is not None and fits_spans(self.graph, op, fast):
+            return 1.5 * fetch, 0.0
+        return (0.0, fetch) if size > self.board.xip.cache_bytes else (fetch, 0.0)
 
     def _inside(self, op: Op) -> float:
         """Share of an op's window taps that fall inside the input."""
@@ -232,6 +247,11 @@ class CostModel:
         blank_check = self._fetch_cycles(PAGE) + PAGE * 4
         program = flash.program_ms * (self.board.energy.active_mw + flash.program_mw)
         return pages * (program + 2 * blank_check * self.uj_per_cycle)
+
+
+def copy_cycles(xip: Xip, size: int) -> float:
+    """Cycles of copying an op's constants to SRAM."""
+    return CALL_CYCLES + burst_cycles(xip, size)
 
 
 def _taps(outputs: int, inputs: int, size: int, stride: int, pad: int, dilation: int) -> int:

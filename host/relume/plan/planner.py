@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from relume.blob.layouts.select import lay_out
 from relume.board.profile import BoardProfile
@@ -12,6 +14,7 @@ from relume.plan.arena import peak_tile, place_arena
 from relume.plan.commits import make_segments, segment_ends
 from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR, CostModel
 from relume.plan.homes import RESERVED, place_homes
+from relume.plan.staging import Memory, Stage, gains, place_stages
 from relume.plan.tiles import Infeasible, TiledGraph, tile_graph
 from relume.plan.types import Plan, Segment, Tile
 from relume.power.capacitor import (
@@ -37,14 +40,16 @@ def make_plan(
     nvm: str = "fram",
     *,
     apart: bool = False,
+    staging: bool = True,
 ) -> Plan:
     """Plans a graph for one board, power budget and NVM kind (fram, flash, file).
 
     apart: no output lies over its op's inputs, so that any tiles may take the plan's place.
+    staging: constants may be copied to SRAM before their op runs (relume.plan.staging).
     Raises PlanError when a layer does not fit one charge (naming the smallest capacitor that
     does), the SRAM, the NVM or the flash; BoardError when the board lacks the NVM.
     """
-    plan, problems = build_plan(graph, board, budget, nvm, apart=apart)
+    plan, problems = build_plan(graph, board, budget, nvm, apart=apart, staging=staging)
     if problems:
         raise PlanError(problems[0])
     return plan
@@ -57,6 +62,7 @@ def build_plan(
     nvm: str = "fram",
     *,
     apart: bool = False,
+    staging: bool = True,
 ) -> tuple[Plan, list[str]]:
     """A plan that fits the power budget, and where it does not fit the board's memories.
 
@@ -70,7 +76,10 @@ def build_plan(
         tiled = tile_graph(graph, costs, budget.charge_uj)
     except Infeasible as reason:
         raise _refusal(graph, costs, budget, reason) from reason
-    plan = _finish(graph, board, budget, costs, tiled, apart)
+    placed = _place(costs, tiled, apart, {})
+    if staging and board.xip.word_cycles:
+        costs, tiled, placed = _stage(costs, tiled, placed, budget.charge_uj, apart)
+    plan = _finish(graph, board, budget, costs, tiled, placed)
     problems = [*_nvm_problems(plan, board, tiled), *_sram_problems(plan, board, tiled)]
     return plan, problems + _flash_problems(plan, board)
 
@@ -159,17 +168,67 @@ def _refusal(graph: Graph, costs: CostModel, budget: Budget, reason: Infeasible)
     )
 
 
+@dataclass(frozen=True)
+class _Placed:
+    """Where tensors and staged constants lie in SRAM."""
+
+    memory: Memory
+    stages: Mapping[int, Stage]
+    scratch_size: int
+
+
+def _place(
+    costs: CostModel,
+    tiled: TiledGraph,
+    apart: bool,
+    sizes: Mapping[int, int],
+    memory: Memory | None = None,
+) -> _Placed:
+    """memory: where the tensors lie, if that is known."""
+    graph, core = costs.graph, costs.board.core
+    if memory is None:
+        offsets, arena = place_arena(graph, tiled.live, apart)
+        memory = Memory(offsets, arena, [_op_scratch(graph, core, op) for op in graph.ops])
+    return _Placed(memory, *place_stages(graph, tiled.live, memory, sizes, apart))
+
+
+def _stage(
+    costs: CostModel, tiled: TiledGraph, placed: _Placed, charge_uj: float, apart: bool
+) -> tuple[CostModel, TiledGraph, _Placed]:
+    """Costs, tiles and places with staged constants: the tiles are cut again, as they cost less.
+
+    Ops for which there is no room any more are read in place, until all others have theirs.
+    """
+    graph, plain = costs.graph, (costs, tiled, placed)
+    sizes = gains(costs, tiled.tiles)
+    chosen, _ = place_stages(graph, tiled.live, placed.memory, sizes, apart)
+    placed_for = tiled.tiles
+    while chosen:
+        sizes = {number: sizes[number] for number in chosen}
+        costs = CostModel(graph, costs.board, costs.nvm, sizes)
+        try:
+            tiled = tile_graph(graph, costs, charge_uj)
+        except Infeasible:
+            return plain
+        same = tiled.tiles == placed_for
+        placed = _place(costs, tiled, apart, sizes, placed.memory if same else None)
+        placed_for = tiled.tiles
+        chosen = dict(placed.stages)
+        if len(chosen) == len(sizes):
+            return costs, tiled, placed
+    return plain
+
+
 def _finish(
     graph: Graph,
     board: BoardProfile,
     budget: Budget,
     costs: CostModel,
     tiled: TiledGraph,
-    apart: bool,
+    placed: _Placed,
 ) -> Plan:
     ends = segment_ends(costs, tiled, budget.charge_uj)
     segments = make_segments(costs, tiled, ends)
-    arena_off, arena_size = place_arena(graph, tiled.live, apart)
     nvm_off, nvm_size = _homes(graph, board, costs.nvm, tiled, ends)
     input_bytes = float(graph.tensors[graph.input].size)
     input_uj = float(costs.commit_uj(input_bytes, 1.0, input_bytes))
@@ -180,15 +239,16 @@ def _finish(
         budget,
         tiled.tiles,
         segments,
-        arena_off,
-        arena_size,
-        scratch_bytes(graph, board.core),
+        tuple(placed.memory.offsets),
+        placed.memory.arena,
+        placed.scratch_size,
         nvm_off,
         nvm_size,
         costs.boot_uj,
         min(budget.charge_uj, MAX_CHARGE_UJ),
         max(input_uj, *(segment.worst_uj for segment in segments)),
         board.core,
+        {number: (stage.off, stage.size) for number, stage in placed.stages.items()},
     )
 
 

@@ -38,13 +38,16 @@ class Infeasible(Exception):
 class TiledGraph:
     """Tiles with everything that planning the commits needs. Energies in microjoule.
 
-    tile_uj [n]: each tile. restore_uj [n + 1]: fixed part and live bytes at each boundary.
+    tile_uj [n]: each tile. restore_uj [n + 1]: fixed part and live bytes at each boundary, and the
+    copy of constants to SRAM where it is lost. stage_cycles [n]: the copy that a tile begins with,
+    which is part of tile_uj.
     """
 
     tiles: tuple[Tile, ...]
     live: LiveMap
     tile_uj: FloatArray
     restore_uj: FloatArray
+    stage_cycles: FloatArray
 
 
 def row_units(graph: Graph, number: int) -> int:
@@ -105,11 +108,16 @@ def _assemble(graph: Graph, costs: CostModel, counts: Sequence[int]) -> TiledGra
     tiles = cut(graph, counts)
     live = LiveMap(graph, tiles)
     cycles = np.array([costs.ops[tile.op].worst(tile.count) for tile in tiles])
-    resume = costs.resume_uj(len(tiles))
-    restore = resume + costs.restore_uj(
+    stage = np.array([costs.stage_cycles(tile.op) for tile in tiles])
+    op_of = np.array([tile.op for tile in tiles])
+    begins = np.concatenate(([True], op_of[1:] != op_of[:-1]))
+    first = np.where(begins, stage, 0.0)
+    again = np.append(stage - first, 0.0)
+    restore = costs.resume_uj(len(tiles)) + again * costs.uj_per_cycle
+    restore = restore + costs.restore_uj(
         live.live_bytes.astype(np.float64), live.live_ranges.astype(np.float64)
     )
-    return TiledGraph(tiles, live, cycles * costs.uj_per_cycle, restore)
+    return TiledGraph(tiles, live, (cycles + first) * costs.uj_per_cycle, restore, first)
 
 
 def _too_big(graph: Graph, costs: CostModel, tiled: TiledGraph, charge_uj: float) -> list[int]:
@@ -126,7 +134,7 @@ def _too_big(graph: Graph, costs: CostModel, tiled: TiledGraph, charge_uj: float
     over = need > charge_uj
     if not over.any():
         return []
-    unit_cycles = np.array([op.worst(1) for op in costs.ops])[op_of]
+    unit_cycles = np.array([op.worst(1) for op in costs.ops])[op_of] + tiled.stage_cycles
     floor = start + unit_cycles * costs.uj_per_cycle
     floor = floor + costs.commit_uj(written, one, np.minimum(live[:-1], live[1:]))
     floor = np.where(count > 1, np.minimum(floor, need), need)

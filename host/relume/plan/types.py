@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from relume.model.graph import Graph
 from relume.power.capacitor import Budget
@@ -41,7 +41,8 @@ class Plan:
 
     arena_off, nvm_off: per tensor. boot_uj, charge_uj: one boot, one charge. worst_uj: the largest
     Segment.worst_uj, or the input's commit if that is larger. core: whose kernels it may use
-    (relume.blob.layouts.select). tensor_of: TFLite tensor number ->
+    (relume.blob.layouts.select). stages: op number -> block of SRAM for its constants
+    (relume.plan.staging). tensor_of: TFLite tensor number ->
     blob tensor number.
     """
 
@@ -60,6 +61,11 @@ class Plan:
     charge_uj: float
     worst_uj: float
     core: str = "portable"
+    stages: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    def stage(self, op: int) -> tuple[int, int]:
+        """(bytes from the arena's start, bytes) of an op's constants in SRAM; size 0: none."""
+        return self.stages.get(op, (0, 0))
 
     @property
     def tensor_of(self) -> Mapping[int, int]:

@@ -31,6 +31,7 @@ typedef struct {
     const int8_t    *shift;           /* [out.c] */
     int32_t         *scratch;         /* rl_engine_scratch(op) bytes */
     uint32_t         first, count;    /* count >= 1 */
+    int              resident;        /* w and what follows: in SRAM */
 } rl_call;
 
 void rl_conv_tile(const rl_call *call);
