@@ -223,6 +223,7 @@ static void open_session(life *l)
     s->cycles = cycles;
     s->same_boot = 0;
     s->cycles_ctx = l;
+    s->times = NULL;
     l->host.boots_max += running ? 1u : 0;
     l->counting = running;
     must(rl_session_open(s), "rl_session_open");
