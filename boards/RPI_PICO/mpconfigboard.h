@@ -16,3 +16,7 @@
 // The frame server's own UART handler goes at a soft reset: console_rp2.c.
 #define MICROPY_BOARD_END_SOFT_RESET            relume_board_deinit
 void relume_board_deinit(void);
+
+// The pending inference goes on before the interpreter: early_rp2.c.
+#define MICROPY_BOARD_STARTUP                   relume_board_startup
+void relume_board_startup(void);

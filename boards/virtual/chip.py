@@ -3,6 +3,7 @@
 
 A `Chip` lives for one charge. Power off throws it away; the next one starts with noise in SRAM.
 Model: rp2040py's Cortex-M0+ cycle table (from rp2040js) at 125 MHz, one core, no bus contention.
+Before the PLL runs, a cycle takes as long as the oscillator of `oscillators.py` makes it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from relume_boards.virtual.bus import SpiDevice
 from relume_boards.virtual.flash import NorFlash, Times
+from relume_boards.virtual.oscillators import CORE_HZ, Ring, TimedCrystal, TimedPll, core_hz
 from relume_boards.virtual.parts import TimedSpi, TimedUart, whole_cycles
 from relume_boards.virtual.ssi import FlashSsi
 from relume_boards.virtual.xip import Probe
@@ -29,6 +31,7 @@ SRAM_BASE = 0x2000_0000
 _UART = (0x40034, 0x40038)
 _SPI = (0x4003C, 0x40040)
 _SSI = 0x18000
+_XOSC, _ROSC, _PLLS, _RTC = 0x40024, 0x40060, (0x40028, 0x4002C), 0x4005C
 _VBUS_PIN = 24
 _VSYS_CHANNEL = 3
 _execute_batch: Callable[[Any, int], None] = execute_batch
@@ -119,7 +122,9 @@ class Chip:
         self.core: Any = mcu.core
         self._cycles_before = 0
         self.waited = 0
+        self.slow_ns = 0.0
         self._fit_parts(times, len(flash), identity)
+        self._fit_clocks(noise)
         self._switch = _Switch(mcu, self._clock)
         self._stop = self._clock.create_alarm(self._on_stop)
         self.on_reset: Callable[[], None] = lambda: None
@@ -136,6 +141,23 @@ class Chip:
         self.ssi = FlashSsi(mcu, self.nor, self.flash, CYCLE_NS)
         mcu.ssi = mcu.peripherals[_SSI] = self.ssi
         self.uart: TimedUart = mcu.uart[0]
+
+    def _fit_clocks(self, noise: random.Random) -> None:
+        mcu = self._mcu
+        self._ring = mcu.peripherals[_ROSC] = Ring(mcu, lambda: noise.getrandbits(1))
+        mcu.xosc = mcu.peripherals[_XOSC] = TimedCrystal(mcu, self.wait)
+        for address, name in zip(_PLLS, ("PLL_SYS_BASE", "PLL_USB_BASE"), strict=True):
+            mcu.peripherals[address] = TimedPll(mcu, name, self.wait)
+        self.on_interpreter: Callable[[], None] = lambda: None
+        rtc = mcu.peripherals[_RTC]
+        write = rtc.write_uint32
+
+        def started(offset: int, value: int) -> None:
+            rtc.write_uint32 = write
+            self.on_interpreter()
+            write(offset, value)
+
+        rtc.write_uint32 = started
 
     # --- time -------------------------------------------------------------------------------
 
@@ -161,6 +183,11 @@ class Chip:
             return float("inf")
         return float(self._clock.nanos_to_next_alarm)
 
+    @property
+    def core_hz(self) -> float:
+        """What the core runs at now: 125 MHz once the firmware has started its PLL."""
+        return core_hz(self._mcu.clocks, self._ring)
+
     def alarm(self, callback: Callable[[], None]) -> Any:
         """An alarm on this chip's clock: `.schedule(ns from now)`, `.cancel()`."""
         return self._clock.create_alarm(callback)
@@ -177,11 +204,18 @@ class Chip:
 
     def run(self, ns: float) -> None:
         """Run for `ns` emulated nanoseconds; overshoots by at most the instruction in hand."""
+        slower = CORE_HZ / self.core_hz
+        cycles, waited = self.cycles, self.waited
         switch = self._switch
         switch.stopped = False
-        self._stop.schedule(ns)
+        self._stop.schedule(ns / slower)
         while not switch.stopped:
             _execute_batch(switch, 1)
+        if slower > 1:
+            ran = self.cycles - cycles - (self.waited - waited)
+            late = ran * CYCLE_NS * (slower - 1)
+            self.slow_ns += late
+            self._clock.tick(late)
 
     def wait(self, until_ns: float) -> None:
         """The core polls until `until_ns`: move on to it, or to the next alarm if that is nearer.
@@ -197,7 +231,9 @@ class Chip:
     def stall(self, cycles: int) -> None:
         """The core stands still for `cycles`, between two instructions."""
         self.core.cycles += cycles
-        self._clock.tick(cycles * CYCLE_NS)
+        late = cycles * CYCLE_NS * (CORE_HZ / self.core_hz - 1)
+        self.slow_ns += late
+        self._clock.tick(cycles * CYCLE_NS + late)
 
     def probe(self) -> Probe:
         """What the XIP tracer steps the core with. A window leaves the PIO blocks standing."""
@@ -232,6 +268,10 @@ class Chip:
                 device.deselect()
 
         self._mcu.gpio[cs].add_listener(changed)
+
+    def drive(self, pin: int, high: bool) -> None:
+        """Something outside drives a GPIO pin."""
+        self._mcu.gpio[pin].set_input_value(high)
 
     def settle(self) -> None:
         """Bring lazy blocks up to now; call before looking at a chip on the bus."""

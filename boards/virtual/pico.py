@@ -24,6 +24,7 @@ from relume_boards.virtual.chip import CYCLE_NS, SRAM_BASE, XIP_BASE, Chip
 from relume_boards.virtual.figures import flash_image, hold_ms, models_of, supply_figures
 from relume_boards.virtual.flash import Operation, Times
 from relume_boards.virtual.fram import SpiFram
+from relume_boards.virtual.oscillators import BOOT_ROM_S, CORE_HZ
 from relume_boards.virtual.record import (
     Cut,
     EventReader,
@@ -36,6 +37,7 @@ from relume_boards.virtual.xip import XipSampler
 
 GRID_S = 200e-6
 _SLEEP_STEP_S = 5e-3
+_SLOW_STEP_S = 10e-6
 _SHORTEST_S = 1e-6
 _CHARGE_SAMPLES = 24
 _LISTENS_S = 0.25
@@ -100,7 +102,7 @@ class VirtualPico:
         self._charges = 0
         self._rx_armed = False
         self._deaf_until_ns = 0.0
-        self._flash_ns = 0.0
+        self._flash_ns = self._slow_ns = 0.0
         self._fram_bytes = self._fram_moved
         self._totals = {
             "cycles": 0.0, "active_s": 0.0, "sleep_s": 0.0, "off_s": 0.0, "stall_cycles": 0.0,
@@ -205,7 +207,7 @@ class VirtualPico:
 
     def _horizon(self, chip: Chip, until: float) -> float:
         """Seconds that the next step may last."""
-        step = GRID_S
+        step = GRID_S if chip.core_hz == CORE_HZ else _SLOW_STEP_S
         if chip.sleeping and not self._hold_left_s:
             step = min(_SLEEP_STEP_S, max(GRID_S, chip.nanos_to_event * 1e-9))
         if not self.plugged and self.supply is not None:
@@ -261,14 +263,17 @@ class VirtualPico:
     def _settle(self, chip: Chip, start_ns: float, start_cycles: int) -> float:
         chip.settle()
         self._now_s = self._start_s + chip.nanos * 1e-9
-        return self._account(chip, chip.nanos - start_ns, chip.cycles - start_cycles)
+        cycles = chip.cycles - start_cycles
+        active_ns = cycles * CYCLE_NS + chip.slow_ns - self._slow_ns
+        self._slow_ns = chip.slow_ns
+        return self._account(chip, chip.nanos - start_ns, cycles, active_ns)
 
-    def _account(self, chip: Chip, ns: float, cycles: int) -> float:
+    def _account(self, chip: Chip, ns: float, cycles: int, active_ns: float) -> float:
         flash_ns, moved = chip.nor.busy_ns, self._fram_moved
         flash_s = (flash_ns - self._flash_ns) * 1e-9
         fram_bytes = moved - self._fram_bytes
         self._flash_ns, self._fram_bytes = flash_ns, moved
-        active_s = min(cycles * CYCLE_NS, ns) * 1e-9
+        active_s = min(active_ns, ns) * 1e-9
         sleep_s = ns * 1e-9 - active_s
         totals = self._totals
         totals["cycles"] += cycles
@@ -297,11 +302,17 @@ class VirtualPico:
         self._rx_alarm = chip.alarm(self._on_rx)
         self._rx_armed = False
         self._flash_ns, self._fram_bytes = 0.0, self._fram_moved
-        self._start_s, self._hold_left_s = self._now_s, self._hold_s
+        self._slow_ns = 0.0
+        self._start_s, self._hold_left_s = self._now_s, BOOT_ROM_S
         self.chip = chip
+        chip.on_interpreter = self._on_interpreter
         chip.on_reset = self._on_boot
         self._on_boot()
         self._change(True, cause)
+
+    def _on_interpreter(self) -> None:
+        """The interpreter's start begins: it takes what the sourced one takes."""
+        self._hold_left_s += self._hold_s
 
     def power_off(self, cause: str) -> None:
         """The supply is cut at this instant: what is volatile is gone."""

@@ -6,12 +6,16 @@ board files and the port, relume_regions.ld to the linker.
 Usage: regions.py board.toml DIRECTORY
 """
 
+import math
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 SECTOR = 4096
+PINS = (
+    "fram_spi", "fram_sck", "fram_mosi", "fram_miso", "fram_cs", "vsys_adc", "vbus_sense", "escape",
+)  # fmt: skip
 NAMES = ("firmware", "blobs", "store", "filesystem")
 
 
@@ -37,6 +41,18 @@ def check_regions(path: Path, board: dict[str, Any]) -> None:
         fail(path, "the filesystem must end where the flash ends")
 
 
+def start_uj(board: dict[str, Any]) -> int:
+    """Energy of the interpreter's start: its time, sourced or emulated, at the board's power."""
+    boot = board["boot"]
+    return math.ceil(max(boot["sourced_ms"], boot["emulated_ms"]) * board["energy"]["active_mw"])
+
+
+def version() -> str:
+    """VERSION of firmware/relume/__init__.py."""
+    text = (Path(__file__).resolve().parents[1] / "relume" / "__init__.py").read_text("utf-8")
+    return text.partition('VERSION = "')[2].partition('"')[0]
+
+
 def header(board: dict[str, Any]) -> str:
     """The header's text."""
     pins = board["pins"]
@@ -56,10 +72,12 @@ def header(board: dict[str, Any]) -> str:
         f'    X("{name}", RL_{name.upper()}_OFFSET, RL_{name.upper()}_SIZE) \\' for name in NAMES
     )
     lines.append("")
-    for key in ("fram_spi", "fram_sck", "fram_mosi", "fram_miso", "fram_cs", "vsys_adc"):
+    for key in PINS:
         lines.append(f"#define RL_PIN_{key.upper()} {pins[key]}")
     lines.append(f"#define RL_FRAM_SIZE {board['nvm']['fram']['size']}")
     lines.append(f"#define RL_FRAM_HZ {board['nvm']['fram']['hz']}")
+    lines.append(f"#define RL_START_UJ {start_uj(board)}u")
+    lines.append(f'#define RL_FIRMWARE_VERSION "{version()}"')
     lines.extend(["#endif", ""])
     return "\n".join(lines)
 

@@ -27,6 +27,10 @@ void rl_bind_blob(mp_obj_t buffer, int with_data, rl_blob *blob);
 /* The NVM inside an object of bind_nvm.c; TypeError for any other. */
 rl_nvm *rl_bind_nvm(mp_obj_t object);
 
+/* Set by the first open that found a store, cleared by turn-off only: a
+ * running record found after that was not left by a power cut. */
+extern bool rl_bind_same_boot;
+
 mp_obj_t rl_bind_uint(uint32_t value);
 
 /* A tuple entry for a u32 argument; ValueError when negative. */

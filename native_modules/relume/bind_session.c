@@ -73,9 +73,7 @@ static void memory(bind_session *self) {
     }
 }
 
-/* Set by the first open() that found a store, cleared by turn-off only: a
- * running record found after that was not left by a power cut. */
-static bool session_opened;
+bool rl_bind_same_boot;
 
 /* open() -> state. Finds what the NVM holds and restores it. */
 static mp_obj_t session_open(mp_obj_t self_in) {
@@ -86,8 +84,8 @@ static mp_obj_t session_open(mp_obj_t self_in) {
     rl_bind_try(rl_store_open(&self->store, rl_bind_nvm(self->nvm_obj),
                               self->at, self->size));
     self->mounted = true;
-    self->session.same_boot = session_opened;
-    session_opened = true;
+    self->session.same_boot = rl_bind_same_boot;
+    rl_bind_same_boot = true;
     rl_bind_try(rl_session_open(&self->session));
     self->open = true;
     return MP_OBJ_NEW_SMALL_INT(self->session.state);

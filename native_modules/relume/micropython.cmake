@@ -19,6 +19,8 @@ target_sources(usermod_relume INTERFACE
     ${RELUME_PORT_DIR}/port_rp2.c
     ${RELUME_PORT_DIR}/console_rp2.c
     ${RELUME_PORT_DIR}/fetch_rp2.c
+    ${RELUME_PORT_DIR}/early_rp2.c
+    ${RELUME_PORT_DIR}/reset_rp2.S
 )
 
 target_include_directories(usermod_relume INTERFACE

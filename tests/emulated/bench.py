@@ -19,6 +19,8 @@ SPIN = struct.pack("<H", 0xE7FE)
 """b . : the core works for ever."""
 SLEEP = struct.pack("<HH", 0xBF30, 0xE7FD)
 """wfi; b .-2 : the core sleeps for ever."""
+START_RTC = struct.pack("<HHHHI", 0x4801, 0x6000, 0xE7FE, 0xBF00, 0x4005_C000)
+"""ldr r0, =RTC; str r0, [r0]; b . : works for ever, after what begins the interpreter's start."""
 
 
 def uf2(code: bytes) -> bytes:

@@ -54,7 +54,9 @@ def blob_for(
 ) -> tuple[bytes, Blob, float]:
     """The blob for the smallest capacitor that is proven sufficient, and that capacitor."""
     graph = read_tflite(model)
-    cap = 1.02 * sufficient_capacitor(graph, BOARD, SUPPLY.von_v, SUPPLY.voff_v, nvm, "exact")
+    cap = 1.02 * sufficient_capacitor(
+        graph, BOARD, SUPPLY.von_v, SUPPLY.voff_v, nvm, "exact", exchange=True
+    )
     image = pack(make_plan(graph, BOARD, Budget(cap, SUPPLY.von_v, SUPPLY.voff_v), nvm))
     return image, read_blob(image), cap
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.power.trace import constant, load_trace
+from relume_boards.virtual.oscillators import BOOT_ROM_S, RING_HZ
 from relume_boards.virtual.pico import VirtualPico
 from relume_boards.virtual.supply import Load
 
-from tests.emulated.bench import BOARD, SLEEP, SPIN, supply, uf2
+from tests.emulated.bench import BOARD, SLEEP, SPIN, START_RTC, supply, uf2
 
 ACTIVE_W = BOARD.energy.active_mw * 1e-3
 SLEEP_W = BOARD.energy.sleep_mw * 1e-3
@@ -65,29 +66,38 @@ def test_a_board_lasts_as_long_as_its_charge(code: bytes, watts: float) -> None:
     on, off = pico.run_record.power
     charge = 0.5e-4 * (5.0**2 - 1.8**2)
     assert on.t == pytest.approx(0.5e-4 * 25 / harvest)
-    assert off.t - on.t == pytest.approx(charge / (watts - harvest), rel=2e-4)
+    boot_rom = BOOT_ROM_S * (ACTIVE_W - harvest)
+    lasts = BOOT_ROM_S + (charge - boot_rom) / (watts - harvest)
+    assert off.t - on.t == pytest.approx(lasts, rel=2e-4)
     assert off.cause == "brown-out"
     assert off.volts == pytest.approx(1.8, abs=1e-3)
 
 
-def test_boot_costs_the_larger_of_sourced_and_emulated_time() -> None:
+def test_the_interpreters_start_costs_what_the_sourced_one_does() -> None:
     held = (BOARD.boot.sourced_ms - BOARD.boot.emulated_ms) * 1e-3
-    pico = VirtualPico(BOARD, uf2(SPIN), supply=supply(1.5e-3, 1e-6), xip=False)
+    pico = VirtualPico(BOARD, uf2(START_RTC), supply=supply(1.5e-3, 1e-6), xip=False)
     assert pico.supply is not None
     pico.supply.fill(5.0)
     while pico.powered or not pico.run_record.power:
         pico.advance()
     on, off = pico.run_record.power
     cut = pico.run_record.cuts[0]
-    assert off.t - on.t == pytest.approx(held + cut.boot_us * 1e-6, rel=1e-6)
+    assert off.t - on.t == pytest.approx(BOOT_ROM_S + held + cut.boot_us * 1e-6, rel=1e-6)
     assert pico.record.totals["drawn_j"] == pytest.approx(ACTIVE_W * (off.t - on.t), rel=1e-3)
 
 
-def test_a_capacitor_too_small_for_boot_never_reaches_the_first_instruction() -> None:
-    pico = VirtualPico(BOARD, uf2(SPIN), supply=supply(1e-4, 0.01))
+def test_a_capacitor_too_small_for_the_boot_rom_never_reaches_the_first_instruction() -> None:
+    pico = VirtualPico(BOARD, uf2(SPIN), supply=supply(1e-5, 0.01))
     while len(pico.run_record.cuts) < 3:
         pico.advance()
     assert [cut.cycles for cut in pico.run_record.cuts] == [0, 0, 0]
+
+
+def test_code_before_the_pll_runs_at_the_ring_oscillators_speed() -> None:
+    pico = VirtualPico(BOARD, uf2(SPIN), xip=False)
+    pico.run(BOOT_ROM_S + 0.1)
+    assert pico.chip is not None
+    assert pico.chip.cycles == pytest.approx(0.1 * RING_HZ, rel=1e-3)
 
 
 def test_a_harvest_of_nothing_is_told_and_does_not_hang() -> None:

@@ -19,7 +19,7 @@ from relume.plan.live import LiveMap
 from relume.plan.planner import Budget, build_plan, make_plan, ring_bytes, smallest_capacitor
 from relume.plan.tiles import TiledGraph, cut, tile_graph
 from relume.plan.types import Plan
-from relume.power.capacitor import E6
+from relume.power.capacitor import E6, parse_capacitance
 
 from tests.unit.plan_nets import BOARD, VOFF, VON, RandomNet, random_plan
 
@@ -152,10 +152,10 @@ def test_a_refusal_names_layer_energy_and_a_capacitor_that_works() -> None:
         make_plan(graph, BOARD, _just_too_small(graph))
     text = str(refusal.value)
     assert "\n" not in text and "mJ" in text
-    match = re.search(r"use at least (\d+) uF \(E6: ([\d.]+) mF\)", text)
+    match = re.search(r"use at least (\d+) uF \(E6: ([\d.]+ [um]F)\)", text)
     assert match is not None
     make_plan(graph, BOARD, Budget(float(match[1]) * 1e-6, VON, VOFF))
-    make_plan(graph, BOARD, Budget(float(match[2]) * 1e-3, VON, VOFF))
+    make_plan(graph, BOARD, Budget(parse_capacitance(match[2]), VON, VOFF))
 
 
 def test_a_layer_too_big_for_a_charge_is_named() -> None:

@@ -90,7 +90,7 @@ def test_a_repeated_input_of_the_same_inference_changes_nothing(board: Board) ->
 
 
 def test_a_cut_upload_goes_on_at_the_last_whole_sector(machine: Machine) -> None:
-    blob = net(74).blob
+    blob = net(16).blob
     assert len(blob) > SECTOR
     first = Board.boot(machine)
     at = first.put_begin(blob, "net")
@@ -105,7 +105,7 @@ def test_a_cut_upload_goes_on_at_the_last_whole_sector(machine: Machine) -> None
 
 
 def test_a_cut_upload_leaves_the_model_before_it_active(machine: Machine) -> None:
-    old, new = net(8).blob, net(74).blob
+    old, new = net(8).blob, net(16).blob
     rng = random.Random(1)
     board = Board.boot(machine)
     board.deploy(old, "old")

@@ -117,7 +117,7 @@ def test_deploy_and_run_end_to_end_gives_the_engines_bytes(on_pty: PtyBoard) -> 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_an_upload_through_kills_ends_with_the_whole_model(on_pty: PtyBoard, seed: int) -> None:
-    made, draw = net(), random.Random(seed)
+    made, draw = net(16), random.Random(seed)
     cut_at = sorted(draw.sample(range(1, len(made.blob) // 240), 4))
 
     def progress(done: int) -> None:

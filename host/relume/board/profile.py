@@ -25,15 +25,25 @@ class Region:
 
 @dataclass(frozen=True)
 class Boot:
-    """Power-on to the first line of user code, milliseconds."""
+    """Milliseconds from power-on to the first line of user code, sourced and emulated.
+
+    early_ms: from power-on until a pending inference goes on in C, before the interpreter; None
+    where the firmware cannot.
+    """
 
     sourced_ms: float
     emulated_ms: float
+    early_ms: float | None = None
 
     @property
     def ms(self) -> float:
-        """The larger of both: what plan and supply count with."""
+        """The larger of both: what plan and supply count with for the interpreter."""
         return max(self.sourced_ms, self.emulated_ms)
+
+    @property
+    def resume_ms(self) -> float:
+        """Power-on to a resume."""
+        return self.ms if self.early_ms is None else self.early_ms
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,8 @@ class StoreCycles:
 
     crc_per_byte: CRC-32 of one byte. survey_op, survey_tensor: finding out what is live, a commit
     or a restore. step: a segment's fixed part, interpreter and event frame. resume: from the first
-    line of user code to the first tile, without what grows with the model.
+    line of user code to the first tile, without what grows with the model. early_step,
+    early_resume: the same before the interpreter starts.
     """
 
     crc_per_byte: float
@@ -110,6 +121,8 @@ class StoreCycles:
     survey_tensor: float
     step: float
     resume: float
+    early_step: float = 0.0
+    early_resume: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -266,7 +279,8 @@ def _regions(table: _Table, flash_bytes: int) -> dict[str, Region]:
 
 
 def _boot(table: _Table) -> Boot:
-    return Boot(table.real("sourced_ms"), table.real("emulated_ms"))
+    early = table.real("early_ms") if "early_ms" in table.data else None
+    return Boot(table.real("sourced_ms"), table.real("emulated_ms"), early)
 
 
 def _xip(table: _Table) -> Xip:
@@ -333,4 +347,6 @@ def _store(table: _Table) -> StoreCycles:
         table.real("survey_tensor"),
         table.real("step"),
         table.real("resume"),
+        table.real("early_step"),
+        table.real("early_resume"),
     )

@@ -122,7 +122,7 @@ def _plan(tflite: Path, out: Path) -> tuple[Plan, bytes]:
 
     board = load_board(BOARD)
     graph = without_dead_channels(read_tflite(tflite))
-    cap = smallest_capacitor(graph, board, board.supply.von_v, board.supply.voff_v)
+    cap = smallest_capacitor(graph, board, board.supply.von_v, board.supply.voff_v, exchange=True)
     plan = make_plan(graph, board, Budget(cap, board.supply.von_v, board.supply.voff_v))
     image = pack(plan)
     ui.write_atomic(out / "digits.rlm", image)

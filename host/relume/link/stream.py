@@ -196,18 +196,21 @@ class Stream:
         until = min(self.clock() + self.timings.retry, deadline)
         try:
             self._wire.write(wire)
-            return self._await(kind, seq, until)
+            return self._await(wire, kind, seq, until)
         except Gone:
             self._drop()
             return None
 
-    def _await(self, kind: int, seq: int, until: float) -> Frame | None:
+    def _await(self, wire: bytes, kind: int, seq: int, until: float) -> Frame | None:
+        """The answer, or None. A board that says that it has just come up is asked again."""
         assert self._wire is not None
         while True:
             answer = None
             data = self._wire.read(max(0.0, until - self.clock()))
             for frame in self._decoder.feed(data):
                 self._sort(frame)
+                if _is_up(frame) and not self._is_stale(wire):
+                    self._wire.write(wire)
                 if frame.kind == kind and frame.seq == seq and frame.version == PROTOCOL:
                     answer = frame
             if answer is not None or self.clock() >= until:
@@ -327,6 +330,12 @@ class Stream:
             f"{self.name}: the firmware speaks link protocol {version}, this relume {PROTOCOL}:"
             " install matching versions (relume flash puts this one's on the board)"
         )
+
+
+def _is_up(frame: Frame) -> bool:
+    """The board has turned on: what was sent before is lost."""
+    started = (EventKind.BOOTED, EventKind.RESUMED)
+    return frame.kind == Kind.EVENT and frame.body[:1] in [bytes([kind]) for kind in started]
 
 
 def _body(frame: Frame) -> bytes:

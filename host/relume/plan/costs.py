@@ -45,6 +45,11 @@ SECTOR = 4096
 RING_PAGES = 15  # pages of a sector that hold commits
 TILE_BYTES = 260  # of the tables that a tile reads: tile, op, three tensors, header
 CALL_CYCLES = 200.0  # of a copy to SRAM, beside its bursts
+CHUNK = 240  # bytes of input a frame (SPEC 6)
+FRAME_BYTES = 64.0  # of a frame and its answer, beside the input's bytes
+HANDSHAKE = 3  # frames before the input's first: HELLO, STATUS and one lost
+FRAME_CYCLES = 250_000.0  # a frame decoded and answered: its bytes leave by polling, 5 ms at most
+CONSOLE_BAUD = 115_200
 ACCESS_CYCLES = 300.0  # chip select, WREN, call overhead of one FRAM access
 
 
@@ -86,7 +91,10 @@ class CostModel:
         self.nvm = nvm
         board.nvm_size(nvm)
         self.uj_per_cycle = board.energy.active_mw * 1e3 / board.hz
-        self.boot_uj = board.boot.ms * board.energy.active_mw
+        self.boot_uj = board.boot.resume_ms * board.energy.active_mw
+        early = board.boot.early_ms is not None
+        self._step = board.store.early_step if early else board.store.step
+        self._resume = board.store.early_resume if early else board.store.resume
         self.ops = tuple(self._op(number) for number in range(len(graph.ops)))
 
     def _op(self, number: int) -> OpCycles:
@@ -158,11 +166,24 @@ class CostModel:
         columns = _taps(out_w, in_w, window.kw, window.sw, window.pad_left, window.dil_w)
         return rows * columns / (out_h * window.kh * out_w * window.kw)
 
+    def exchange_uj(self, n_tiles: int) -> float:
+        """Energy to boot, take an input from the host frame by frame, and commit it.
+
+        The core sleeps while a frame comes in; at the console's 115200 baud 240 bytes of input
+        take FRAME_BYTES bytes of ten bits."""
+        board = self.board
+        size = float(self.graph.tensors[self.graph.input].size)
+        frames = -(-size // CHUNK) + HANDSHAKE
+        wire_ms = (frames * FRAME_BYTES + size * (1 + 1 / 254)) * 10e3 / CONSOLE_BAUD
+        wire = wire_ms * board.energy.sleep_mw + frames * FRAME_CYCLES * self.uj_per_cycle
+        commit = float(self.commit_uj(size, 1.0, size))
+        return self.boot_uj + self.resume_uj(n_tiles) + wire + commit
+
     def resume_uj(self, n_tiles: int) -> float:
         """Fixed energy of a resume: metadata checked, store mounted, nothing restored yet."""
         board = self.board
         meta = self.meta_bytes_bound(n_tiles)
-        cycles = board.store.resume + self._survey_cycles() + self._check_cycles(n_tiles)
+        cycles = self._resume + self._survey_cycles() + self._check_cycles(n_tiles)
         cycles += meta * board.store.crc_per_byte + self._fetch_cycles(meta)
         if self.nvm == "flash" and board.flash is not None:
             cycles += board.flash.size / PAGE * MOUNT_PAGE_CYCLES
@@ -208,7 +229,7 @@ class CostModel:
         """Energy of a commit, record included: dirty bytes written (flash: all live bytes)."""
         board = self.board
         crc = live_bytes * (board.store.crc_per_byte * self.uj_per_cycle)
-        step = (board.store.step + 2.0 * self._survey_cycles()) * self.uj_per_cycle
+        step = (self._step + 2.0 * self._survey_cycles()) * self.uj_per_cycle
         if self.nvm == "flash":
             pages: Number = np.ceil(live_bytes / PAGE_DATA) + 1.0
             return crc + step + self._program_uj(pages)

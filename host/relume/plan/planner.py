@@ -29,6 +29,7 @@ __all__ = ["Budget", "Plan", "Segment", "Tile", "make_plan", "smallest_capacitor
 
 MAX_COUNT = 4096
 MAX_SEARCH_F = 1.0
+CLOSE = 1.01  # of a capacitor that is called the smallest
 SLOT_HEADER = 256  # SPEC 5
 MAX_CHARGE_UJ = float(0xFFFFFFFF)
 
@@ -99,13 +100,15 @@ def smallest_capacitor(
     voff_v: float,
     nvm: str = "fram",
     series: str = "E6",
+    exchange: bool = False,
 ) -> float:
     """Farad of the smallest E6 capacitor (series "exact": any) with which a plan exists.
 
-    Boot, restore, tile and commit each proven to fit one charge. Raises PlanError when none does,
-    and where the model does not fit the board's memories.
+    Boot, restore, tile and commit each proven to fit one charge; with `exchange` also a boot in
+    which the host hands over the input. Raises PlanError when none does, and where the model does
+    not fit the board's memories.
     """
-    cap_f = sufficient_capacitor(graph, board, von_v, voff_v, nvm, series)
+    cap_f = sufficient_capacitor(graph, board, von_v, voff_v, nvm, series, exchange)
     make_plan(graph, board, Budget(cap_f, von_v, voff_v), nvm)
     return cap_f
 
@@ -117,6 +120,7 @@ def sufficient_capacitor(
     voff_v: float,
     nvm: str = "fram",
     series: str = "E6",
+    exchange: bool = False,
 ) -> float:
     """smallest_capacitor for the energy alone: the memories are not looked at."""
     if series not in ("E6", "exact"):
@@ -124,30 +128,47 @@ def sufficient_capacitor(
     check_supply(board, von_v)
     costs = CostModel(graph, board, nvm)
     exact = _sufficient(costs, Budget(1e-6, von_v, voff_v), costs.boot_uj)
+    if exchange:
+        tiled = tile_graph(graph, costs, Budget(exact, von_v, voff_v).charge_uj)
+        need_uj = costs.exchange_uj(len(tiled.tiles))
+        exact = max(exact, CLOSE * capacitance_for(need_uj, von_v, voff_v))
     return exact if series == "exact" else _sufficient_e6(costs, exact, von_v, voff_v)
 
 
+def _fits(costs: CostModel, charge_uj: float) -> Infeasible | None:
+    """None if tiles exist for this charge, else why not."""
+    try:
+        tile_graph(costs.graph, costs, charge_uj)
+    except Infeasible as reason:
+        return reason
+    return None
+
+
 def _sufficient(costs: CostModel, budget: Budget, need_uj: float) -> float:
-    """Farad for which tiles exist, found by raising the charge to what each refusal names."""
-    while True:
-        cap_f = capacitance_for(need_uj, budget.von_v, budget.voff_v) * (1 + 1e-9)
-        if cap_f > MAX_SEARCH_F:
+    """Farad for which tiles exist, at most CLOSE more than needed.
+
+    The charge is raised to what each refusal names. Larger charges have larger tiles, which need
+    more: so what lies between the last refusal and the first success is halved."""
+    refused = 0.0
+    while (reason := _fits(costs, need_uj)) is not None:
+        refused, need_uj = need_uj, max(reason.need_uj, need_uj) * (1 + 1e-9)
+        if capacitance_for(need_uj, budget.von_v, budget.voff_v) > MAX_SEARCH_F:
             raise PlanError(f"{costs.graph.name}: no capacitor up to 1 F feeds one charge of it")
-        try:
-            tile_graph(costs.graph, costs, need_uj)
-            return cap_f
-        except Infeasible as reason:
-            need_uj = max(reason.need_uj, need_uj) * (1 + 1e-9)
+    while refused and need_uj > refused * CLOSE:
+        middle = (refused + need_uj) / 2
+        if _fits(costs, middle) is None:
+            need_uj = middle
+        else:
+            refused = middle
+    return capacitance_for(need_uj, budget.von_v, budget.voff_v) * (1 + 1e-9)
 
 
 def _sufficient_e6(costs: CostModel, exact_f: float, von_v: float, voff_v: float) -> float:
-    cap_f = e6_at_least(exact_f)
+    cap_f = e6_at_least(exact_f / CLOSE)
     while cap_f <= MAX_SEARCH_F:
-        try:
-            tile_graph(costs.graph, costs, Budget(cap_f, von_v, voff_v).charge_uj)
+        if _fits(costs, Budget(cap_f, von_v, voff_v).charge_uj) is None:
             return cap_f
-        except Infeasible:
-            cap_f = e6_after(cap_f)
+        cap_f = e6_after(cap_f)
     raise PlanError(f"{costs.graph.name}: no capacitor up to 1 F feeds one charge of it")
 
 
@@ -230,8 +251,10 @@ def _finish(
     ends = segment_ends(costs, tiled, budget.charge_uj)
     segments = make_segments(costs, tiled, ends)
     nvm_off, nvm_size = _homes(graph, board, costs.nvm, tiled, ends)
-    input_bytes = float(graph.tensors[graph.input].size)
-    input_uj = float(costs.commit_uj(input_bytes, 1.0, input_bytes))
+    exchange_uj = costs.exchange_uj(len(tiled.tiles))
+    worst_uj = max(segment.worst_uj for segment in segments)
+    if board.boot.early_ms is None:
+        worst_uj = max(worst_uj, exchange_uj - costs.boot_uj)
     return Plan(
         graph,
         board.name,
@@ -246,9 +269,10 @@ def _finish(
         nvm_size,
         costs.boot_uj,
         min(budget.charge_uj, MAX_CHARGE_UJ),
-        max(input_uj, *(segment.worst_uj for segment in segments)),
+        worst_uj,
         board.core,
         {number: (stage.off, stage.size) for number, stage in placed.stages.items()},
+        exchange_uj,
     )
 
 

@@ -145,13 +145,14 @@ def _too_big(graph: Graph, costs: CostModel, tiled: TiledGraph, charge_uj: float
 
 
 def fixed_check(costs: CostModel, tiled: TiledGraph, charge_uj: float) -> None:
-    """The input's commit and, on flash, one sector erase must each fit a charge of their own."""
+    """A resume and, on flash, one sector erase must each fit a charge of their own; so must the
+    input's commit where the interpreter boots in every charge."""
     start = costs.boot_uj + float(tiled.restore_uj[0])
     size = float(tiled.live.live_bytes[0])
     if start > charge_uj:
         raise Infeasible(start, "booting and resuming")
     need = start + costs.commit_uj(size, 1.0, size)
-    if need > charge_uj:
+    if need > charge_uj and costs.board.boot.early_ms is None:
         raise Infeasible(need, "the commit of the input")
     need = costs.boot_uj + float(tiled.restore_uj.max()) + costs.erase_uj()
     if need > charge_uj:

@@ -42,8 +42,9 @@ class Plan:
     arena_off, nvm_off: per tensor. boot_uj, charge_uj: one boot, one charge. worst_uj: the largest
     Segment.worst_uj, or the input's commit if that is larger. core: whose kernels it may use
     (relume.blob.layouts.select). stages: op number -> block of SRAM for its constants
-    (relume.plan.staging). tensor_of: TFLite tensor number ->
-    blob tensor number.
+    (relume.plan.staging). exchange_uj: a boot in which a host hands over the input, which a charge
+    must hold if that is to go on harvested power. tensor_of: TFLite tensor number -> blob tensor
+    number.
     """
 
     graph: Graph
@@ -62,6 +63,7 @@ class Plan:
     worst_uj: float
     core: str = "portable"
     stages: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    exchange_uj: float = 0.0
 
     def stage(self, op: int) -> tuple[int, int]:
         """(bytes from the arena's start, bytes) of an op's constants in SRAM; size 0: none."""

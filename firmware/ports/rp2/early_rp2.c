@@ -1,0 +1,182 @@
+/* relume: resume before the interpreter (early.c) on the RP2040, in two steps
+ * of the start-up: the model is looked for while the crystal starts, the rest
+ * follows in MICROPY_BOARD_STARTUP, with the clocks running and nothing else:
+ * no interrupts, no USB, no heap. What it uses is set up again by the port. */
+#include "early.h"
+
+#include "hardware/clocks.h"
+#include "hardware/gpio.h"
+#include "hardware/irq.h"
+#include "hardware/sync.h"
+#include "hardware/timer.h"
+#include "hardware/uart.h"
+#include "pico/runtime.h"
+#include "pico/stdlib.h"
+
+#include "bind.h"
+#include "port_rp2.h"
+
+#define SETTLE_US 2 /* the pull-up of the escape pin */
+#define WAIT_MS 20
+
+extern uint8_t __GcHeapStart, __GcHeapEnd; /* the port's linker script */
+
+typedef struct {
+    rl_nvm      nvm;
+    rl_fram     fram;
+    rl_port_spi pins;
+    bool        console; /* the UART is set up */
+} board;
+
+/* MicroPython takes clk_peri from the USB PLL, 48 MHz. From the system clock
+ * SPI gets nearer to what the FRAM takes. The port asks for the frequency. */
+static void peripheral_clock(void) {
+    uint32_t hz = clock_get_hz(clk_sys);
+    clock_configure(clk_peri, 0,
+                    CLOCKS_CLK_PERI_CTRL_AUXSRC_VALUE_CLK_SYS, hz, hz);
+}
+
+/* USB powers the board, or the escape pin is tied to ground. */
+static bool interpreter_wanted(void) {
+    gpio_init(RL_PIN_VBUS_SENSE);
+    gpio_init(RL_PIN_ESCAPE);
+    gpio_pull_up(RL_PIN_ESCAPE);
+    busy_wait_us_32(SETTLE_US);
+    bool wanted = gpio_get(RL_PIN_VBUS_SENSE) || !gpio_get(RL_PIN_ESCAPE);
+    gpio_deinit(RL_PIN_VBUS_SENSE);
+    gpio_deinit(RL_PIN_ESCAPE);
+    gpio_disable_pulls(RL_PIN_ESCAPE);
+    return wanted;
+}
+
+static rl_status open_nvm(void *ctx, uint32_t kind, rl_nvm **nvm) {
+    board *b = ctx;
+    rl_spi spi;
+    *nvm = &b->nvm;
+    if (kind == RL_NVM_FLASH) {
+        return rl_port_store(&b->nvm);
+    }
+    if (kind != RL_NVM_FRAM) {
+        return RL_E_NVM_KIND;
+    }
+    b->pins = (rl_port_spi) {
+        .spi = RL_PIN_FRAM_SPI, .sck = RL_PIN_FRAM_SCK,
+        .mosi = RL_PIN_FRAM_MOSI, .miso = RL_PIN_FRAM_MISO,
+        .cs = RL_PIN_FRAM_CS, .baud = RL_FRAM_HZ,
+    };
+    rl_status status = rl_port_spi_init(&b->pins, &spi);
+    if (status == RL_OK) {
+        status = rl_fram_init(&b->fram, &spi, RL_FRAM_SIZE, &b->nvm);
+    }
+    return status;
+}
+
+static uint32_t micros(void *ctx) {
+    (void)ctx;
+    return rl_port_micros();
+}
+
+static uint32_t millivolts(void *ctx) {
+    (void)ctx;
+    return rl_port_millivolts();
+}
+
+static void console(board *b) {
+    if (!b->console) {
+        setup_default_uart();
+        b->console = true;
+    }
+}
+
+static int receive(void *ctx, uint8_t *byte) {
+    console(ctx);
+    if (!uart_is_readable(uart_default)) {
+        return 0;
+    }
+    *byte = (uint8_t)uart_getc(uart_default);
+    return 1;
+}
+
+/* An event of 31 bytes fits the FIFO when that is empty, and leaves by
+ * itself while the next tile runs. */
+static void send(void *ctx, const uint8_t *wire, uint32_t n, int brief) {
+    console(ctx);
+    if (brief && !(uart_get_hw(uart_default)->fr & UART_UARTFR_TXFE_BITS)) {
+        return;
+    }
+    uart_write_blocking(uart_default, wire, n);
+}
+
+/* Runs from the ring oscillator (reset_rp2.S), before the clocks are set up,
+ * which is PICO_RUNTIME_INIT_CLOCKS, 00500. */
+static rl_early_model model;
+static bool has_model;
+
+static void look_for_model(void) {
+    rl_nvm blobs;
+    const uint8_t *image;
+    has_model = rl_port_blobs(&blobs, &image) == RL_OK
+        && rl_early_find(&blobs, image, &model) == RL_OK;
+}
+PICO_RUNTIME_INIT_FUNC_RUNTIME(look_for_model, "00490");
+
+/* ---- Sleep ------------------------------------------------------------- */
+
+static void woken(void) {
+    uart_get_hw(uart_default)->imsc = 0; /* the byte stays in the FIFO */
+}
+
+static void late(uint alarm) {
+    (void)alarm;
+}
+
+/* WFI with the UART's interrupt and an alarm on; both are given back. */
+static void wait(void *ctx) {
+    console(ctx);
+    uint irq = uart_get_index(uart_default) != 0 ? UART1_IRQ : UART0_IRQ;
+    uart_tx_wait_blocking(uart_default);
+    int alarm = hardware_alarm_claim_unused(false);
+    if (alarm < 0) {
+        return;
+    }
+    irq_set_exclusive_handler(irq, woken);
+    hardware_alarm_set_callback((uint)alarm, late);
+    uint32_t state = save_and_disable_interrupts();
+    irq_set_enabled(irq, true);
+    uart_get_hw(uart_default)->imsc = UART_UARTIMSC_RXIM_BITS
+        | UART_UARTIMSC_RTIM_BITS;
+    hardware_alarm_set_target((uint)alarm, make_timeout_time_ms(WAIT_MS));
+    restore_interrupts(state);
+    if (!uart_is_readable(uart_default)) {
+        __wfi();
+    }
+    woken();
+    irq_set_enabled(irq, false);
+    irq_remove_handler(irq, woken);
+    hardware_alarm_cancel((uint)alarm);
+    hardware_alarm_set_callback((uint)alarm, NULL);
+    hardware_alarm_unclaim((uint)alarm);
+}
+
+void relume_board_startup(void);
+void relume_board_startup(void) {
+    peripheral_clock();
+    if (!has_model || interpreter_wanted()) {
+        return;
+    }
+    board b = { .console = false };
+    rl_early_board early = {
+        .ctx = &b, .nvm = open_nvm, .cycles = rl_port_cycles,
+        .micros = micros, .millivolts = millivolts,
+        .receive = receive, .send = send, .wait = wait,
+        .blobs_size = RL_BLOBS_SIZE, .board = rl_port_board,
+        .version = RL_FIRMWARE_VERSION, .start_uj = RL_START_UJ,
+    };
+    uintptr_t start = ((uintptr_t)&__GcHeapStart + 7u) & ~(uintptr_t)7u;
+    early.memory = (uint8_t *)start;
+    early.room = (uint32_t)((uintptr_t)&__GcHeapEnd - start);
+    rl_bind_same_boot = rl_early(&early, &model) != RL_EARLY_NOTHING;
+    if (b.console) {
+        uart_tx_wait_blocking(uart_default); /* the port resets it next */
+    }
+}
