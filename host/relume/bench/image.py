@@ -20,7 +20,7 @@ _FLAGS = {
 # What the firmware builds use, too: firmware/ and native_modules/relume/micropython.cmake.
 _COMMON = ["-mthumb", "-O2", "-std=c99", "-ffreestanding", "-nostdlib", "-fno-jump-tables",
            "-fno-tree-loop-distribute-patterns"]
-_NOT_ENGINE = ("bind_", "nvm_", "store", "session", "frame", "slots", "port")
+_NOT_ENGINE = ("bind_", "early", "nvm_", "store", "session", "frame", "slots", "port")
 
 
 def sources(root: Path) -> list[Path]:
