@@ -194,7 +194,7 @@ def test_an_inference_is_served_from_input_to_take(bench: Bench) -> None:
     assert output[0] == 0 and output[5:] == bench.expected[:CHUNK]
     assert [reply[0] for reply in bench.replies(Kind.TAKE)] == [0, 0]
     assert [event.kind for event in bench.events][:2] == [EventKind.BOOTED, EventKind.COMMITTED]
-    assert bench.events[-1].kind == EventKind.FINISHED
+    assert bench.events[-1].kind == EventKind.DONE
 
 
 def test_a_pending_inference_goes_on_and_says_so(bench: Bench) -> None:
