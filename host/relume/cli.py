@@ -18,6 +18,7 @@ VERBS = {
     "convert": "Keras model -> int8 TFLite model (needs TensorFlow)",
     "check": "which layers can run, what fits, which capacitor it takes",
     "plan": "TFLite model -> .rlm for one board and one power budget",
+    "simulate": "published intermittency policies beside ours, under one cost model",
     "deploy": "send a .rlm to a board",
     "run": "run an inference on a board, through any number of power cuts",
     "emulate": "serve an emulated board",

@@ -61,9 +61,7 @@ HEADER = Struct(
     "charge_uj" / Int32ul,
     "boot_uj" / Int32ul,
     "worst_uj" / Int32ul,
-    "input_type" / Int8ub,
-    "output_type" / Int8ub,
-    "reserved" / Bytes(18),
+    "reserved" / Bytes(20),
 )
 
 TENSOR = Struct(

@@ -153,9 +153,7 @@ def _header(plan: Plan, layout: _Layout, data_crc: int) -> dict[str, object]:
         "charge_uj": int(plan.charge_uj),
         "boot_uj": math.ceil(plan.boot_uj),
         "worst_uj": math.ceil(plan.worst_uj),
-        "input_type": int(graph.input_type),
-        "output_type": int(graph.output_type),
-        "reserved": bytes(18),
+        "reserved": bytes(20),
     }
 
 

@@ -254,6 +254,10 @@ class CostModel:
         halves = -(-self.board.peripheral_hz // (2 * self.board.fram.hz))
         return self.board.peripheral_hz / (2 * halves)
 
+    def transfer_uj(self, size: Number, accesses: Number) -> Number:
+        """Energy of `size` bytes to or from SPI FRAM in `accesses` transfers, headers included."""
+        return self._fram_uj(size, accesses)
+
     def _fram_uj(self, size: Number, accesses: Number) -> Number:
         fram = self.board.fram
         assert fram is not None

@@ -1,0 +1,1 @@
+"""Published intermittency policies beside ours, under one cost model (docs/SIMULATE.md)."""

@@ -1,0 +1,91 @@
+"""relume simulate: table, JSON, picture, and one-line errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from relume.cli import main
+from relume.sim.policies import POLICIES
+
+from tests.shared import model_file, shared_file
+from tests.unit.tflite_nets import small_net
+
+KEYS = {"time_p50_s", "time_p95_s", "energy_mj", "wasted_mj", "nvm_bytes", "commits", "charges",
+        "livelock"}  # fmt: skip
+FEW = ["--starts", "20"]
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> str:
+    path = tmp_path / "small.tflite"
+    path.write_bytes(small_net())
+    return str(path)
+
+
+def _json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
+    assert main(["simulate", *arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert list(document) == ["policies"]
+    policies: dict[str, dict[str, float]] = document["policies"]
+    return policies
+
+
+def test_json_has_every_policy_with_every_figure(
+    net: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = _json([net, "--cap", "1mF", "--trace", "3mW", *FEW], capsys)
+    assert list(found) == list(POLICIES)
+    assert all(set(row) == KEYS for row in found.values())
+
+
+def test_processes_change_nothing(net: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [net, "--cap", "470uF", "--trace", "3mW", "--policy", "relume,oracle,stateful"]
+    one = _json([*arguments, *FEW], capsys)
+    assert list(one) == ["relume", "oracle", "stateful"]
+    assert _json([*arguments, *FEW, "--jobs", "2"], capsys) == one
+
+
+def test_the_table_and_the_picture_name_every_policy(
+    net: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "p.svg"
+    arguments = ["simulate", net, "--cap", "1mF", "--trace", "3mW", *FEW, "-o", str(picture)]
+    assert main(arguments) == 0
+    out, svg = capsys.readouterr().out, picture.read_text("utf-8")
+    assert all(name in out and f">{name}</text>" in svg for name in POLICIES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["NET", "--trace", "3mW", "--policy", "magic"], "unknown policy 'magic'"),
+        (["NET", "--trace", "3W"], "its power would not fail"),
+        (["NET", "--trace", "3mW", "--nvm", "flash"], "costed for SPI FRAM"),
+        (["x.rlm", "--trace", "3mW"], "give the .tflite"),
+        (["NET", "--trace", "absent.csv"], "absent.csv: No such file"),
+        (["NET", "--trace", "3mW", "-o", "p.png"], "the picture is an .svg"),
+        (["NET", "--trace", "3mW", "--starts", "0"], "at least 1"),
+    ],
+)
+def test_what_cannot_be_simulated_is_one_line(
+    net: str, arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [net if argument == "NET" else argument for argument in arguments]
+    assert main(["simulate", *given]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and text in err
+
+
+@pytest.mark.parametrize("name", ["kws", "vww"])
+def test_reference_models_finish_near_the_oracle(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On recorded RF times 20 and 1 mF: the oracle is never passed, ours stays below twice it."""
+    trace = str(shared_file("traces/mementos_rf_1.txt"))
+    arguments = [str(model_file(name)), "--cap", "1mF", "--trace", trace, "--scale", "20"]
+    found = _json([*arguments, "--starts", "100"], capsys)
+    times = {policy: row["time_p50_s"] for policy, row in found.items()}
+    assert all(time is None or time >= times["oracle"] for time in times.values())
+    assert times["relume"] <= 2 * times["oracle"]
