@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,7 +89,7 @@ def draw(study: Study, outcomes: Sequence[Outcome]) -> str:
     _legend(canvas)
     times = [value for one in rows if (value := one.quantile(0.5)) is not None]
     energies = [sum(parts_of(one)) for one in rows if one.quantile(0.5) is not None]
-    _axis(canvas, NAME, TIME, _most(times), "seconds", len(rows))
+    _axis(canvas, NAME, TIME, _most(times), "s", len(rows))
     _axis(canvas, NAME + TIME + GAP, ENERGY, _most(energies), "mJ", len(rows))
     for number, one in enumerate(rows):
         _bars(canvas, TOP + ROW * number, one, _most(times), _most(energies))
@@ -108,7 +109,10 @@ def _most(values: Sequence[float]) -> float:
     if not values:
         return 1.0
     middle = sorted(values)[len(values) // 2]
-    return min(max(values), CLIP * middle) * 1.08
+    end = min(max(values), CLIP * middle) * 1.02
+    step = 10.0 ** math.floor(math.log10(end / 4))
+    return 4 * next(nice * step for nice in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if
+                    4 * nice * step >= end)  # fmt: skip
 
 
 def _legend(canvas: Canvas) -> None:
@@ -143,7 +147,7 @@ def _bars(canvas: Canvas, y: float, one: Outcome, slowest: float, largest: float
         canvas.line(NAME + median * scale, y + 11, end, y + 11, "whisker")
         canvas.line(end, y + 7, end, y + 15, "whisker")
     if median >= slowest:
-        canvas.label(NAME + TIME + 4, y + 14, f"{median:.3g} s", "small")
+        canvas.label(NAME + TIME + 4, y + 14, f"{count(median)} s", "small")
     _energy(canvas, y, parts_of(one), largest)
 
 
@@ -155,4 +159,4 @@ def _energy(canvas: Canvas, y: float, parts: Sequence[float], largest: float) ->
             canvas.rect(x, y + 3, width, ROW - 8, css, f"{text}: {value:.2f} mJ")
         x, left = x + width, left - width
     if sum(parts) > largest:
-        canvas.label(x + 4, y + 14, f"{sum(parts):.3g}", "small")
+        canvas.label(x + 4, y + 14, count(sum(parts)), "small")

@@ -78,13 +78,12 @@ def mementos(study: Study) -> list[Candidate]:
 def _snapshots(study: Study, work: Work, factor: float, look_s: float = 0.0) -> Snapshots:
     size = study.snapshot_bytes(work)
     copy = float(work.access_s(size) + work.access_s(1.0))  # the marker of the bundle
-    fixed = float(work.seconds(study.costs.boot_uj + study.costs.resume_uj(work.n_tiles)))
     tiles = work.compute_s + look_s
     tiles[-1] += float(work.access_s(float(work.out_bytes[-1])))
     ends = np.concatenate(([0.0], np.cumsum(tiles)))
     low = copy * factor * study.supply.active_w
     fresh = float(work.start_s()[0])
-    return Snapshots(ends, fresh, fixed + copy, copy, size + 1, low)
+    return Snapshots(ends, fresh, study.boot_s + copy, copy, size + 1, low)
 
 
 def _snapshot_candidate(study: Study, setting: str, policy: Snapshots) -> Candidate:

@@ -62,4 +62,3 @@ def inas_cycle_j(
 ) -> float:
     """Epc of a power cycle, the sum of its parts."""
     return reboot + fetch + index_fetch + compute + backup + index
-

@@ -87,9 +87,8 @@ class Study:
 
     @property
     def boot_s(self) -> float:
-        """The least that a turn-on costs: boot, blob checked, store mounted."""
-        fixed = self.costs.boot_uj + self.costs.resume_uj(len(self.graph.ops))
-        return fixed / uj_per_s(self.costs)
+        """The least that a turn-on costs."""
+        return self.whole.boot_s()
 
     def snapshot_bytes(self, work: Work) -> int:
         """Tensors that are there at once, at most, with registers, stack and globals."""

@@ -94,11 +94,18 @@ class Work:
         )
         return self.seconds(whole)
 
+    def boot_s(self) -> float:
+        """Boot, blob checked, store mounted: the least that a turn-on costs."""
+        fixed = self.costs.boot_uj + self.costs.resume_uj(len(self.costs.graph.ops))
+        return fixed / uj_per_s(self.costs)
+
     def start_s(self) -> FloatArray:
-        """Per boundary: boot, mount and check, what is live read back without its CRC, stage."""
-        fixed = self.costs.boot_uj + self.costs.resume_uj(self.n_tiles)
+        """Per boundary: boot, mount and check, what is live read back without its CRC, stage.
+
+        The check is that of a blob with one tile an op: loop counters need no table of tiles.
+        """
         read = self.access_s(self.live_bytes, self.live_ranges)
-        return self.seconds(fixed) + read + self.stage_s
+        return self.boot_s() + read + self.stage_s
 
 
 def uj_per_s(costs: CostModel) -> float:
