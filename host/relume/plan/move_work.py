@@ -31,7 +31,7 @@ def gather_work(graph: Graph, op: Op) -> float:
 def concatenation_work(op: Op) -> float:
     """Cycles per byte of the output of a CONCATENATION."""
     alike = op.p[0] % 4 == 0 and op.p[1] % 4 == 0
-    rounds = RUN / 2 + sum(copy_cycles(run, alike) for run in op.p[:2])
+    rounds = RUN + sum(copy_cycles(run, alike) for run in op.p[:2])
     return rounds / sum(op.p[:2])
 
 
