@@ -5,7 +5,8 @@ Compute: board.toml [cycles.portable] gives a, b, c with a * work + b * outputs 
 board's core that are faster. These are cycles of code and data in SRAM. Constants lie in flash and
 are read through the XIP cache (`relume.plan.xip`), which is taken to be cold: a tile fetches what
 it reads once; when an op's constants do not fit the cache, every unit fetches them again
-(Cortex-M0+ convolutions: every tile, as ever). FULLY_CONNECTED touches each weight once.
+(Cortex-M0+ convolutions: every tile, as ever; operands and maps: what the unit reads,
+`relume.plan.fills`). FULLY_CONNECTED touches each weight once.
 
 Staged constants are copied to SRAM by bursts when their op begins, and again after a restore.
 
@@ -29,9 +30,10 @@ from relume.blob.layouts.select import M0PLUS, lay_out
 from relume.board.profile import BoardProfile, Xip
 from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op
+from relume.plan.fills import FILL, fills_by_unit
 from relume.plan.kernel_work import kernel_work
 from relume.plan.m0plus_work import fits_spans, m0plus_work
-from relume.plan.xip import burst_cycles, bytes_cycles
+from relume.plan.xip import burst_cycles, bytes_cycles, fills_cycles
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
@@ -153,7 +155,13 @@ class CostModel:
             return 0.0, fetch / self.graph.tensors[op.output].shape[2]
         if fast is not None and fits_spans(self.graph, op, fast):
             return 1.5 * fetch, 0.0
-        return (0.0, fetch) if size > self.board.xip.cache_bytes else (fetch, 0.0)
+        if size <= self.board.xip.cache_bytes:
+            return fetch, 0.0
+        fills = fills_by_unit(self.graph, op) if self.board.xip.fill_bytes == FILL else None
+        if fills is None:
+            return 0.0, fetch
+        tile, unit = (fills_cycles(self.board.xip, part) for part in fills)
+        return tile, unit
 
     def _inside(self, op: Op) -> float:
         """Share of an op's window taps that fall inside the input."""
