@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 from relume.bench.image import CC
+from relume.bench.on_board import PLUGGED
+from relume.board.profile import load_board
 from relume.cli import main
+from relume.model.dead import without_dead_channels
+from relume.model.tflite_reader import read_tflite
+from relume.plan.costs import copy_cycles
+from relume.plan.planner import make_plan
 
 from tests.emulated.test_board_firmware import firmware
 from tests.unit.tflite_nets import small_net
@@ -16,6 +22,7 @@ from tests.unit.tflite_nets import small_net
 pytestmark = pytest.mark.emulated
 
 TICK = 125  # core cycles: the port's clock counts microseconds
+TRIAL = 5_000  # the first burst of a start is compared with what the cache reads
 
 
 def test_cycles_on_the_emulated_pico_are_those_of_the_kernels(
@@ -34,6 +41,8 @@ def test_cycles_on_the_emulated_pico_are_those_of_the_kernels(
     assert made["measured"] == {
         "board": "RPI_PICO", "firmware": "0.1.0", "emulated": True, "hz": 125_000_000
     }  # fmt: skip
-    assert rows[1]["exact"] and rows[1]["cycles"] == pytest.approx(
-        rows[0]["cycles"], rel=0.05, abs=4 * TICK
-    )
+    plan = make_plan(without_dead_channels(read_tflite(file)), load_board("RPI_PICO"), PLUGGED)
+    copied = sum(copy_cycles(load_board("RPI_PICO").xip, size) for _, size in plan.stages.values())
+    assert rows[1]["exact"]
+    counted = rows[0]["cycles"] + copied
+    assert 0.95 * counted <= rows[1]["cycles"] <= 1.05 * counted + TRIAL + 4 * TICK
