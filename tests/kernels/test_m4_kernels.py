@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-import shutil
 from collections import Counter
 
 import pytest
-from relume.bench.image import CC, build
 from relume.bench.machine import Machine
 from relume.bench.runner import Runner, tensors_of
 from relume.model.graph import Kind
 
 from tests import native
 from tests.kernels import m4_ops, netgen, oracle
-from tests.shared import MODELS, ROOT, model_file, model_input
+from tests.kernels.exactness import check_sanitized, check_twin, machine_of, wanted
+from tests.shared import MODELS, model_file, model_input
 from tests.unit import blob_edit
 
 SEEDS = range(60)
@@ -23,26 +22,14 @@ NETS = range(24)
 each_kind = pytest.mark.parametrize("kind", m4_ops.KINDS, ids=lambda kind: kind.name)
 
 
-@functools.cache
 def machine() -> Machine:
-    """A Cortex-M4 with the engine; skips without the cross compiler."""
-    if shutil.which(CC) is None:
-        pytest.skip(f"{CC} is not installed")
-    return Machine(build(ROOT, "m4"), "m4")
-
-
-def wanted(case: m4_ops.Case) -> list[dict[int, bytes]]:
-    """What the portable kernels make of each input."""
-    checked = native.accepted(case.portable)
-    return [checked.run(data) for data in case.inputs]
+    return machine_of("m4")
 
 
 @each_kind
 @pytest.mark.parametrize("seed", SEEDS)
 def test_twin_is_exact_and_writes_its_own_bytes_only(kind: Kind, seed: int) -> None:
-    case = m4_ops.case(kind, seed)
-    checked = native.accepted(case.fast)
-    assert [checked.run(data, watch=True) for data in case.inputs] == wanted(case)
+    check_twin(m4_ops.case(kind, seed))
 
 
 @each_kind
@@ -54,16 +41,7 @@ def test_thumb_code_is_exact(kind: Kind, seed: int) -> None:
 
 
 def test_sanitizers_find_nothing_in_the_twins() -> None:
-    cases = [m4_ops.case(kind, seed) for kind in m4_ops.KINDS for seed in SEEDS]
-    feed = [(case.fast, data) for case in cases for data in case.inputs]
-    for program in native.runners():
-        outcomes = iter(native.run_program(program, feed))
-        for case in cases:
-            checked = native.accepted(case.portable)
-            for tensors in wanted(case):
-                outcome = next(outcomes)
-                assert outcome.status == "RL_OK"
-                assert outcome.data == native.finished(checked, tensors), case.graph.ops
+    check_sanitized([m4_ops.case(kind, seed) for kind in m4_ops.KINDS for seed in SEEDS])
 
 
 def test_cases_reach_every_way_through_the_kernels() -> None:
