@@ -144,6 +144,7 @@ class Chip:
 
     def _fit_clocks(self, noise: random.Random) -> None:
         mcu = self._mcu
+        self.clocks: Any = mcu.clocks
         self._ring = mcu.peripherals[_ROSC] = Ring(mcu, lambda: noise.getrandbits(1))
         mcu.xosc = mcu.peripherals[_XOSC] = TimedCrystal(mcu, self.wait)
         for address, name in zip(_PLLS, ("PLL_SYS_BASE", "PLL_USB_BASE"), strict=True):

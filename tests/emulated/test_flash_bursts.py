@@ -15,16 +15,18 @@ CTRLR0, CTRLR1, SSIENR, BAUDR, SR, DMACR, DR0, SPI_CTRLR0 = (
 )  # fmt: skip
 QUAD_READ = 2 << 21 | 31 << 16 | 3 << 8
 DUMMY_CLOCKS = 4
+CLK_SYS_CTRL = 0x3C
 TO, AT = 0x8000, 0x1234
 
 
 def chip_with(data: bytes) -> Chip:
-    """A chip whose core spins in SRAM, and `data` in its flash at AT."""
+    """A chip whose core spins in SRAM at 125 MHz, and `data` in its flash at AT."""
     flash = bytearray(b"\xff" * BOARD.flash_bytes)
     flash[AT : AT + len(data)] = data
     chip = Chip(flash, Times(0.4, 45.0), random.Random(1))
     chip.sram[: len(SPIN)] = SPIN
     chip.core.pc = SRAM_BASE
+    chip.clocks.write_uint32(CLK_SYS_CTRL, 1)
     return chip
 
 
