@@ -103,6 +103,10 @@ static rl_status check_limits(rl_blob_state *c)
                   h->n_tiles, "n_tiles");
     REFUSE_UNLESS(h->n_segments >= 1 && h->n_segments <= h->n_tiles,
                   RL_E_BOUNDS, h->n_segments, "n_segments");
+    REFUSE_UNLESS(h->input_type >= RL_INT8 && h->input_type <= RL_FLOAT32,
+                  RL_E_KIND, h->input_type, "input_type");
+    REFUSE_UNLESS(h->output_type >= RL_INT8 && h->output_type <= RL_FLOAT32,
+                  RL_E_KIND, h->output_type, "output_type");
     REFUSE_UNLESS(all_zero(h->reserved, sizeof(h->reserved)), RL_E_VERSION,
                   h->reserved, "reserved bytes of the header");
     return RL_OK;

@@ -13,6 +13,8 @@
 #define RL_BLOB_MAJOR 1
 #define RL_BLOB_MINOR 0
 #define RL_NONE 0xFFFFu
+#define RL_INT8 1u
+#define RL_FLOAT32 3u
 
 typedef struct {
     uint8_t  magic[4];
@@ -30,7 +32,8 @@ typedef struct {
     uint32_t name, board, cap_nf;
     uint16_t von_mv, voff_mv;
     uint32_t charge_uj, boot_uj, worst_uj;
-    uint8_t  reserved[20];
+    uint8_t  input_type, output_type;    /* RL_INT8 to RL_FLOAT32: the file's */
+    uint8_t  reserved[18];
 } rl_header;
 
 typedef struct {

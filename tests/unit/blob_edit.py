@@ -13,7 +13,7 @@ HEADER = {
     "off_tensors": (52, "I"), "off_ops": (56, "I"), "off_tiles": (60, "I"),
     "off_segments": (64, "I"), "off_strings": (68, "I"), "strings_size": (72, "I"),
     "input": (76, "H"), "output": (78, "H"), "name": (80, "I"), "board": (84, "I"),
-    "reserved": (127, "B"),
+    "input_type": (108, "B"), "output_type": (109, "B"), "reserved": (127, "B"),
 }  # fmt: skip
 TENSOR = {
     "arena_off": (0, "I"), "nvm_off": (4, "I"), "size": (8, "I"), "h": (12, "H"), "w": (14, "H"),

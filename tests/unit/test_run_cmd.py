@@ -17,6 +17,7 @@ from relume.cli import main
 from relume.commands import run as command
 from relume.errors import LinkError
 from relume.link.inputs import load_samples, quantize
+from relume.model.graph import HostType
 
 from tests.unit.fakeboard import FakeBoard, Kept, answer_of
 from tests.unit.fakelines import TcpBoard
@@ -26,10 +27,11 @@ from tests.unit.test_link_drops import NEW
 BLOB = read_blob(NEW)
 SHAPE = BLOB.input_tensor.shape
 SIZE = BLOB.input_tensor.size
+OUT = BLOB.output_tensor.size
 
 
 def make(kept: Kept) -> FakeBoard:
-    return FakeBoard(kept, input=SIZE, output=10)
+    return FakeBoard(kept, input=SIZE, output=OUT)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_a_rlm_is_deployed_once_and_its_output_is_exact(
     caught = capsys.readouterr()
     facts = json.loads(caught.out)
     data = np.load("one.npy").tobytes()
-    assert facts["output"] == int8(answer_of(NEW, data, 10))
+    assert facts["output"] == int8(answer_of(NEW, data, OUT))
     assert facts["argmax"] == int(np.argmax(facts["output"]))
     assert facts["brownouts"] == 0 and facts["charges"] == 1
     assert facts["commits"] == board.kept.commits and facts["cycles"] == 8000
@@ -76,7 +78,7 @@ def test_several_samples_give_a_list(
     assert main(["run", "net.rlm", "-p", board.url, "--input", "two.npy", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     both = np.load("two.npy")
-    assert [f["output"] for f in facts] == [int8(answer_of(NEW, x.tobytes(), 10)) for x in both]
+    assert [f["output"] for f in facts] == [int8(answer_of(NEW, x.tobytes(), OUT)) for x in both]
 
 
 def test_a_person_sees_a_table_with_labels(
@@ -88,7 +90,7 @@ def test_a_person_sees_a_table_with_labels(
     out = capsys.readouterr().out
     both = np.load("two.npy")
     for row in both:
-        best = int(np.argmax(np.frombuffer(answer_of(NEW, row.tobytes(), 10), np.int8)))
+        best = int(np.argmax(np.frombuffer(answer_of(NEW, row.tobytes(), OUT), np.int8)))
         assert f"word{best}" in out
     assert "brown-outs" in out and "NVM bytes" in out
 
@@ -99,7 +101,7 @@ def test_a_name_runs_what_is_on_the_board(
     board.kept.models, board.kept.active = {"digits": NEW}, "digits"
     assert main(["run", "digits", "-p", board.url, "--input", "one.npy", "--json"]) == 0
     data = np.load("one.npy").tobytes()
-    assert json.loads(capsys.readouterr().out)["output"] == int8(answer_of(NEW, data, 10))
+    assert json.loads(capsys.readouterr().out)["output"] == int8(answer_of(NEW, data, OUT))
 
 
 def test_a_name_that_is_not_there_or_not_active_is_told_with_what_is(
@@ -239,6 +241,45 @@ def test_arrays_that_do_not_fit_are_refused_by_name(tmp_path: Path, array: Any, 
     with pytest.raises(LinkError, match=text) as caught:
         load_samples(path, TENSOR)
     assert str(path) in str(caught.value)
+
+
+def test_uint8_is_taken_for_a_model_of_uint8_alone(tmp_path: Path) -> None:
+    array = np.arange(116, 140, dtype=np.uint8).reshape(4, 3, 2)
+    items = load_samples(saved(tmp_path, array), TENSOR, HostType.UINT8).items
+    assert int8(items[0]) == list(range(-12, 12))
+    for kind in (HostType.INT8, HostType.FLOAT32):
+        with pytest.raises(LinkError, match="dtype uint8: give int8, or float32"):
+            load_samples(saved(tmp_path, array), TENSOR, kind)
+    with pytest.raises(LinkError, match="uint8 needs the model's input type"):
+        load_samples(saved(tmp_path, array), None)
+
+
+def test_int8_and_raw_bytes_are_the_tensors_own_for_every_model(tmp_path: Path) -> None:
+    array = np.arange(-12, 12, dtype=np.int8).reshape(4, 3, 2)
+    (tmp_path / "x.bin").write_bytes(array.tobytes())
+    for kind in HostType:
+        assert load_samples(saved(tmp_path, array), TENSOR, kind).items == (array.tobytes(),)
+        raw = load_samples(tmp_path / "x.bin", TENSOR, kind)
+        assert raw.items == (array.tobytes(),)
+        assert bool(raw.notes) == (kind is HostType.UINT8)
+
+
+def test_an_output_of_another_size_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = TcpBoard(Kept(), lambda kept: FakeBoard(kept, input=SIZE, output=OUT + 1))
+    assert main(["run", "net.rlm", "-p", odd.url, "-i", "one.npy"]) == 1
+    odd.stop()
+    line = f"the board gave an output of {OUT + 1} bytes, the model's has {OUT}"
+    assert line in capsys.readouterr().err
+
+
+def test_an_output_file_needs_a_model_file(
+    board: TcpBoard, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refusal(["run", "digits", "-i", "one.npy", "-o", "y.npy"], capsys)
+    assert "--output needs the model's output type: give digits.rlm or .tflite" in line
+    assert not Path("y.npy").exists()
 
 
 def test_files_that_are_no_arrays_are_refused(tmp_path: Path) -> None:

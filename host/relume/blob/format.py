@@ -61,7 +61,9 @@ HEADER = Struct(
     "charge_uj" / Int32ul,
     "boot_uj" / Int32ul,
     "worst_uj" / Int32ul,
-    "reserved" / Bytes(20),
+    "input_type" / Int8ub,
+    "output_type" / Int8ub,
+    "reserved" / Bytes(18),
 )
 
 TENSOR = Struct(

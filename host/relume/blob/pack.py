@@ -153,7 +153,9 @@ def _header(plan: Plan, layout: _Layout, data_crc: int) -> dict[str, object]:
         "charge_uj": int(plan.charge_uj),
         "boot_uj": math.ceil(plan.boot_uj),
         "worst_uj": math.ceil(plan.worst_uj),
-        "reserved": bytes(20),
+        "input_type": int(graph.input_type),
+        "output_type": int(graph.output_type),
+        "reserved": bytes(18),
     }
 
 

@@ -18,7 +18,7 @@ from relume.blob import format as fmt
 from relume.blob.moves import concatenation_fault, gather_fault
 from relume.blob.op_checks import op_fault
 from relume.errors import BlobError
-from relume.model.graph import Kind, Shape
+from relume.model.graph import HostType, Kind, Shape
 from relume.plan.types import Tile
 
 
@@ -66,7 +66,10 @@ class BlobSegment:
 
 @dataclass(frozen=True)
 class Blob:
-    """A checked blob. meta_crc names the model; image is the whole file."""
+    """A checked blob. meta_crc names the model; image is the whole file.
+
+    input_type, output_type: what the model's file has there; the tensors are int8.
+    """
 
     image: bytes
     name: str
@@ -90,6 +93,8 @@ class Blob:
     ops: tuple[BlobOp, ...]
     tiles: tuple[Tile, ...]
     segments: tuple[BlobSegment, ...]
+    input_type: HostType
+    output_type: HostType
 
     @property
     def size(self) -> int:
@@ -171,7 +176,14 @@ class _Reader:
             ops,
             tiles,
             segments,
+            self._host_type(108, header.input_type),
+            self._host_type(109, header.output_type),
         )
+
+    def _host_type(self, offset: int, value: int) -> HostType:
+        if value not in {int(one) for one in HostType}:
+            raise self.fail(offset, f"unknown type {value} of the model's input or output")
+        return HostType(value)
 
     def _header(self) -> Any:
         """Header with magic, version, sizes and CRCs proven."""

@@ -62,7 +62,10 @@ class Uses:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that check tells. Capacitances in farad, None where there is none."""
+    """Everything that check tells. Capacitances in farad, None where there is none.
+
+    input_type, output_type: what the file has (int8, uint8, float32); None if it cannot be read.
+    """
 
     model: str
     board: str
@@ -76,6 +79,8 @@ class Facts:
     charges: int | None
     problems: tuple[str, ...]
     kernels: tuple[OpFound, ...] = ()
+    input_type: str | None = None
+    output_type: str | None = None
 
     @property
     def fits(self) -> bool:
@@ -134,6 +139,8 @@ def _facts(
         smallest,
         plan.forecast()[0] if plan and not problems else None,
         tuple(problems),
+        input_type=graph.input_type.name.lower() if graph else None,
+        output_type=graph.output_type.name.lower() if graph else None,
     )
 
 
@@ -191,6 +198,7 @@ def _op_facts(
         note = one.reason or ""
         if graph is not None and one.number not in cycles:
             note = "same bytes as its input" if one.kind in RESHAPES else "not needed"
+            note = "done by the host" if one.by_host else note
         rows.append(
             OpFacts(
                 one.number,
@@ -248,6 +256,9 @@ def _show(facts: Facts, board: BoardProfile, kernels: bool) -> None:
     if facts.smallest_cap_f is not None:
         out.print(f"power   smallest capacitor that suffices, boot included: "
                   f"{format_capacitance(facts.smallest_cap_f)} (E6)")  # fmt: skip
+    types = (facts.input_type, facts.output_type)
+    if types not in ((None, None), ("int8", "int8")):
+        out.print(f"host    {types[0]} in, {types[1]} out: converted on the host")
     if facts.kernels:
         out.print(f"kernels {summary(facts.kernels)}", markup=False, soft_wrap=True)
     for problem in facts.problems:

@@ -14,11 +14,15 @@ from relume.commands import deploy
 from relume.errors import LinkError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from relume.blob.reader import Blob
     from relume.link.client import Board
     from relume.link.inference import Result
     from relume.link.inputs import Samples
     from relume.link.ports import Port
+
+    Values = np.ndarray[Any, np.dtype[Any]]
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,7 +34,12 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     deploy.add_port(parser)
     parser.add_argument(
         "-i", "--input", type=Path, required=True, metavar="X.npy",
-        help="int8 or float .npy, or raw int8 bytes; a leading axis counts samples",
+        help="int8, float or (for a model of uint8) uint8 .npy, or raw int8 bytes; a leading axis"
+        " counts samples",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="Y.npy",
+        help="write all outputs, [samples][h][w][c], in the type of the model's file",
     )  # fmt: skip
     parser.add_argument("--labels", type=Path, help="text file, one label a line")
     parser.add_argument("--timeout", type=float, metavar="S", help="patience without progress")
@@ -66,7 +75,10 @@ def run(args: argparse.Namespace) -> int:
     if args.timeline:
         _draw(record, args.timeline)
     labels = _labels(args.labels)
-    outcome = [as_json(result, labels) for result in results]
+    values = [None if blob is None else _values(blob, result) for result in results]
+    if args.output:
+        _save(args.output, values)
+    outcome = [as_json(*pair, labels) for pair in zip(results, values, strict=True)]
     if args.json:
         ui.emit_json(outcome[0] if len(outcome) == 1 else outcome)
     else:
@@ -81,6 +93,8 @@ def _check(args: argparse.Namespace) -> None:
     """Errors that need no board."""
     if args.timeline and not args.port.startswith("emu:"):
         raise LinkError("--timeline needs an emulated board, which records its run: -p emu:...")
+    if args.output and not is_file(args.net):
+        raise LinkError(f"--output needs the model's output type: give {args.net}.rlm or .tflite")
     if args.timeout is not None and not args.timeout > 0:
         raise LinkError(f"--timeout {args.timeout:g}: give seconds above 0")
     if not args.input.is_file():
@@ -167,7 +181,9 @@ def _timings(args: argparse.Namespace) -> Any:
 def _samples(args: argparse.Namespace, blob: Blob | None) -> Samples:
     from relume.link.inputs import load_samples
 
-    return load_samples(args.input, blob.input_tensor if blob else None)
+    if blob is None:
+        return load_samples(args.input, None)
+    return load_samples(args.input, blob.input_tensor, blob.input_type)
 
 
 def _install(board: Board, net: str, blob: Blob | None) -> None:
@@ -234,12 +250,36 @@ def _labels(path: Path | None) -> list[str]:
         raise LinkError(f"{path}: cannot be read as labels ({error})") from error
 
 
-def as_json(result: Result, labels: Sequence[str]) -> dict[str, Any]:
-    """A result as plain values; output: int8 numbers."""
+def _values(blob: Blob, result: Result) -> Values:
+    """The output in the type of the model's file."""
+    from relume.link.outputs import in_file_type
+
+    return in_file_type(result.output, blob.output_tensor, blob.output_type)
+
+
+def _save(path: Path, values: Sequence[Values | None]) -> None:
+    import numpy as np
+
+    try:
+        with path.open("wb") as file:
+            np.save(file, np.stack([one for one in values if one is not None]))
+    except OSError as error:
+        raise LinkError(f"{path}: {error.strerror or error}") from error
+    _say([f"{len(values)} outputs written to {path}"])
+
+
+def as_json(result: Result, values: Values | None, labels: Sequence[str]) -> dict[str, Any]:
+    """A result as plain values.
+
+    output: int8 numbers. values: the same in the type of the model's file, None with a name on
+    the board alone, which does not tell the type.
+    """
     output = [value - 256 if value > 127 else value for value in result.output]
     best = output.index(max(output))
     return {
         "output": output,
+        "values": None if values is None else values.reshape(-1).tolist(),
+        "type": None if values is None else str(values.dtype),
         "argmax": best,
         "label": labels[best] if best < len(labels) else None,
         "brownouts": result.brownouts,
@@ -257,7 +297,7 @@ def _show(outcome: Sequence[dict[str, Any]], net: str, record: Any) -> None:
     rows = [
         (
             str(number),
-            row["label"] or f"class {row['argmax']}",
+            _answer(row),
             *(f"{row[key]:,}" for key in _FIGURES),
             f"{row['seconds']:.1f}",
         )
@@ -267,6 +307,14 @@ def _show(outcome: Sequence[dict[str, Any]], net: str, record: Any) -> None:
     out.print(grid(Path(net).stem, _COLUMNS, elided(rows, "samples")))
     if record is not None:
         out.print(supply_line(record), markup=False, soft_wrap=True)
+
+
+def _answer(row: dict[str, Any]) -> str:
+    """The label, or the class, and its value where the model's file gives floats."""
+    text = str(row["label"] or f"class {row['argmax']}")
+    if row["type"] == "float32":
+        text += f" ({row['values'][row['argmax']]:.4g})"
+    return text
 
 
 def supply_line(record: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from relume.blob.reader import BlobTensor
 from relume.errors import LinkError
+from relume.model.graph import HostType
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,24 @@ def quantize(values: np.ndarray[Any, Any], tensor: BlobTensor) -> bytes:
     return bytes(np.clip(rounded + tensor.zero_point, -128, 127).astype(np.int8).tobytes())
 
 
-def load_samples(path: Path, tensor: BlobTensor | None) -> Samples:
-    """Reads a .npy (int8 or float) or a raw int8 file; a leading axis counts samples.
+def load_samples(
+    path: Path, tensor: BlobTensor | None, kind: HostType = HostType.INT8
+) -> Samples:
+    """Reads a .npy (int8, float, uint8) or a raw int8 file; a leading axis counts samples.
 
     tensor: the model's input; None when only the board knows it, which then checks the size.
-    Errors: LinkError naming the file.
+    kind: what the model's file takes; uint8 is taken for a model of uint8 alone, and int8 is
+    always the tensor's own bytes. Errors: LinkError naming the file.
     """
     if path.suffix.lower() != ".npy":
-        return _raw(path, _read(path), tensor)
+        samples = _raw(path, _read(path), tensor)
+        note = f"{path}: raw bytes are taken as int8; this model's own input is uint8, give a .npy"
+        return replace(samples, notes=(note,)) if kind is HostType.UINT8 else samples
     try:
         array = np.lib.format.read_array(io.BytesIO(_read(path)), allow_pickle=False)
     except (ValueError, EOFError, MemoryError) as error:
         raise LinkError(f"{path}: not a NumPy array file ({error})") from error
-    return _array(path, array, tensor)
+    return _array(path, array, tensor, kind)
 
 
 def _read(path: Path) -> bytes:
@@ -60,14 +66,21 @@ def _raw(path: Path, data: bytes, tensor: BlobTensor | None) -> Samples:
     return Samples(tuple(data[at : at + size] for at in range(0, len(data), size)))
 
 
-def _array(path: Path, array: np.ndarray[Any, Any], tensor: BlobTensor | None) -> Samples:
+def _array(
+    path: Path, array: np.ndarray[Any, Any], tensor: BlobTensor | None, kind: HostType
+) -> Samples:
     rows = _rows(path, array, tensor)
     if array.dtype == np.int8:
         return Samples(tuple(row.tobytes() for row in rows))
-    if array.dtype.kind != "f":
-        raise LinkError(f"{path}: dtype {array.dtype}: give int8, or float32 to be quantised")
-    if tensor is None:
-        raise LinkError(f"{path}: {array.dtype} needs the model's scale: give its .rlm or .tflite")
+    if array.dtype == np.uint8 and kind is HostType.UINT8:
+        return Samples(tuple((row ^ 0x80).tobytes() for row in rows))
+    if tensor is None and (array.dtype.kind == "f" or array.dtype == np.uint8):
+        what = "input type" if array.dtype == np.uint8 else "scale"
+        needs = f"{array.dtype} needs the model's {what}"
+        raise LinkError(f"{path}: {needs}: give its .rlm or .tflite")
+    if tensor is None or array.dtype.kind != "f":
+        types = "uint8, int8" if kind is HostType.UINT8 else "int8"
+        raise LinkError(f"{path}: dtype {array.dtype}: give {types}, or float32 to be quantised")
     if not np.isfinite(array).all():
         raise LinkError(f"{path}: not all values are finite numbers")
     note = f"{array.dtype} input quantised: scale {tensor.scale:.6g}, zero {tensor.zero_point}"

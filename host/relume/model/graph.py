@@ -38,6 +38,14 @@ class Kind(IntEnum):
     CONCATENATION = 14
 
 
+class HostType(IntEnum):
+    """What the file's input or output holds, numbered as in SPEC 2.1; the graph's is int8."""
+
+    INT8 = 1
+    UINT8 = 2
+    FLOAT32 = 3
+
+
 PIXEL_KINDS = frozenset(
     {Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D, Kind.AVERAGE_POOL_2D, Kind.MAX_POOL_2D, Kind.PAD}
 )
@@ -160,6 +168,7 @@ class Graph:
     """Ops in execution order. tensor_of: TFLite tensor number -> tensor number here.
 
     kept: tensors here that have fewer channels than the file's (relume.model.dead).
+    input_type, output_type: what the file has, the host converts (relume.model.edges).
     """
 
     name: str
@@ -169,6 +178,8 @@ class Graph:
     output: int
     tensor_of: Mapping[int, int] = field(default_factory=dict)
     kept: Mapping[int, Kept] = field(default_factory=dict)
+    input_type: HostType = HostType.INT8
+    output_type: HostType = HostType.INT8
 
     def unit_bytes(self, op: Op) -> int:
         """Bytes of one unit of op's output (SPEC 1)."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relume.errors import ModelError
 from relume.model.aliases import build_graph
 from relume.model.constants import with_constants
 from relume.model.dilation import with_dilations
-from relume.model.edges import without_float_edges
+from relume.model.edges import edge_fault, host_types, without_edges
 from relume.model.graph import Graph, Op, Tensor
 from relume.model.lower import RESHAPES, Unsupported, activation_tensor, lower
 from relume.model.lower_common import folded
@@ -20,13 +20,14 @@ MAX_OPS = 4096
 
 @dataclass(frozen=True)
 class SurveyedOp:
-    """One op of a file and whether it can be run. reason: None = yes."""
+    """One op of a file and whether it can be run. reason: None = yes; by_host: at an end."""
 
     number: int
     kind: str
     layer: str
     shape: tuple[int, ...]
     reason: str | None
+    by_host: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ def read_tflite(source: Path | bytes) -> Graph:
     Raises ModelError, naming file, op number, layer, op kind and reason, at the first op that
     cannot be run.
     """
-    raw = without_float_edges(with_dilations(with_constants(load(source))))
-    problems = _model_problems(raw)
+    whole = with_dilations(with_constants(load(source)))
+    raw = without_edges(whole)
+    problems = _model_problems(whole, raw)
     if problems:
         raise ModelError(f"{raw.file}: {problems[0]}")
     tensors: dict[int, Tensor] = {}
@@ -67,13 +69,17 @@ def read_tflite(source: Path | bytes) -> Graph:
     for index in {raw.inputs[0], raw.outputs[0]} | _activations(ops, tensors):
         tensors[index] = activation_tensor(raw.tensors[index], folded)
     _check_order(raw, ops)
-    return build_graph(raw.name, tensors, ops, raw.inputs[0], raw.outputs[0])
+    graph = build_graph(raw.name, tensors, ops, raw.inputs[0], raw.outputs[0])
+    first, last = host_types(whole)
+    return replace(graph, input_type=first, output_type=last)
 
 
 def survey(source: Path | bytes) -> Survey:
     """Every op of a file with its verdict. Raises ModelError only if the file cannot be parsed."""
     raw = load(source)
-    known = without_float_edges(with_dilations(with_constants(raw)))
+    whole = with_dilations(with_constants(raw))
+    known = without_edges(whole)
+    by_host = {op.number for op in whole.ops} - {op.number for op in known.ops}
     needed = {op.number: op for op in _needed(known)}
     ops = []
     for op in raw.ops:
@@ -84,8 +90,9 @@ def survey(source: Path | bytes) -> Survey:
                 lower(known, needed[op.number], len(raw.tensors))
         except Unsupported as unsupported:
             reason = str(unsupported)
-        ops.append(SurveyedOp(op.number, op.kind, raw.layer(op), shape, reason))
-    return Survey(raw.name, tuple(ops), tuple(_model_problems(known)))
+        edge = op.number in by_host
+        ops.append(SurveyedOp(op.number, op.kind, raw.layer(op), shape, reason, edge))
+    return Survey(raw.name, tuple(ops), tuple(_model_problems(whole, known)))
 
 
 def _needed(raw: RawModel) -> list[RawOp]:
@@ -111,7 +118,11 @@ def _activations(ops: list[Op], known: dict[int, Tensor]) -> set[int]:
     return {i for op in ops for i in (*op.inputs, op.output) if i not in known}
 
 
-def _model_problems(raw: RawModel) -> list[str]:
+def _model_problems(whole: RawModel, raw: RawModel) -> list[str]:
+    """What is wrong with the model as a whole; raw: without its edges."""
+    fault = edge_fault(whole)
+    if fault is not None:
+        return [fault]
     problems = []
     if raw.subgraphs != 1:
         problems.append(f"{raw.subgraphs} subgraphs (control flow), only one can be run")
