@@ -84,7 +84,7 @@ class VirtualPico:
         models = models_of(board, xip, hold, traced)
         self.run_record = Run(board=board.name, seed=seed, models=models)
         self.run_record.supply = supply_figures(supply)
-        self.run_record.boot_s = (board.boot.ms if hold else board.boot.emulated_ms) * 1e-3
+        self.run_record.boot_s = board.boot.resume_ms * 1e-3
         self._times = Times(board.flash.program_typical_ms, board.flash.erase_typical_ms)
         self._hold_s = hold_ms(board) * 1e-3 if hold else 0.0
         self._xip = xip

@@ -78,7 +78,7 @@ typedef struct {
 #define RL_EVENT_STUCK 5u
 #define RL_EVENT_ERASED 6u
 
-/* An EVENT frame of this kind, if it need not wait. */
+/* An EVENT frame of this kind, if it need not wait or tells of an end. */
 void rl_early_tell(rl_early_state *e, uint8_t kind);
 
 /* Answers what has come since the last look. */

@@ -61,7 +61,8 @@ void rl_early_tell(rl_early_state *e, uint8_t kind)
     put(&r, e->session.tile, 4);
     put(&r, e->store.newest.seq, 4);
     put(&r, b->micros(b->ctx), 4);
-    send(e, EVENT, 0, &r, 1);
+    /* A host that misses an end waits for nothing. */
+    send(e, EVENT, 0, &r, kind != RL_EVENT_FINISHED && kind != RL_EVENT_STUCK);
 }
 
 /* ------------------------------------------------------------ requests -- */

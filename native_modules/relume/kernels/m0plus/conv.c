@@ -13,7 +13,7 @@
 
 /* n / by, by >= 1, below 2^24 both: this core has no division, and a library
  * call would not do in a native module. */
-static uint32_t quotient(uint32_t n, uint32_t by)
+static RL_HOT uint32_t quotient(uint32_t n, uint32_t by)
 {
     uint32_t shift = 0, result = 0;
 
@@ -86,7 +86,7 @@ uint32_t rl_m0_scratch(const rl_op *op, const rl_tensor *in,
 
 /* ------------------------------------------------------------------- set-up */
 
-static void prepare(rl_m0_kernel *m, const rl_call *call)
+static RL_HOT void prepare(rl_m0_kernel *m, const rl_call *call)
 {
     const rl_op *op = call->op;
     uint8_t *at = (uint8_t *)call->scratch;
@@ -139,7 +139,7 @@ static RL_HOT void set_span(rl_m0_kernel *m, uint32_t first, uint32_t n)
 
 /* Quads at a time: all, or blocks whose weights the flash cache holds.
  * Channels that are stored one by one are not taken apart. */
-static uint32_t span_of(const rl_m0_kernel *m)
+static RL_HOT uint32_t span_of(const rl_m0_kernel *m)
 {
     uint32_t bytes = m->job.step, quads = 2;
 
@@ -168,7 +168,7 @@ static RL_HOT void sum_runs(const rl_m0_kernel *m, uint32_t total)
 /* --------------------------------------------------------- FULLY_CONNECTED */
 
 /* Outputs [channel, channel + n) of an input row x[k]. */
-static void dense_row(rl_m0_kernel *m, const int8_t *x, uint32_t channel,
+static RL_HOT void dense_row(rl_m0_kernel *m, const int8_t *x, uint32_t channel,
                       uint32_t n, int8_t *y)
 {
     uint32_t first = channel / RL_M0_WIDTH * RL_M0_WIDTH;
@@ -186,7 +186,7 @@ static void dense_row(rl_m0_kernel *m, const int8_t *x, uint32_t channel,
     rl_m0_put_bytes(y, m->row + (channel - first), n);
 }
 
-void rl_m0_dense_tile(const rl_call *call)
+RL_HOT void rl_m0_dense_tile(const rl_call *call)
 {
     uint32_t channels = call->out->c;
     uint32_t row = quotient(call->first, channels);
@@ -297,7 +297,7 @@ static RL_HOT void conv_band(rl_m0_kernel *m, const area *tile,
 }
 
 /* Columns that a tile of one row does not have are not listed. */
-static void conv_span(rl_m0_kernel *m, const area *tile)
+static RL_HOT void conv_span(rl_m0_kernel *m, const area *tile)
 {
     int one = tile->top == tile->bottom;
     uint32_t low = one ? tile->first : 0u;
@@ -309,7 +309,7 @@ static void conv_span(rl_m0_kernel *m, const area *tile)
     }
 }
 
-void rl_m0_conv_tile(const rl_call *call)
+RL_HOT void rl_m0_conv_tile(const rl_call *call)
 {
     uint32_t width = call->out->w, last = call->first + call->count - 1u;
     uint32_t first, span;
