@@ -4,11 +4,6 @@
 
 #include "blob.h"
 
-/* The checker runs once a boot: size before speed. */
-#if defined(__arm__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("Os")
-#endif
-
 #define RL_MAX_OPS 4096u
 #define RL_MAX_ARENA (1u << 24) /* kernels count bytes in 32 bits */
 

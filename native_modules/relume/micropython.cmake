@@ -28,12 +28,18 @@ target_include_directories(usermod_relume INTERFACE
     ${RELUME_PORT_DIR}
 )
 
-# Speed where the cycles go; kernels run from SRAM, where nothing stalls.
+# Kernels run from SRAM, where nothing stalls.
 set_source_files_properties(${RELUME_CORE} PROPERTIES
     COMPILE_OPTIONS "-O2"
     COMPILE_DEFINITIONS
         "RL_HOT=__attribute__((section(\".time_critical.relume\")))"
 )
+
+# Speed where the cycles go, size elsewhere.
+file(STRINGS ${RELUME_DIR}/small.txt RELUME_SMALL)
+list(TRANSFORM RELUME_SMALL PREPEND "${RELUME_DIR}/")
+file(GLOB RELUME_SMALL CONFIGURE_DEPENDS ${RELUME_SMALL})
+set_property(SOURCE ${RELUME_SMALL} PROPERTY COMPILE_OPTIONS "-Os")
 
 # The image must end below the region of the blobs.
 target_link_options(usermod_relume INTERFACE

@@ -156,7 +156,7 @@ static RL_HOT uint32_t span_of(const rl_m0_kernel *m)
 /* -------------------------------------------------------------------- sums */
 
 /* Sums of the runs, whose u sum up to total. */
-static RL_HOT void sum_runs(const rl_m0_kernel *m, uint32_t total)
+RL_INLINE void sum_runs(const rl_m0_kernel *m, uint32_t total)
 {
     if (total <= (uint32_t)m->call->op->p[4]) {
         rl_m0_narrow(&m->job);
