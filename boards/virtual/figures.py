@@ -18,8 +18,8 @@ def models_of(
         "xip": XIP_TRACED if traced else XIP_MODEL if xip else "none: flash reads cost nothing",
         "energy": f"{board.energy.active_mw:g} mW executing, {board.energy.sleep_mw:g} mW waiting"
         " (board.toml [energy])",
-        "boot": f"boot ROM derived, oscillators as the firmware sets them; the interpreter's start is"
-        f" held {hold_ms(board):g} ms, so that it takes the sourced {board.boot.sourced_ms:g} ms"
+        "boot": "boot ROM derived, oscillators as the firmware sets them; the interpreter"
+        f" is held {hold_ms(board):g} ms, so that its start takes {board.boot.sourced_ms:g} ms"
         if hold
         else "emulated boot only",
         "flash": "W25Q16JV typical times (board.toml [nvm.flash]), seeded mixture at a cut",
