@@ -83,7 +83,8 @@ def measure() -> list[Covered]:
 
 def _sources() -> list[Path]:
     parts = [*native.NATIVE.glob("blob*.c"), *native.NATIVE.glob("engine*.c")]
-    parts += [native.NATIVE / "crc32.c", native.NATIVE / "status.c", *KERNELS.rglob("*.c")]
+    parts += [native.NATIVE / name for name in ("crc32.c", "stage.c", "status.c")]
+    parts += KERNELS.rglob("*.c")
     return [native.ROOT / "tests" / "kernels" / "run_blob.c", *parts]
 
 
