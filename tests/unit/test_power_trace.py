@@ -29,7 +29,7 @@ def traces(draw: st.DrawFn) -> Trace:
 TIMES = st.floats(0.0, 30.0)
 
 
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=200, derandomize=True, deadline=None)
 @given(traces(), TIMES, TIMES, TIMES)
 def test_energy_is_additive_and_never_negative(
     trace: Trace, first: float, second: float, third: float
@@ -39,7 +39,7 @@ def test_energy_is_additive_and_never_negative(
     assert trace.energy(a, c) == pytest.approx(trace.energy(a, b) + trace.energy(b, c), abs=1e-9)
 
 
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=200, derandomize=True, deadline=None)
 @given(traces(), st.floats(0.0, 10.0), st.floats(0.0, 10.0))
 def test_energy_is_the_integral_of_the_power(trace: Trace, start: float, span: float) -> None:
     edges = {start, start + span}
@@ -50,7 +50,7 @@ def test_energy_is_the_integral_of_the_power(trace: Trace, start: float, span: f
     assert trace.energy(start, start + span) == pytest.approx(total, rel=1e-6, abs=1e-6)
 
 
-@settings(max_examples=300, derandomize=True)
+@settings(max_examples=300, derandomize=True, deadline=None)
 @given(traces(), TIMES, st.floats(1e-6, 1.0))
 def test_time_to_gain_is_the_least_time_in_which_the_energy_comes(
     trace: Trace, start: float, joules: float
