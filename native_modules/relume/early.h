@@ -37,7 +37,7 @@ typedef struct {
     uint32_t  (*millivolts)(void *ctx); /* of the supply, 0 = unknown */
     /* Console. receive: 1 and the next byte, or 0. send: a whole frame; told
      * to be brief, it may drop one that would have to wait. wait: sleeps
-     * until a byte comes, some 10 ms at most. */
+     * until a byte comes, some 20 ms at most. */
     int       (*receive)(void *ctx, uint8_t *byte);
     void      (*send)(void *ctx, const uint8_t *wire, uint32_t n, int brief);
     void      (*wait)(void *ctx);

@@ -7,9 +7,7 @@
  * to 3 of a row 10; a row about 10. */
 #if defined(__ARM_ARCH_6M__)
 
-        .syntax unified
-        .cpu    cortex-m0plus
-        .thumb
+#include "thumb.h"
 
         .equ    INPUTS, 0
         .equ    WEIGHTS, 4       /* of the block */
@@ -33,18 +31,7 @@
         add     \all, \w
         .endm
 
-        .section .time_critical.relume.dense, "ax", %progbits
-        .balign 4
-        .global rl_m0_dense
-        .type   rl_m0_dense, %function
-        .thumb_func
-rl_m0_dense:
-        push    {r4-r7, lr}
-        mov     r4, r8
-        mov     r5, r9
-        mov     r6, r10
-        mov     r7, r11
-        push    {r4-r7}
+        begin   rl_m0_dense
         sub     sp, #FRAME
         ldm     r0!, {r1-r7}     /* inputs, w, start, sums, blocks, step, pairs */
         mov     r0, sp
@@ -106,13 +93,7 @@ rl_m0_dense:
         b       .Lblock
 .Lout:
         add     sp, #FRAME
-        pop     {r4-r7}
-        mov     r8, r4
-        mov     r9, r5
-        mov     r10, r6
-        mov     r11, r7
-        pop     {r4-r7, pc}
-        .size   rl_m0_dense, . - rl_m0_dense
+        finis   rl_m0_dense
 
         /* r0 x, r1 to, r2 sum, r7 bytes left of the row less 4; r8 rows left,
          * r9 bytes of a row, r10 from a row's end to the next */

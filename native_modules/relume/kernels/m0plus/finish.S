@@ -19,9 +19,7 @@
  * r9 r10 r12 sums that wait, r11 end of y; [sp] the argument. */
 #if defined(__ARM_ARCH_6M__)
 
-        .syntax unified
-        .cpu    cortex-m0plus
-        .thumb
+#include "thumb.h"
 
         .equ    LOW, 0
         .equ    HIGH, 4
@@ -70,18 +68,7 @@
         .endm
 
         .macro  finish name, corner
-        .section .time_critical.relume.\name, "ax", %progbits
-        .balign 4
-        .global \name
-        .type   \name, %function
-        .thumb_func
-\name:
-        push    {r4-r7, lr}
-        mov     r4, r8
-        mov     r5, r9
-        mov     r6, r10
-        mov     r7, r11
-        push    {r4-r7}
+        begin   \name
         sub     sp, #FRAME
         str     r0, [sp, #CALLER]
         ldr     r7, [r0, #28]    /* add_upper */
@@ -146,12 +133,7 @@
         b       .Lquad_\name
 .Lout_\name:
         add     sp, #FRAME
-        pop     {r4-r7}
-        mov     r8, r4
-        mov     r9, r5
-        mov     r10, r6
-        mov     r11, r7
-        pop     {r4-r7, pc}
+        leave
         aside   0, \corner, \name
         aside   1, \corner, \name
         aside   2, \corner, \name

@@ -18,9 +18,7 @@
  * entries left, r7 base; r8 r9 r10 and r11 r12 lr: all, turned, upper. */
 #if defined(__ARM_ARCH_6M__)
 
-        .syntax unified
-        .cpu    cortex-m0plus
-        .thumb
+#include "thumb.h"
 
         .equ    RUNS, 0
         .equ    WEIGHTS, 4       /* of the block */
@@ -68,18 +66,7 @@
         .endm
 
         .macro  sums name, narrow
-        .section .time_critical.relume.sparse, "ax", %progbits
-        .balign 4
-        .global \name
-        .type   \name, %function
-        .thumb_func
-\name:
-        push    {r4-r7, lr}
-        mov     r4, r8
-        mov     r5, r9
-        mov     r6, r10
-        mov     r7, r11
-        push    {r4-r7}
+        begin   \name
         sub     sp, #FRAME
         ldm     r0!, {r1-r6}     /* runs, w, start, sums, blocks, step */
         mov     r0, sp
@@ -175,13 +162,7 @@
         b       .Lblock_\name
 .Lout_\name:
         add     sp, #FRAME
-        pop     {r4-r7}
-        mov     r8, r4
-        mov     r9, r5
-        mov     r10, r6
-        mov     r11, r7
-        pop     {r4-r7, pc}
-        .size   \name, . - \name
+        finis   \name
         .endm
 
         sums    rl_m0_sparse, 0

@@ -22,13 +22,17 @@
         push    {r4-r7}
         .endm
 
-        .macro  finis name
+        .macro  leave
         pop     {r4-r7}
         mov     r8, r4
         mov     r9, r5
         mov     r10, r6
         mov     r11, r7
         pop     {r4-r7, pc}
+        .endm
+
+        .macro  finis name
+        leave
         .size   \name, . - \name
         .endm
 
