@@ -3,8 +3,9 @@
  * The functions return RL_OK or RL_E_NVM. A write or erase that returned
  * RL_OK is durable. A power cut inside a write leaves, byte by byte (FRAM,
  * file) or bit by bit (flash page), old or new content; inside an erase
- * anything. Addresses are relative to the NVM's start; the caller stays
- * inside [0, size). */
+ * anything. A write in the background is durable when finish() has returned
+ * RL_OK; until then a power cut leaves what it leaves of a write. Addresses
+ * are relative to the NVM's start; the caller stays inside [0, size). */
 #ifndef RELUME_NVM_H
 #define RELUME_NVM_H
 
@@ -29,6 +30,15 @@ struct rl_nvm {
     rl_status (*write)(rl_nvm *nvm, uint32_t at, const void *data,
                        uint32_t n);
     rl_status (*erase)(rl_nvm *nvm, uint32_t at); /* flash: one sector */
+
+    /* A write in the background, all three or none (NULL). At most one is
+     * under way; data[0, n) stays as it is until finish. read, write and
+     * start finish it first by themselves and tell its error. Whoever hands
+     * the core to others finishes it before: the bus is taken until then. */
+    rl_status (*start)(rl_nvm *nvm, uint32_t at, const void *data,
+                       uint32_t n);
+    int (*busy)(rl_nvm *nvm);         /* 1 while it goes on; never waits */
+    rl_status (*finish)(rl_nvm *nvm); /* RL_OK: durable, or nothing was */
 };
 
 #endif

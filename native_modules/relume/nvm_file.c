@@ -94,6 +94,9 @@ rl_status rl_file_open(rl_file *file, const char *path, uint32_t size,
     nvm->read = file_read;
     nvm->write = file_write;
     nvm->erase = file_erase;
+    nvm->start = NULL;
+    nvm->busy = NULL;
+    nvm->finish = NULL;
     rl_status status = settle_size(file->fd, size);
     if (status != RL_OK) {
         rl_file_close(file);

@@ -65,10 +65,32 @@ static int inside(const rl_nvm *nvm, uint32_t at, uint32_t n)
     return at <= nvm->size && n <= nvm->size - at;
 }
 
+/* The chip select goes up behind the last byte only: until then the chip is
+ * in the middle of WRITE and takes whatever is clocked for data. */
+static rl_status fram_finish(rl_nvm *nvm)
+{
+    rl_fram *fram = nvm->ctx;
+    const rl_spi *spi = &fram->spi;
+    if (!fram->writing) {
+        return RL_OK;
+    }
+    int whole = spi->finish(spi->ctx);
+    spi->select(spi->ctx, 0);
+    fram->writing = 0;
+    return whole ? RL_OK : RL_E_NVM;
+}
+
+static int fram_busy(rl_nvm *nvm)
+{
+    const rl_fram *fram = nvm->ctx;
+    return fram->writing && fram->spi.busy(fram->spi.ctx);
+}
+
 static rl_status fram_read(rl_nvm *nvm, uint32_t at, void *data, uint32_t n)
 {
     const rl_spi *spi = &((const rl_fram *)nvm->ctx)->spi;
-    if (!inside(nvm, at, n)) {
+    rl_status status = fram_finish(nvm);
+    if (status != RL_OK || !inside(nvm, at, n)) {
         return RL_E_NVM;
     }
     if (n > 0) {
@@ -81,19 +103,48 @@ static rl_status fram_read(rl_nvm *nvm, uint32_t at, void *data, uint32_t n)
 
 /* The chip takes each byte as it comes and clears its write enable when the
  * select goes up: WREN precedes every write. */
-static rl_status fram_write(rl_nvm *nvm, uint32_t at, const void *data,
-                            uint32_t n)
+static rl_status begin_write(rl_nvm *nvm, uint32_t at, uint32_t n)
 {
-    const rl_fram *fram = (const rl_fram *)nvm->ctx;
-    const rl_spi *spi = &fram->spi;
-    if (!inside(nvm, at, n)) {
+    rl_status status = fram_finish(nvm);
+    if (status != RL_OK || !inside(nvm, at, n)) {
         return RL_E_NVM;
     }
     if (n > 0) {
-        command(fram, WREN);
+        command((const rl_fram *)nvm->ctx, WREN);
         address(nvm, WRITE, at);
-        spi->transfer(spi->ctx, (const uint8_t *)data, NULL, n);
-        spi->select(spi->ctx, 0);
+    }
+    return RL_OK;
+}
+
+static void polled(const rl_spi *spi, const void *data, uint32_t n)
+{
+    spi->transfer(spi->ctx, (const uint8_t *)data, NULL, n);
+    spi->select(spi->ctx, 0);
+}
+
+static rl_status fram_write(rl_nvm *nvm, uint32_t at, const void *data,
+                            uint32_t n)
+{
+    rl_status status = begin_write(nvm, at, n);
+    if (status == RL_OK && n > 0) {
+        polled(&((const rl_fram *)nvm->ctx)->spi, data, n);
+    }
+    return status;
+}
+
+static rl_status fram_start(rl_nvm *nvm, uint32_t at, const void *data,
+                            uint32_t n)
+{
+    rl_fram *fram = nvm->ctx;
+    const rl_spi *spi = &fram->spi;
+    rl_status status = begin_write(nvm, at, n);
+    if (status != RL_OK || n == 0) {
+        return status;
+    }
+    if (spi->start(spi->ctx, (const uint8_t *)data, n)) {
+        fram->writing = 1;
+    } else {
+        polled(spi, data, n);
     }
     return RL_OK;
 }
@@ -133,11 +184,15 @@ rl_status rl_fram_init(rl_fram *fram, const rl_spi *spi, uint32_t size,
         return RL_E_ARG;
     }
     fram->spi = *spi;
+    fram->writing = 0;
     nvm->kind = RL_NVM_FRAM;
     nvm->size = size;
     nvm->ctx = fram;
     nvm->read = fram_read;
     nvm->write = fram_write;
     nvm->erase = fram_erase;
+    nvm->start = spi->start != NULL ? fram_start : NULL;
+    nvm->busy = spi->start != NULL ? fram_busy : NULL;
+    nvm->finish = spi->start != NULL ? fram_finish : NULL;
     return probe(fram);
 }

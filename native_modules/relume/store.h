@@ -45,6 +45,8 @@ typedef struct {
     uint8_t   committing;  /* between rl_store_begin and rl_store_end */
     uint8_t   broken;      /* the NVM failed: nothing until the next open */
     uint8_t   page[RL_FLASH_PAGE];
+    /* CRC of the live data; set after rl_store_open. NULL: rl_crc32. */
+    uint32_t (*crc)(uint32_t crc, const void *data, uint32_t n);
 } rl_store;
 
 /* Probes the NVM, finds the newest valid record whatever the content is.

@@ -220,7 +220,8 @@ rl_status fault_power(fault *device, rl_nvm *nvm)
     device->enabled = 0;
     device->opcode = 0;
     if (device->kind == RL_NVM_FRAM) {
-        rl_spi spi = { device, chip_select, chip_transfer };
+        rl_spi spi = { .ctx = device, .select = chip_select,
+                       .transfer = chip_transfer };
         return rl_fram_init(&device->fram, &spi, device->size, nvm);
     }
     nvm->kind = device->kind;
@@ -229,6 +230,9 @@ rl_status fault_power(fault *device, rl_nvm *nvm)
     nvm->read = plain_read;
     nvm->write = device->kind == RL_NVM_FLASH ? flash_program : file_write;
     nvm->erase = device->kind == RL_NVM_FLASH ? flash_erase : no_erase;
+    nvm->start = NULL;
+    nvm->busy = NULL;
+    nvm->finish = NULL;
     return RL_OK;
 }
 

@@ -19,6 +19,7 @@ _READ = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32
 )
 _ERASE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32)
+_ASK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _CYCLES = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)
 
 
@@ -33,6 +34,7 @@ def _words(*names: str) -> list[tuple[str, Any]]:
 Nvm = _struct(
     "Nvm", ("kind", ctypes.c_uint8), ("size", ctypes.c_uint32), ("ctx", ctypes.c_void_p),
     ("read", _READ), ("write", _READ), ("erase", _ERASE),
+    ("start", _READ), ("busy", _ASK), ("finish", _ASK),
 )  # fmt: skip
 Record = _struct(
     "Record", *_words("magic", "seq", "model", "inference", "tile"),
@@ -45,7 +47,7 @@ Store = _struct(
     *_words("attempts", "at", "first", "pending", "fill", "live", "carried", "started",
             "written", "wear"),
     ("committing", ctypes.c_uint8), ("broken", ctypes.c_uint8), ("page", ctypes.c_uint8 * 256),
-    ("fence", ctypes.c_uint8 * 64),
+    ("crc", ctypes.c_void_p), ("fence", ctypes.c_uint8 * 64),
 )  # fmt: skip
 _Session = _struct(
     "_Session", ("blob", ctypes.c_void_p), ("store", ctypes.c_void_p),

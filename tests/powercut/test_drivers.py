@@ -4,147 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import native
 from tests.powercut import session as rl
+from tests.powercut.chips import Access, Chip, Dead, Driver
 from tests.powercut.plans import random_blob
-from tests.powercut.session import FILE, FRAM, RL_OK, Board, Memory, Nvm
-
-_SELECT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int)
-_TRANSFER = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32
-)
-
-
-class _Spi(ctypes.Structure):
-    _fields_ = (("ctx", ctypes.c_void_p), ("select", _SELECT), ("transfer", _TRANSFER))
-
-
-class Chip:
-    """An MB85RS/FM25/CY15 chip, as its datasheet tells. transactions: bytes from select on."""
-
-    def __init__(self, size: int, status: int = 0, writable: int = 0x8C) -> None:
-        self.size = size
-        self.status, self.writable = status, writable
-        self.data = bytearray(size)
-        self.enabled = False
-        self.frame: list[int] | None = None
-        self.transactions: list[bytes] = []
-        self.fault: Exception | None = None  # what a call from C raised; ctypes drops it
-        self._functions = (
-            _SELECT(self._guard(self._select)), _TRANSFER(self._guard(self._transfer)),
-        )  # fmt: skip
-        self.spi = _Spi(None, *self._functions)
-
-    def _guard(self, call: Callable[..., None]) -> Callable[..., None]:
-        def guarded(*arguments: int) -> None:
-            try:
-                call(*arguments)
-            except Exception as error:
-                self.fault = error
-
-        return guarded
-
-    def _select(self, ctx: int, on: int) -> None:
-        if on:
-            assert self.frame is None, "selected twice"
-            self.frame = []
-            return
-        assert self.frame
-        self.transactions.append(bytes(self.frame))
-        opcode = self.frame[0]
-        if opcode in (0x06, 0x04):
-            self.enabled = opcode == 0x06
-        elif opcode in (0x01, 0x02):
-            if opcode == 0x01 and self.enabled:
-                self.status = self.status & ~self.writable | self.frame[1] & self.writable
-            self.enabled = False
-        self.frame = None
-
-    def _transfer(self, ctx: int, tx: int | None, rx: int | None, n: int) -> None:
-        assert self.frame is not None, "clocked without chip select"
-        sent = ctypes.string_at(tx, n) if tx else bytes(n)
-        back = bytes(self.answer(byte) for byte in sent)
-        if rx:
-            ctypes.memmove(rx, back, n)
-
-    def answer(self, byte: int) -> int:
-        """What the chip clocks out while it takes the byte."""
-        assert self.frame is not None
-        self.frame.append(byte)
-        opcode, count = self.frame[0], len(self.frame)
-        if opcode == 0x05 and count > 1:
-            return self.status & ~2 | 2 * self.enabled
-        width = 2 if self.size <= 65536 else 3
-        if opcode not in (0x02, 0x03) or count <= 1 + width:
-            return 0xFF
-        start = int.from_bytes(bytes(self.frame[1 : 1 + width]), "big")
-        at = (start + count - 2 - width) % self.size
-        if opcode == 0x02 and self.enabled and not self.status & 0x0C:
-            self.data[at] = byte
-        return self.data[at] if opcode == 0x03 else 0xFF
-
-
-class Dead(Chip):
-    """No chip: the line is held or floats."""
-
-    level = 0
-
-    def answer(self, byte: int) -> int:
-        assert self.frame is not None
-        self.frame.append(byte)
-        return self.level
-
-
-class Access:
-    """Calls through an rl_nvm."""
-
-    chip: Chip | None = None
-
-    def __init__(self) -> None:
-        self.nvm = Nvm()
-
-    def _check(self, status: int) -> int:
-        if self.chip is not None and self.chip.fault is not None:
-            raise self.chip.fault
-        return status
-
-    def read(self, at: int, n: int) -> tuple[int, bytes]:
-        """(status, bytes)"""
-        buffer = ctypes.create_string_buffer(b"\x77" * n, n)
-        address = ctypes.addressof(buffer)
-        status = int(self.nvm.read(ctypes.addressof(self.nvm), at, address, n))
-        return self._check(status), buffer.raw
-
-    def write(self, at: int, data: bytes) -> int:
-        """Status."""
-        buffer = ctypes.create_string_buffer(data, len(data))
-        address = ctypes.addressof(buffer)
-        status = int(self.nvm.write(ctypes.addressof(self.nvm), at, address, len(data)))
-        return self._check(status)
-
-
-class Driver(Access):
-    """nvm_fram.c on a chip."""
-
-    chip: Chip
-
-    def __init__(self, chip: Chip, size: int | None = None) -> None:
-        super().__init__()
-        self.chip = chip
-        self.fram = (ctypes.c_uint8 * 64)()
-        self.status = int(
-            native.library().rl_fram_init(
-                self.fram, ctypes.byref(chip.spi),
-                ctypes.c_uint32(chip.size if size is None else size), ctypes.byref(self.nvm),
-            )
-        )  # fmt: skip
-        self._check(self.status)
-        chip.transactions.clear()
+from tests.powercut.session import FILE, FRAM, RL_OK, Board, Memory
 
 
 @pytest.mark.parametrize("size", [8192, 65536, 131072, 262144])

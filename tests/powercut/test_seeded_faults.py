@@ -55,8 +55,7 @@ BYTES_FAULTS = (
             "        l.end[t] += l.end[t] > 0;\n"
             "    }\n"),)),
     Fault("no_write_enable", "nvm_fram.c",
-          (("        command(fram, WREN);\n        address(nvm, WRITE, at);\n",
-            "        address(nvm, WRITE, at);\n"),)),
+          (("        command((const rl_fram *)nvm->ctx, WREN);\n", ""),)),
     Fault("attempts_inherited", "store_bytes.c",
           (("                   && c.seq == store->newest.seq\n", ""),)),
 )

@@ -48,6 +48,7 @@ _ERASE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Nvm), ctypes.c_uint32)
 _Nvm._fields_ = [
     ("kind", ctypes.c_uint8), ("size", ctypes.c_uint32), ("ctx", ctypes.c_void_p),
     ("read", _READ), ("write", _READ), ("erase", _ERASE),
+    ("start", ctypes.c_void_p), ("busy", ctypes.c_void_p), ("finish", ctypes.c_void_p),
 ]  # fmt: skip
 
 _OPEN = ctypes.CFUNCTYPE(

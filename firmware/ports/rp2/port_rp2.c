@@ -177,9 +177,9 @@ rl_status rl_port_spi_init(rl_port_spi *pins, rl_spi *spi) {
     gpio_set_function(pins->mosi, GPIO_FUNC_SPI);
     gpio_set_function(pins->miso, GPIO_FUNC_SPI);
     gpio_pull_down(pins->miso); /* no chip: reads zeros, never a status */
-    spi->ctx = pins;
-    spi->select = spi_select;
-    spi->transfer = spi_transfer;
+    *spi = (rl_spi) {
+        .ctx = pins, .select = spi_select, .transfer = spi_transfer,
+    };
     return RL_OK;
 }
 
