@@ -6,7 +6,7 @@ JOBS   ?= 2
 SHARD  ?= 1/1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools host firmware unix size test test-all coverage lint demo board-test clean
+.PHONY: help setup tools host firmware unix size test test-all proof coverage lint demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,9 @@ test: host unix firmware ## the tests of every commit
 
 test-all: host unix firmware ## the heavy tests too; SHARD=i/n runs a part
 	@$(PY) -m pytest --heavy --shard $(SHARD)
+
+proof: ## what the power cut suites have counted, and for which sources
+	@$(PY) -m tests.powercut.report
 
 coverage: host ## lines and branches of the kernels that their tests take (gcov, a minute)
 	@$(PY) -m tests.kernels.coverage

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +50,17 @@ class Outcome:
 def _compile(flags: tuple[str, ...], source: Path, target: Path) -> Path:
     include = (f"-I{NATIVE}", f"-I{HERE}")
     extra = SESSION if source.name == "session.c" else ()
-    command = ("cc", *WARNINGS, *flags, *extra, *include, "-c", str(source), "-o", str(target))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return _made(("cc", *WARNINGS, *flags, *extra, *include, "-c", str(source)), target)
+
+
+def _made(command: Sequence[str], target: Path) -> Path:
+    """The compiler's output, whole or not at all: shards may build at the same time."""
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    done = subprocess.run(
+        [*command, "-o", str(partial)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    return target
+    return partial.replace(target)
 
 
 def _engine() -> list[Path]:
@@ -79,10 +88,7 @@ def _name(path: Path) -> str:
 
 
 def _link(flags: tuple[str, ...], parts: dict[str, Path], program: Path) -> Path:
-    command = ["cc", *flags, *map(str, parts.values()), "-o", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return program
+    return _made(["cc", *flags, *map(str, parts.values())], program)
 
 
 @functools.cache

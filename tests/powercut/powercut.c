@@ -3,18 +3,22 @@
  * Links the shipping store, session, FRAM driver and engine. Usage:
  *   powercut BLOB [--kind fram|flash|file] [--depth N] [--every K]
  *            [--seeds N] [--seed S] [--inferences N] [--base AT]
- *            [--size BYTES] [--fill BYTE] [--real] [--forge] [--replay ID]
+ *            [--size BYTES] [--fill BYTE] [--seq N [--erases N]] [--real]
+ *            [--forge] [--replay ID]
  *            [--soak LIVES | --starve TILES | --refuse | --deaf | --rot]
  * ID is what a failure prints: kind:depth:op:variant[:op:variant...]:seed,
- * with the other arguments as they were. */
+ * with the other arguments as they were. --seq: the store is an old one, its
+ * next record and its sectors' erase counts after the numbers given. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "aged.h"
 #include "cuts.h"
 #include "reference.h"
 
 static uint32_t soak, starve, starving;
+static uint32_t aged, seq, erases; /* aged: the store is an old one */
 static void (*mode)(void) = cuts_exhaustive;
 
 static uint32_t round_up(uint32_t n, uint32_t to)
@@ -82,6 +86,8 @@ static int parse_number(const char *name, const char *value)
     else if (strcmp(name, "--size") == 0) opt.size = n;
     else if (strcmp(name, "--fill") == 0) opt.fill = n;
     else if (strcmp(name, "--soak") == 0) soak = n;
+    else if (strcmp(name, "--seq") == 0) seq = n, aged = 1;
+    else if (strcmp(name, "--erases") == 0) erases = n;
     else if (strcmp(name, "--starve") == 0) starve = n, starving = 1;
     else return 1;
     return 0;
@@ -182,6 +188,9 @@ int main(int argc, char **argv)
     run_clean();
     memset(&total, 0, sizeof total);
     life_setup();
+    if (aged) {
+        aged_make(&lives[0].device, opt.base, seq, erases);
+    }
     if (starving) {
         cuts_starve(starve);
     } else if (soak > 0) {

@@ -1,0 +1,52 @@
+"""What has been proven so far: python -m tests.powercut.report.
+
+One row for each level, with the hash of the sources that it holds for. A level without counts for
+the sources as they are says so, and what older sources had is not added to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+
+from tests.powercut.tally import Tally
+
+
+@dataclass(frozen=True)
+class Row:
+    """One level. what: counts to print, in order; goal: the least of the first."""
+
+    level: str
+    goal: int
+    what: tuple[str, ...]
+
+
+ROWS = (
+    Row("operation", 10_000_000, ("cuts", "lives", "erases")),
+    Row("consecutive", 100_000, ("cuts", "lives", "erases")),
+)
+
+
+def line(row: Row, total: Counter[str], source: str) -> str:
+    """The row as text."""
+    if not total["cases"]:
+        return f"{row.level:12} {source}  not run for these sources"
+    counted = ", ".join(f"{total[name]:,} {name.replace('_', ' ')}" for name in row.what)
+    short = "" if total[row.what[0]] >= row.goal else f"; the goal is {row.goal:,}"
+    return f"{row.level:12} {source}  {total['cases']:,} cases: {counted}{short}"
+
+
+def main() -> int:
+    """Prints all rows; exit code 1 while a level is short of its goal."""
+    whole = True
+    for row in ROWS:
+        tally = Tally(row.level)
+        total = tally.total()
+        whole &= total[row.what[0]] >= row.goal
+        print(line(row, total, tally.source))
+    return 0 if whole else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
