@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relume import ui
+from relume.commands import deadlines
 
 if TYPE_CHECKING:
     from relume.board.profile import BoardProfile
@@ -22,6 +23,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     ui.add_power(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="NET.rlm", help="default: NET.rlm")
     parser.add_argument("--ops", action="store_true", help="each op: which kernel, and why")
+    deadlines.add_options(parser)
     ui.add_json(parser)
 
 
@@ -32,10 +34,12 @@ def run(args: argparse.Namespace) -> int:
     from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite
     from relume.plan.planner import Budget, make_plan, smallest_capacitor
+    from relume.report import deadlines as report
     from relume.report.ops import found, summary, table
 
     board = load_board(args.board)
     budget = ui.budget_of(args, board)
+    trace = deadlines.trace_of(args)
     von, voff = ui.voltages(args, board)
     whole = read_tflite(args.net)
     graph = without_dead_channels(whole)
@@ -43,18 +47,23 @@ def run(args: argparse.Namespace) -> int:
     smallest = smallest_capacitor(graph, board, von, voff, args.nvm)
     if plan is None:
         plan = make_plan(graph, board, Budget(smallest, von, voff), args.nvm)
+    promised = deadlines.schedule_of(args, plan, board, trace) if trace else None
     output = args.output or Path(args.net.stem + ".rlm")
     blob = pack(plan)
     ui.write_atomic(output, blob)
     ops = found(whole, graph, board, args.nvm)
     if args.json:
         document = facts(plan, board, smallest, len(blob), str(output))
+        if promised:
+            document["schedule"] = report.facts(promised)
         ui.emit_json(document | {"ops": [asdict(op) for op in ops]})
     else:
         if args.ops:
             ui.console().print(table(f"{graph.name}: the ops", ops))
         _show(plan, board, smallest, len(blob), output)
         ui.console().print(f"{'ops':9} {summary(ops)}", markup=False, soft_wrap=True)
+        if promised and trace:
+            ui.console().print(report.table(promised, trace))
     return 0
 
 
