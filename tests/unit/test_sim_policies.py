@@ -197,17 +197,19 @@ def test_chinchilla_lengthens_its_intervals_and_shortens_them_without_progress()
     assert tally.charges[0] == 4 and math.isfinite(tally.time_s[0])
 
 
-def test_relume_follows_its_plan(study: Study) -> None:
-    plan, outcome = study.plan, run_policy(study, "relume")
+def test_relume_without_a_reading_follows_its_plan(study: Study) -> None:
+    plan, outcome = study.plan, run_policy(study, "relume-fixed")
     assert plan is not None and outcome.tally is not None
     assert (outcome.tally.commits == len(plan.segments)).all()
     data = sum(segment.commit_bytes for segment in plan.segments)
-    assert outcome.tally.nvm_bytes == pytest.approx(data + 64 * len(plan.segments))
+    # Bursts carry bytes too that a later tile makes needless.
+    assert (outcome.tally.nvm_bytes >= data + 64 * len(plan.segments)).all()
     assert outcome.tally.charges.max() <= plan.forecast()[0] + len(plan.segments)
 
 
 def test_relume_is_refused_where_the_plan_is() -> None:
     study = study_of(conv_net(), 0.9, steady(3.0))
-    outcome = run_policy(study, "relume")
-    assert outcome.livelock and outcome.facts()["time_p50_s"] is None
+    for name in ("relume", "relume-fixed"):
+        outcome = run_policy(study, name)
+        assert outcome.livelock and outcome.facts()["time_p50_s"] is None
     assert SLOW.name == "RPI_PICO"

@@ -140,7 +140,7 @@ def _bars(canvas: Canvas, y: float, one: Outcome, slowest: float, largest: float
         canvas.label(NAME + 6, y + 14, why, "soft")
         return
     scale = TIME / slowest
-    css = "ours" if one.name == "relume" else "bar"
+    css = "ours" if one.name.startswith("relume") else "bar"
     canvas.rect(NAME, y + 3, min(median, slowest) * scale, ROW - 8, css, one.setting)
     if tail is not None and median < slowest:
         end = NAME + min(tail, slowest) * scale

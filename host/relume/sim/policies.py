@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from relume.plan.costs import RECORD_BYTES
 from relume.plan.tiles import cut
 from relume.sim import engines
 from relume.sim import published as pub
 from relume.sim.batches import follow_batches
 from relume.sim.oracle import follow_oracle
+from relume.sim.ours import ADC_S, relume, relume_fixed
 from relume.sim.route import Route, Tally, follow
 from relume.sim.snapshots import Snapshots, follow_snapshots
 from relume.sim.study import Candidate, Study
@@ -22,36 +22,7 @@ from relume.sim.work import TARGETS_MS, Work, units_for
 MARGINS = (0.6, 0.8, 0.9, 1.0)
 THRESHOLDS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0)
 WAKE_SHARES = (0.1, 0.3, 1.0)  # of a charge, above V_H
-ADC_S = 2e-6  # a conversion of the RP2040's ADC: 96 clocks of 48 MHz
 LEVELS = 8
-
-
-def relume(study: Study) -> list[Candidate]:
-    """Our plan: segment after segment, a commit behind each, until the power ends."""
-    plan = study.plan
-    if plan is None:
-        return []
-    work = Work.of(study.costs, plan.tiles)
-    route = relume_route(work, np.array([segment.end for segment in plan.segments]))
-    return [Candidate("the plan", lambda begins: follow([route], study.supply, begins))]
-
-
-def relume_route(work: Work, ends: IntArray) -> Route:
-    """Commits of what is live and dirty, a record behind each; restores with their CRC."""
-    costs, live = work.costs, work.live
-    commit, nvm = np.zeros(work.n_tiles), np.zeros(work.n_tiles)
-    start = 0
-    for end in ends.tolist():
-        dirty = live.dirty(start, end)
-        size = sum(stop - first for _, first, stop in dirty)
-        energy = costs.commit_uj(float(size), float(len(dirty)), float(live.live_bytes[end]))
-        commit[end - 1] = float(work.seconds(energy))
-        nvm[end - 1] = size + RECORD_BYTES
-        start = end
-    fixed = costs.boot_uj + costs.resume_uj(work.n_tiles)
-    restore = costs.restore_uj(work.live_bytes, work.live_ranges)
-    start_s = work.seconds(fixed + restore) + work.stage_s
-    return Route.make(work, commit, nvm, start_s=start_s, points=ends)
 
 
 def oracle(study: Study) -> list[Candidate]:
@@ -238,6 +209,7 @@ def inas_work(study: Study, margin: float) -> Work:
 
 POLICIES: dict[str, Callable[[Study], list[Candidate]]] = {
     "relume": relume,
+    "relume-fixed": relume_fixed,
     "oracle": oracle,
     "restart": engines.restart,
     "layerwise": engines.layerwise,
