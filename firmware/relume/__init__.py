@@ -7,7 +7,10 @@
 `run` takes up an inference that a power cut interrupted, if one is there.
 """
 
-import _relume
+try:
+    import _relume
+except ImportError:  # no C on this board: the same in Python
+    import relume_pure as _relume
 
 VERSION = "0.1.0"
 
@@ -67,7 +70,7 @@ class Session:
     """One model over this board's NVM.
 
     model: see load(). nvm: an object of _relume (FRAM, Flash, File), by default what the model
-    was planned for. The NVM is opened, and what it holds taken up, at once; OSError if no chip
+    was planned for; without the C module anything that is read and written as nvm[a:b]. The NVM is opened, and what it holds taken up, at once; OSError if no chip
     answers or it holds the unfinished inference of another model (clear() gives that up).
     """
 

@@ -1,7 +1,10 @@
 """Opens the NVM of the board that this runs on. Pins and regions come from board.toml, through
 the firmware: nothing about a board stands here."""
 
-import _relume
+try:
+    import _relume
+except ImportError:
+    _relume = None
 
 FRAM = 1
 FLASH = 2
@@ -19,6 +22,8 @@ def _file():
 
 def open_nvm(kind):
     """The NVM of a kind; OSError with one clear line when it does not answer."""
+    if _relume is None:
+        raise OSError("without the C module say where to commit: Session(model, nvm=fram)")
     if kind == FLASH:
         return _relume.Flash()
     if hasattr(_relume, "File"):

@@ -29,12 +29,12 @@ class Net:
     segments: int
 
 
-def _plan(tflite: bytes, nvm: str) -> bytes:
+def _plan(tflite: bytes, nvm: str, core: str | None = None) -> bytes:
     """The blob for the smallest E6 capacitor that the planner accepts, for a board that boots in
     no time: as many segments."""
     pico = load_board("RPI_PICO")
     swift = replace(pico.store, step=1e3, resume=1e3)
-    board = replace(pico, boot=Boot(0.01, 0.01), store=swift)
+    board = replace(pico, boot=Boot(0.01, 0.01), store=swift, core=core or pico.core)
     graph = read_tflite(tflite)
     reason = ""
     for power in range(-8, 0):
@@ -68,7 +68,12 @@ def _made(blob: bytes, data: bytes | None, seed: int = 0) -> Net:
 @functools.cache
 def net(seed: int = 5, nvm: str = "fram") -> Net:
     """A random net; skips the test when the host's int8 tools are not installed."""
+    return planned(seed, nvm)
+
+
+def planned(seed: int, nvm: str = "fram", core: str | None = None) -> Net:
+    """net(), for the kernels of another core too."""
     pytest.importorskip("ai_edge_litert")
     from tests.kernels.netgen import NetGenerator
 
-    return _made(_plan(NetGenerator(seed).generate(), nvm), None, seed)
+    return _made(_plan(NetGenerator(seed).generate(), nvm, core), None, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     ui.add_power(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="NET.rlm", help="default: NET.rlm")
     parser.add_argument("--ops", action="store_true", help="each op: which kernel, and why")
+    parser.add_argument(
+        "--core", choices=("portable",), help="portable: kernels for the engine in Python, too"
+    )
     deadlines.add_options(parser)
     ui.add_json(parser)
 
@@ -38,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from relume.report.ops import found, summary, table
 
     board = load_board(args.board)
+    if args.core:
+        board = replace(board, core=args.core)
     budget = ui.budget_of(args, board)
     trace = deadlines.trace_of(args)
     von, voff = ui.voltages(args, board)

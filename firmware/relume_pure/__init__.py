@@ -1,0 +1,48 @@
+"""The engine in Python, for boards that take no C: CircuitPython, or any MicroPython.
+
+The same functions and classes as module _relume, the same bytes, the same checkpoints; slower by
+a factor of hundreds. Plans for it have portable kernels: relume plan --core portable.
+"""
+
+from . import blob as _blob
+from .blob import MAJOR as BLOB_MAJOR, MINOR as BLOB_MINOR
+from .nvm import Bytes, File
+from .session import ERASED, FINISHED as DONE, MORE, Session
+from .status import BlobError, BoardError, crc32, text
+
+
+def check(data, with_data=True):
+    """Refuses a blob with BlobError."""
+    _blob.Blob(data, with_data)
+
+
+def info(data):
+    """What a blob says of itself, as a dict."""
+    blob = _blob.Blob(data, False)
+    x, y = blob.tensors[blob.input], blob.tensors[blob.output]
+    return {
+        "name": blob.text(80),
+        "board": blob.text(84),
+        "input_shape": (x.h, x.w, x.c),
+        "output_shape": (y.h, y.w, y.c),
+        "input_size": x.size,
+        "output_size": y.size,
+        "meta_crc": blob.meta_crc,
+        "data_crc": blob.data_crc,
+        "size": blob.total,
+        "nvm_kind": blob.nvm_kind,
+        "nvm_size": blob.nvm_size,
+        "arena_size": blob.arena_size,
+        "tiles": blob.n_tiles,
+        "segments": blob.n_segments,
+    }
+
+
+def slots():
+    """Models in flash: none, Python has files."""
+    return []
+
+
+def slot_blob(index):
+    """None: see slots()."""
+    return None

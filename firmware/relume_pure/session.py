@@ -1,0 +1,251 @@
+"""The scheduler of one model, as native_modules/relume/session.c: what it writes, C resumes."""
+
+from .blob import Blob
+from .engine import live, run_tile
+from .nvm import Bytes
+from .status import (
+    BlobError, DAMAGED, MODEL, NVM_KIND, NVM_SIZE, SIZE, STATE, crc32, fail,
+    STUCK as E_STUCK, text,
+)  # fmt: skip
+from .store import DONE, EMPTY, HOME, IDLE, RUNNING, STUCK, Record, Store
+
+MORE, FINISHED, ERASED = 1, 2, 3
+STUCK_ATTEMPTS = 8
+_opened = []  # a session was opened since turn-on: a running record is no lost attempt
+
+
+class Session:
+    """One model over an NVM, or whatever nvm.Bytes takes. Attributes as _relume.Session has them."""
+
+    def __init__(self, blob, nvm, base=0, size=-1):
+        nvm = nvm if hasattr(nvm, "kind") else Bytes(nvm)
+        self.blob = blob if isinstance(blob, Blob) else Blob(blob, False)
+        if base < 0 or base > nvm.size or size < -1 or size > nvm.size - base:
+            raise ValueError("store leaves the NVM")
+        self.nvm, self.base = nvm, base
+        self.size = nvm.size - base if size == -1 else size
+        self.arena = bytearray(self.blob.arena_size)
+        self._store = None
+        self._restart()
+        self.state, self._open = EMPTY, False
+
+    def _restart(self):
+        self._tile = self._part = 0
+        self._done = [0] * len(self.blob.ops)
+        self._clean = [0] * len(self.blob.tensors)
+        self._loaded = self._stuck = False
+
+    @property
+    def tiles(self):
+        """Tiles of the plan."""
+        return self.blob.n_tiles
+
+    def __getattr__(self, name):
+        """inference, tile, cycles, commits, nvm_bytes, brownouts of the newest record."""
+        if name in ("inference", "tile", "cycles", "commits", "nvm_bytes", "brownouts"):
+            return getattr(self._store.newest, name) if self._store else 0
+        raise AttributeError(name)
+
+    # ---- open ----
+
+    def open(self):
+        """Takes up what the store holds. Errors: BoardError."""
+        self._open = False
+        self._restart()
+        self._store = store = Store(self.nvm, self.base, self.size)
+        same_boot = bool(_opened)
+        if not same_boot:
+            _opened.append(True)
+        record = store.newest
+        self.state = record.state
+        if self.blob.nvm_kind == 2:
+            fail(NVM_KIND)
+        if self.blob.nvm_size > self.size - HOME:
+            fail(NVM_SIZE)
+        if self.state != EMPTY and record.model != self.blob.meta_crc:
+            if self.state in (RUNNING, DONE):
+                fail(MODEL)
+            self.state = IDLE
+        if self.state == RUNNING:
+            self._resume(same_boot)
+        elif self.state == DONE:
+            if record.tile != self.tiles:
+                fail(DAMAGED)
+            self._load()
+        self._open = True
+        return self.state
+
+    def _resume(self, same_boot):
+        store = self._store
+        tile = store.newest.tile
+        if tile >= self.tiles:
+            fail(DAMAGED)
+        if not same_boot:
+            store.attempt()
+        tiles, alone = self._segment_end(tile) - tile, 0
+        while _part_of(tiles, alone) > 1:
+            alone += 1
+        if store.attempts >= alone + STUCK_ATTEMPTS:
+            self._stuck = True
+            return
+        self._part = _part_of(tiles, store.attempts)
+        self._load()
+
+    def _load(self):
+        store = self._store
+        self._finish(0, store.newest.tile)
+        ranges = live(self.blob, self._done)
+        if sum([end - low for low, end in ranges]) != store.newest.live_bytes:
+            fail(DAMAGED)
+        crc = 0
+        for t, (low, end) in zip(self.blob.tensors, ranges):
+            if end > low:
+                data = store.read(HOME + t.home + low, end - low)
+                self.arena[t.arena + low:t.arena + end] = data
+                crc = crc32(data, crc) & 0xFFFFFFFF
+        store.check(crc)
+        self._clean = [end for _, end in ranges]
+        self._tile, self._loaded = store.newest.tile, True
+
+    def _finish(self, start, end):
+        for number in range(start, end):
+            op, _, count = self.blob.tile(number)
+            self._done[op] += count
+
+    def _segment_end(self, tile):
+        low, high = 0, self.blob.n_segments - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.blob.end_of(middle) > tile:
+                high = middle
+            else:
+                low = middle + 1
+        return self.blob.end_of(low)
+
+    # ---- commit ----
+
+    def _successor(self, state):
+        old, record = self._store.newest, Record()
+        record.model, record.tile, record.state = self.blob.meta_crc, self._tile, state
+        record.inference, record.cycles = old.inference, old.cycles
+        record.commits, record.nvm_bytes = old.commits, old.nvm_bytes
+        record.brownouts = old.brownouts + self._store.attempts
+        return record
+
+    def _commit(self, record):
+        """Dirty bytes first, the record last."""
+        store, started = self._store, self._store.written
+        self._loaded = False
+        view = memoryview(self.arena)
+        ranges = live(self.blob, self._done)
+        for i in range(len(ranges)):
+            low, end = ranges[i]
+            if end > low:
+                t = self.blob.tensors[i]
+                record.live_crc = crc32(view[t.arena + low:t.arena + end], record.live_crc)
+                record.live_crc &= 0xFFFFFFFF
+                record.live_bytes += end - low
+                dirty = max(low, self._clean[i])
+                if end > dirty:
+                    store.write(HOME + t.home + dirty, view[t.arena + dirty:t.arena + end])
+        record.commits += 1
+        record.nvm_bytes += store.written - started + 64
+        store.commit(record)
+        self.state = record.state
+        self._clean, self._loaded = [end for _, end in ranges], True
+
+    def _commit_empty(self, state, tile):
+        record = self._successor(state)
+        record.tile = tile
+        self._store.commit(record)
+        self.state, self._loaded = state, False
+
+    def begin(self, id, input):
+        """Commits the input as inference `id`."""
+        self._must_be_open()
+        t = self.blob.tensors[self.blob.input]
+        if len(input) != t.size:
+            raise BlobError(text(SIZE), SIZE)
+        if self.state == STUCK:
+            fail(E_STUCK)
+        if self.state in (RUNNING, DONE):
+            if not self._loaded and not self._stuck:
+                fail(STATE)
+            if self._store.newest.inference == id:
+                return 0
+            if self.state == RUNNING:
+                fail(STATE)
+        self._restart()
+        self.arena[t.arena:t.arena + t.size] = bytes(input)
+        record = self._successor(RUNNING)
+        record.inference = id
+        record.cycles = record.commits = record.nvm_bytes = record.brownouts = 0
+        self._commit(record)
+        return 0
+
+    # ---- step ----
+
+    def step(self):
+        """Runs to the next commit: MORE or DONE. Errors: BoardError."""
+        self._must_be_open()
+        if self.state == DONE and self._loaded:
+            return FINISHED
+        if self.state == STUCK:
+            fail(E_STUCK)
+        if self.state != RUNNING:
+            fail(STATE)
+        if self._stuck:
+            self._commit_empty(STUCK, self._store.newest.tile)
+            fail(E_STUCK)
+        if not self._loaded:
+            fail(STATE)
+        end = self._segment_end(self._tile)
+        if 0 < self._part < end - self._tile:
+            end = self._tile + self._part
+        else:
+            self._part = 0
+        while self._tile < end:
+            run_tile(self.blob, self.arena, self._tile)
+            self._finish(self._tile, self._tile + 1)
+            self._tile += 1
+        last = end == self.tiles
+        self._commit(self._successor(DONE if last else RUNNING))
+        return FINISHED if last else MORE
+
+    def output(self):
+        """The output's bytes."""
+        self._must_be_open()
+        if self.state != DONE or not self._loaded:
+            fail(STATE)
+        t = self.blob.tensors[self.blob.output]
+        return bytes(self.arena[t.arena:t.arena + t.size])
+
+    def take(self, id):
+        """The output of inference `id` is safe elsewhere: done -> idle."""
+        newest = self._store.newest
+        if newest.model != self.blob.meta_crc or newest.inference != id:
+            fail(STATE)
+        if self.state == IDLE:
+            return 0
+        if self.state != DONE:
+            fail(STATE)
+        self._commit_empty(IDLE, newest.tile)
+        return 0
+
+    def clear(self):
+        """Gives up whatever is there."""
+        if self._store is None:
+            fail(STATE)
+        if self.state not in (EMPTY, IDLE):
+            self._commit_empty(IDLE, 0)
+        self._open = True
+        return 0
+
+    def _must_be_open(self):
+        if not self._open:
+            fail(STATE)
+
+
+def _part_of(tiles, attempts):
+    """Tiles between commits on the n-th attempt at `tiles` tiles."""
+    return (tiles - 1 >> max(0, attempts - 1)) + 1

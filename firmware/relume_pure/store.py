@@ -1,0 +1,127 @@
+"""Records, slots and attempts on byte-writable NVM (docs/SPEC.md 4.1, 4.2)."""
+
+import struct
+
+from .status import DAMAGED, NVM, NVM_SIZE, crc32, fail
+
+EMPTY, RUNNING, DONE, IDLE, STUCK = range(5)
+MAGIC = 0x31524C52
+_RECORD = "<IIIIIBBHIIQIIIIII"
+_SLOT, _CELLS, _CELL, _PROBE = 64, 128, 16, 160
+HOME = 256
+
+
+class Record:
+    """What a commit says; state EMPTY: there was none."""
+
+    def __init__(self, seq=0):
+        self.seq, self.model, self.inference, self.tile, self.state = seq, 0, 0, 0, EMPTY
+        self.live_crc = self.live_bytes = self.cycles = 0
+        self.commits = self.nvm_bytes = self.brownouts = 0
+
+    def packed(self, kind):
+        """64 bytes."""
+        body = struct.pack(
+            _RECORD, MAGIC, self.seq, self.model, self.inference, self.tile, self.state, kind, 0,
+            self.live_crc, self.live_bytes, self.cycles, self.commits, self.nvm_bytes,
+            self.brownouts, 0, 0, 0,
+        )[:60]  # fmt: skip
+        return body + struct.pack("<I", crc32(body, 0) & 0xFFFFFFFF)
+
+
+def _unpacked(data, kind):
+    """The record in 64 bytes, None if there is none."""
+    f = struct.unpack(_RECORD, data)
+    if (f[0] != MAGIC or f[16] != crc32(data[:60], 0) & 0xFFFFFFFF or f[6] != kind
+            or not RUNNING <= f[5] <= STUCK or f[7] or f[14] or f[15]):  # fmt: skip
+        return None
+    record = Record(f[1])
+    record.model, record.inference, record.tile, record.state = f[2:6]
+    record.live_crc, record.live_bytes, record.cycles = f[8:11]
+    record.commits, record.nvm_bytes, record.brownouts = f[11:14]
+    return record
+
+
+def _after(a, b):
+    """a is newer than b."""
+    return 0 < (a - b & 0xFFFFFFFF) < 0x80000000
+
+
+class Store:
+    """The store in [base, base + size) of an NVM; newest is what it holds."""
+
+    def __init__(self, nvm, base, size):
+        if base + size > nvm.size or size < HOME:
+            fail(NVM_SIZE)
+        self.nvm, self.base, self.size = nvm, base, size
+        self.newest, self.attempts, self.written = Record(), 0, 0
+        self._probe()
+        self._read_slots()
+        self._read_cells()
+
+    def read(self, at, n):
+        """n bytes from `at` of the store on."""
+        return self.nvm.read(self.base + at, n)
+
+    def write(self, at, data):
+        """Writes data at `at` of the store."""
+        self.written += len(data)
+        self.nvm.write(self.base + at, data)
+
+    def _verified(self, at, data):
+        self.write(at, data)
+        if self.read(at, len(data)) != data:
+            fail(NVM)
+
+    def _complemented(self):
+        pattern = bytes([byte ^ 255 for byte in self.read(_PROBE, 16)])
+        self._verified(_PROBE, pattern)
+        return pattern
+
+    def _probe(self):
+        """Every bit of a cell can be written; it shows at no power of two above it."""
+        pattern, step = self._complemented(), HOME
+        while step <= self.size // 2:
+            if self.read(_PROBE + step, 16) == pattern:
+                pattern = self._complemented()
+                if self.read(_PROBE + step, 16) == pattern:
+                    fail(NVM_SIZE)
+            step *= 2
+
+    def _read_slots(self):
+        for slot in (0, 1):
+            record = _unpacked(self.read(slot * _SLOT, _SLOT), self.nvm.kind)
+            if record and record.seq & 1 == slot and (
+                self.newest.state == EMPTY or _after(record.seq, self.newest.seq)
+            ):
+                self.newest = record
+
+    def _read_cells(self):
+        for i in (0, 1):
+            data = self.read(_CELLS + i * _CELL, _CELL)
+            seq, attempts, zero, crc = struct.unpack("<4I", data)
+            if zero or crc != crc32(data[:12], 0) & 0xFFFFFFFF or attempts & 1 != i:
+                continue
+            if self.newest.state == EMPTY:
+                if _after(seq, self.newest.seq):
+                    self.newest.seq = seq
+            elif self.newest.state == RUNNING and seq == self.newest.seq:
+                self.attempts = max(self.attempts, attempts)
+
+    def attempt(self):
+        """Counts one more boot that found the newest record running."""
+        body = struct.pack("<3I", self.newest.seq, self.attempts + 1, 0)
+        at = _CELLS + (self.attempts + 1 & 1) * _CELL
+        self._verified(at, body + struct.pack("<I", crc32(body, 0) & 0xFFFFFFFF))
+        self.attempts += 1
+
+    def commit(self, record):
+        """Makes the record the newest; its data is at home already."""
+        record.seq = self.newest.seq + 1 & 0xFFFFFFFF
+        self._verified((record.seq & 1) * _SLOT, record.packed(self.nvm.kind))
+        self.newest, self.attempts = record, 0
+
+    def check(self, crc):
+        """Holds restored bytes against the newest record."""
+        if crc != self.newest.live_crc:
+            fail(DAMAGED)
