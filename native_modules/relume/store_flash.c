@@ -7,7 +7,8 @@
 #include "bytes.h"
 
 #define MARKS_AT 64u  /* attempt marks in the record page */
-#define MARKS_END 96u /* the rest of the record page is 0xFF */
+#define MARKS_END 96u /* the rest of the record page is 0xFF, but for the */
+#define IS_RECORD 0u  /* byte behind the data: 0xFF in a data page */
 
 uint32_t rl_store_flash_pages(uint32_t live)
 {
@@ -38,8 +39,9 @@ static int placed(const rl_store *store, const rl_record *record,
         && rl_ring_distance(store, rl_ring_of(home), ring) == pages;
 }
 
-/* A data page cannot pass for a record page, whatever tensor lies in it: its
- * last byte is 0, a record page's is 0xFF. */
+/* A data page cannot pass for a record page, whatever tensor lies in it and
+ * however its program or its erase was cut: its last byte is 0xFF before,
+ * between and after, a record page's is programmed. */
 static rl_status consider(rl_store *store, uint32_t ring)
 {
     rl_record record;
@@ -50,7 +52,8 @@ static rl_status consider(rl_store *store, uint32_t ring)
     }
     rl_bytes_copy(&record, store->page, sizeof record);
     if (rl_record_valid(&record, RL_NVM_FLASH)
-        && rl_bytes_blank(store->page + MARKS_END, RL_FLASH_PAGE - MARKS_END)
+        && rl_bytes_blank(store->page + MARKS_END, RL_FLASH_DATA - MARKS_END)
+        && store->page[RL_FLASH_DATA] == IS_RECORD
         && placed(store, &record, ring)
         && (store->newest.magic == 0
             || rl_record_after(record.seq, store->newest.seq))) {
@@ -158,8 +161,7 @@ uint32_t rl_store_flash_home(const rl_store *store)
 static rl_status flush(rl_store *store)
 {
     rl_bytes_fill(store->page + store->fill, 0xFF,
-                  RL_FLASH_DATA - store->fill);
-    store->page[RL_FLASH_DATA] = 0;
+                  RL_FLASH_PAGE - store->fill);
     rl_status status = rl_ring_program(store, rl_ring_offset(store->pending));
     store->pending = rl_ring_next(store, store->pending);
     store->fill = 0;
@@ -192,6 +194,7 @@ rl_status rl_store_flash_end(rl_store *store, const rl_record *record)
     }
     rl_bytes_fill(store->page, 0xFF, sizeof store->page);
     rl_bytes_copy(store->page, record, sizeof *record);
+    store->page[RL_FLASH_DATA] = IS_RECORD;
     status = rl_ring_program(store, rl_ring_offset(store->pending));
     if (status == RL_OK) {
         store->at = store->pending;

@@ -37,6 +37,7 @@ void aged_make(fault *device, uint32_t base, uint32_t seq, uint32_t erases)
     if (device->kind == RL_NVM_FLASH) {
         wear_out(device, base, erases);
         at = record.home;
+        device->bytes[base + at + RL_FLASH_DATA] = 0; /* a record page */
     }
     memcpy(device->bytes + base + at, &record, sizeof record);
 }

@@ -35,7 +35,7 @@ static void note_record(const fault_op *op, expectation *e)
     e->new.magic = 0;
     int slot = op->kind == OP_WRITE && op->n == sizeof(rl_record)
             && op->at - opt.base < 2u * sizeof(rl_record);
-    int page = op->kind == OP_PROGRAM && op->data[op->n - 1u] == 0xFF;
+    int page = op->kind == OP_PROGRAM && op->data[op->n - 1u] == 0;
     if (!slot && !page) {
         return;
     }

@@ -50,10 +50,10 @@ class Outcome:
 def _compile(flags: tuple[str, ...], source: Path, target: Path) -> Path:
     include = (f"-I{NATIVE}", f"-I{HERE}")
     extra = SESSION if source.name == "session.c" else ()
-    return _made(("cc", *WARNINGS, *flags, *extra, *include, "-c", str(source)), target)
+    return made(("cc", *WARNINGS, *flags, *extra, *include, "-c", str(source)), target)
 
 
-def _made(command: Sequence[str], target: Path) -> Path:
+def made(command: Sequence[str], target: Path) -> Path:
     """The compiler's output, whole or not at all: shards may build at the same time."""
     partial = target.with_name(f"{target.name}.{os.getpid()}")
     done = subprocess.run(
@@ -88,7 +88,7 @@ def _name(path: Path) -> str:
 
 
 def _link(flags: tuple[str, ...], parts: dict[str, Path], program: Path) -> Path:
-    return _made(["cc", *flags, *map(str, parts.values())], program)
+    return made(["cc", *flags, *map(str, parts.values())], program)
 
 
 @functools.cache
@@ -108,14 +108,20 @@ class Fault:
     edits: tuple[tuple[str, str], ...]
 
 
-def faulty_program(fault: Fault) -> Path:
-    """The harness around sources of which one has the fault."""
-    folder = BUILD / "faults"
-    folder.mkdir(parents=True, exist_ok=True)
+def faulty_source(fault: Fault) -> tuple[str, str]:
+    """Name and text of the source with the fault."""
     text = (NATIVE / fault.source).read_text(encoding="utf-8")
     for old, new in fault.edits:
         assert text.count(old) == 1, f"{fault.name}: {fault.source} has changed: {old!r}"
         text = text.replace(old, new)
+    return fault.source, text
+
+
+def faulty_program(fault: Fault) -> Path:
+    """The harness around sources of which one has the fault."""
+    folder = BUILD / "faults"
+    folder.mkdir(parents=True, exist_ok=True)
+    _, text = faulty_source(fault)
     # Same name as the original, so that it is compiled in the same way.
     (folder / fault.name).mkdir(exist_ok=True)
     source = folder / fault.name / fault.source

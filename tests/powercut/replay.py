@@ -6,10 +6,13 @@ import sys
 
 from tests.powercut import harness
 from tests.powercut.cases import SECONDS, parse
+from tests.powercut.thumb import cases as thumb
 
 
 def replay(text: str) -> tuple[int, str]:
     """(0, the counts) when the cut is survived, else (1, why and the id). Errors: ValueError."""
+    if text.startswith("thumb/"):
+        return thumb.replay(text)
     case, cut = parse(text)
     arguments = case.command
     if cut and not case.chained:

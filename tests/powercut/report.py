@@ -25,6 +25,7 @@ class Row:
 ROWS = (
     Row("operation", 10_000_000, ("cuts", "lives", "erases")),
     Row("consecutive", 100_000, ("cuts", "lives", "erases")),
+    Row("instruction", 100_000_000, ("boundaries", "pairs", "images", "lives", "recoveries")),
 )
 
 

@@ -25,7 +25,7 @@ _STORE = (
     "stage.[ch]", "blob.h", "engine.h",
 )  # fmt: skip
 _HARNESS = ("aged", "broken", "cuts", "faultnvm", "life", "powercut", "reference")
-_SHIPPED = ("*.[ch]", "kernels/**/*.[chS]", "small.txt", "*.cmake")
+_SHIPPED = ("*.[ch]", "kernels/**/*.[chS]", "small.txt")
 
 
 def _store() -> list[Path]:
@@ -36,9 +36,15 @@ def _operation() -> list[Path]:
     return _store() + [path for name in _HARNESS for path in _HERE.glob(f"{name}.[ch]")]
 
 
+def _instruction() -> list[Path]:
+    native = [path for pattern in _SHIPPED for path in NATIVE.glob(pattern)]
+    return native + [path for path in (_HERE / "thumb").glob("*.[cp]*")]
+
+
 LEVELS: dict[str, Callable[[], list[Path]]] = {
     "operation": _operation,
     "consecutive": _operation,
+    "instruction": _instruction,
 }
 """Level -> the files that its counts hold for."""
 

@@ -115,7 +115,7 @@ def test_flash_carries_all_live_bytes_at_every_boundary(seed: int) -> None:
         carried = b""
         for page in range(pages - 1):
             at = record.home + 256 * page
-            assert board.memory.data[at + 255] == 0
+            assert board.memory.data[at + 255] == 0xFF
             carried += bytes(board.memory.data[at : at + 255])
         if record.home % 4096 + 256 * pages <= 4096:
             assert zlib.crc32(carried[: record.live_bytes]) == record.live_crc

@@ -172,8 +172,7 @@ def test_attempts_that_are_not_counted_are_caught() -> None:
 
 def test_a_data_page_that_passes_for_a_record_is_caught() -> None:
     fault = Fault("data_pages_not_marked", "store_flash.c",
-                  (("    store->page[RL_FLASH_DATA] = 0;\n",
-                    "    store->page[RL_FLASH_DATA] = 0xFF;\n"),))  # fmt: skip
+                  (("        && store->page[RL_FLASH_DATA] == IS_RECORD\n", ""),))  # fmt: skip
     binary = harness.faulty_program(fault)
     blob = harness.blob_file(13, "flash", scale=2)
     assert harness.run(binary, blob, "flash", "--forge").code == 1
