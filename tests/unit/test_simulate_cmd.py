@@ -27,7 +27,7 @@ def net(tmp_path: Path) -> str:
 def _json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, float]]:
     assert main(["simulate", *arguments, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert list(document) == ["policies"]
+    assert list(document) == ["cap_f", "harvest", "commit_overhead", "policies"]
     policies: dict[str, dict[str, float]] = document["policies"]
     return policies
 
@@ -57,6 +57,25 @@ def test_the_table_and_the_picture_name_every_policy(
     assert all(name in out and f">{name}</text>" in svg for name in POLICIES)
 
 
+def test_lists_of_capacitors_and_scales_are_studied_in_pairs(
+    net: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same figures as one by one, with and without processes; a panel each in the picture."""
+    picture = tmp_path / "p.svg"
+    shared = [net, "--trace", "3mW", "--policy", "relume,oracle,inas", *FEW]
+    lists = ["simulate", *shared, "--cap", "470uF,1mF", "--scale", "1,2", "--json"]
+    assert main([*lists, "-o", str(picture)]) == 0
+    studies = json.loads(capsys.readouterr().out)["studies"]
+    assert main([*lists, "--jobs", "2"]) == 0
+    assert json.loads(capsys.readouterr().out)["studies"] == studies
+    pairs = [("470uF", "1"), ("470uF", "2"), ("1mF", "1"), ("1mF", "2")]
+    for (cap, scale), study in zip(pairs, studies, strict=True):
+        assert _json([*shared, "--cap", cap, "--scale", scale], capsys) == study["policies"]
+    svg = picture.read_text("utf-8")
+    assert svg.count(">inas</text>") == 4
+    assert ">470 uF, constant 3 mW<" in svg and ">1 mF, constant 3 mW x2<" in svg
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -67,6 +86,8 @@ def test_the_table_and_the_picture_name_every_policy(
         (["NET", "--trace", "absent.csv"], "absent.csv: No such file"),
         (["NET", "--trace", "3mW", "-o", "p.png"], "the picture is an .svg"),
         (["NET", "--trace", "3mW", "--starts", "0"], "at least 1"),
+        (["NET", "--trace", "3mW", "--scale", "1,x"], "numbers with commas between"),
+        (["NET", "--trace", "3mW", "--cap", "1mF,"], "capacitance ''"),
     ],
 )
 def test_what_cannot_be_simulated_is_one_line(

@@ -10,17 +10,23 @@ from relume import ui
 from relume.errors import PlanError
 
 if TYPE_CHECKING:
-    from relume.sim.study import Study
+    from relume.board.profile import BoardProfile
+    from relume.model.graph import Graph
+    from relume.power.capacitor import Budget
+    from relume.sim.study import Outcome, Study
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """relume simulate NET.tflite --cap 1mF --trace FILE --scale 20 [-o PICTURE.svg]."""
+    """relume simulate NET.tflite --cap 1mF --trace FILE --scale 20 [-o PICTURE.svg].
+
+    --cap and --scale may be lists with commas between; each pair is simulated.
+    """
     parser = sub.add_parser("simulate", help="intermittency policies beside ours")
     parser.add_argument("net", type=Path, metavar="NET.tflite")
     parser.add_argument("--policy", default="all", help="all, or names with commas between")
     ui.add_power(parser)
     parser.add_argument("--trace", required=True, help="harvest: 3mW, a CSV or a recorded RF file")
-    parser.add_argument("--scale", type=float, default=1.0, help="multiply the harvest by this")
+    parser.add_argument("--scale", default="1", help="multiply the harvest by this (1)")
     parser.add_argument("--starts", type=int, default=1000, help="begins in the trace (1000)")
     parser.add_argument("--seed", type=int, default=1, help="the begins follow from it (1)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
@@ -30,7 +36,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Simulates, prints the table or JSON, writes the picture. Errors: RelumeError."""
-    from relume.report.policies import table, write_picture
+    from relume.report.sweep import text, write
     from relume.sim.study import run_all
 
     names = _names(args.policy)
@@ -38,15 +44,30 @@ def run(args: argparse.Namespace) -> int:
         raise PlanError("--starts and --jobs: at least 1")
     if args.output and args.output.suffix != ".svg":
         raise PlanError(f"{args.output}: the picture is an .svg")
-    study = _study(args)
-    outcomes = run_all(study, names, args.jobs)
+    studies = _studies(args)
+    found = run_all(studies, names, args.jobs)
     if args.output:
-        write_picture(study, outcomes, args.output)
+        write(args.output, studies, found)
     if args.json:
-        ui.emit_json({"policies": {one.name: one.facts() for one in outcomes}})
+        ui.emit_json(_document(studies, found))
     else:
-        ui.console().print(table(study, outcomes))
+        ui.console().print(text(studies, found))
     return 0
+
+
+def _document(studies: list[Study], found: list[list[Outcome]]) -> object:
+    """JSON: one study, or a list of them with their capacitors and scales."""
+    from relume.sim.ours import plan_overhead
+
+    documents: list[dict[str, object]] = []
+    for study, outcomes in zip(studies, found, strict=True):
+        documents.append({
+            "cap_f": study.budget.cap_f,
+            "harvest": study.trace.name,
+            "commit_overhead": plan_overhead(study),
+            "policies": {one.name: one.facts() for one in outcomes},
+        })  # fmt: skip
+    return documents[0] if len(documents) == 1 else {"studies": documents}
 
 
 def _names(text: str) -> list[str]:
@@ -62,11 +83,12 @@ def _names(text: str) -> list[str]:
     return [name for name in POLICIES if name in wanted]
 
 
-def _study(args: argparse.Namespace) -> Study:
+def _studies(args: argparse.Namespace) -> list[Study]:
+    """A study for each capacitor and, inside, each scale."""
     from relume.board.profile import load_board
     from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite
-    from relume.plan.planner import Budget, check_supply, smallest_capacitor
+    from relume.plan.planner import check_supply
     from relume.power.trace import load_trace
     from relume.sim.study import Study
 
@@ -77,13 +99,36 @@ def _study(args: argparse.Namespace) -> Study:
     if args.nvm != "fram":
         raise PlanError(f"--nvm {args.nvm}: the policies are costed for SPI FRAM, use fram")
     board = load_board(args.board)
-    budget = ui.budget_of(args, board)
-    trace = load_trace(args.trace, args.scale)
+    scales = _scales(args.scale)
+    traces = [load_trace(args.trace, scale) for scale in scales]
     graph = without_dead_channels(read_tflite(args.net))
-    if budget is None:
-        von, voff = ui.voltages(args, board)
-        budget = Budget(smallest_capacitor(graph, board, von, voff, args.nvm), von, voff)
-    check_supply(board, budget.von_v)
-    study = Study(graph, board, budget, trace, args.starts, args.seed)
-    study.supply.when(study.begins)  # refuses a harvest that leaves nothing to simulate
-    return study
+    budgets = _budgets(args, graph, board)
+    check_supply(board, budgets[0].von_v)
+    studies = [
+        Study(graph, board, budget, trace, args.starts, args.seed)
+        for budget in budgets
+        for trace in traces
+    ]
+    for study in studies:
+        study.supply.when(study.begins)  # refuses a harvest that leaves nothing to simulate
+    return studies
+
+
+def _scales(text: str) -> list[float]:
+    """Numbers with commas between. Errors: PlanError."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise PlanError(f"--scale {text}: numbers with commas between, as 1,5,20") from None
+
+
+def _budgets(args: argparse.Namespace, graph: Graph, board: BoardProfile) -> list[Budget]:
+    """One for each capacitor of the option; without it the smallest that a plan exists for."""
+    from relume.plan.planner import Budget, smallest_capacitor
+    from relume.power.capacitor import parse_capacitance
+
+    von, voff = ui.voltages(args, board)
+    if args.cap is None:
+        Budget(1e-3, von, voff)  # refuses voltages that make no budget
+        return [Budget(smallest_capacitor(graph, board, von, voff, args.nvm), von, voff)]
+    return [Budget(parse_capacitance(part), von, voff) for part in args.cap.split(",")]

@@ -41,6 +41,15 @@ def relume_fixed(study: Study) -> list[Candidate]:
     return [Candidate("the plan", lambda begins: follow([route], study.supply, begins))]
 
 
+def plan_overhead(study: Study) -> float | None:
+    """Commits of the plan under continuous power, the input's included, by the compute."""
+    plan = study.plan
+    if plan is None:
+        return None
+    work = Work.of(study.costs, plan.tiles)
+    return overhead(work, fixed_route(work, np.array([segment.end for segment in plan.segments])))
+
+
 def guided(study: Study, work: Work, rest: Rest | None, background: bool = True) -> Guided:
     """The engine on the tiles of `work`."""
     costs, hz = work.costs, work.costs.board.hz

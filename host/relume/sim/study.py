@@ -171,9 +171,15 @@ def _rank(tally: Tally) -> tuple[float, float]:
     return median, float(np.isinf(tally.time_s).mean())
 
 
-def run_all(study: Study, names: Sequence[str], jobs: int = 1) -> list[Outcome]:
-    """Every policy, in the order of names."""
-    if jobs <= 1 or len(names) <= 1:
-        return [run_policy(study, name) for name in names]
-    with ProcessPoolExecutor(min(jobs, len(names))) as pool:
-        return list(pool.map(run_policy, [study] * len(names), names))
+def run_all(
+    studies: Sequence[Study], names: Sequence[str], jobs: int = 1
+) -> list[list[Outcome]]:
+    """Every policy on every study, both in their order."""
+    if jobs <= 1 or len(names) * len(studies) <= 1:
+        return [[run_policy(study, name) for name in names] for study in studies]
+    for study in studies:
+        study.plan  # noqa: B018 (once, before each process has its copy)
+    pairs = [(study, name) for study in studies for name in names]
+    with ProcessPoolExecutor(min(jobs, len(pairs))) as pool:
+        found = list(pool.map(run_policy, *zip(*pairs, strict=True)))
+    return [found[at : at + len(names)] for at in range(0, len(found), len(names))]
