@@ -1,5 +1,5 @@
-"""The RP2040 itself: rp2040py 0.3.6 behind one class, with the blocks of `parts.py` and
-`ssi.py` put in.
+"""The RP2040 itself: rp2040py 0.3.6 behind one class, with the blocks of `parts.py`, `ssi.py` and
+`dma.py` put in.
 
 A `Chip` lives for one charge. Power off throws it away; the next one starts with noise in SRAM.
 Model: rp2040py's Cortex-M0+ cycle table (from rp2040js) at 125 MHz, one core, no bus contention.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from relume_boards.virtual.bus import SpiDevice
+from relume_boards.virtual.dma import TimedDma
 from relume_boards.virtual.flash import NorFlash, Times
 from relume_boards.virtual.oscillators import CORE_HZ, Ring, TimedCrystal, TimedPll, core_hz
 from relume_boards.virtual.parts import TimedSpi, TimedUart, whole_cycles
@@ -31,6 +32,7 @@ SRAM_BASE = 0x2000_0000
 _UART = (0x40034, 0x40038)
 _SPI = (0x4003C, 0x40040)
 _SSI = 0x18000
+_DMA = 0x50000
 _XOSC, _ROSC, _PLLS, _RTC = 0x40024, 0x40060, (0x40028, 0x4002C), 0x4005C
 _VBUS_PIN = 24
 _VSYS_CHANNEL = 3
@@ -133,6 +135,9 @@ class Chip:
 
     def _fit_parts(self, times: Times, size: int, identity: int) -> None:
         mcu = self._mcu
+        requests = mcu.dma.dreq
+        mcu.dma = mcu.peripherals[_DMA] = TimedDma(mcu, self.wait, CYCLE_NS)
+        mcu.dma.dreq.update(requests)
         for index in (0, 1):
             uart, spi = TimedUart(mcu, index, self.wait), TimedSpi(mcu, index, self.wait)
             mcu.uart[index] = mcu.peripherals[_UART[index]] = uart
@@ -251,15 +256,20 @@ class Chip:
     # --- wiring -----------------------------------------------------------------------------
 
     @property
-    def dma(self) -> Any:
+    def dma(self) -> TimedDma:
         """The DMA controller's registers."""
-        return self._mcu.dma
+        dma: TimedDma = self._mcu.dma
+        return dma
+
+    def spi(self, index: int) -> TimedSpi:
+        """The registers of an SPI."""
+        spi: TimedSpi = self._mcu.spi[index]
+        return spi
 
     def attach_spi(self, index: int, cs: int, device: SpiDevice) -> None:
         """Put `device` on SPI `index` with its chip select (active low) on GPIO `cs`."""
-        spi: TimedSpi = self._mcu.spi[index]
+        spi = self.spi(index)
         spi.device = device
-        self._spi = spi
 
         def changed(value: Any, _last: Any) -> None:
             spi.sync()

@@ -188,6 +188,7 @@ class TimedUart(RPUART):
 _CR0, _CR1, _SDR, _SR, _CPSR, _SIMSC, _SRIS, _SMIS, _SICR, _SDMACR = range(0x00, 0x28, 4)
 _SR_BSY, _SR_RFF, _SR_RNE, _SR_TNF, _SR_TFE = 0x10, 0x08, 0x04, 0x02, 0x01
 _RIS_TX, _RIS_RX, _RIS_ROR = 0x08, 0x04, 0x01
+_TXDMAE, _RXDMAE = 2, 1
 _DEPTH = 8
 _WHOLE_CHAIN = _DEPTH + 1  # eight in the FIFO, one in the shift register
 
@@ -258,13 +259,13 @@ class TimedSpi(RPSPI):
         self._update_dma_rx()
 
     def _update_dma_tx(self) -> None:
-        if len(self._frames) < _WHOLE_CHAIN:
+        if self._dma_control & _TXDMAE and len(self._frames) < _WHOLE_CHAIN:
             self.rp2040.dma.set_dreq(self.dreq.tx)
         else:
             self.rp2040.dma.clear_dreq(self.dreq.tx)
 
     def _update_dma_rx(self) -> None:
-        if self._got:
+        if self._dma_control & _RXDMAE and self._got:
             self.rp2040.dma.set_dreq(self.dreq.rx)
         else:
             self.rp2040.dma.clear_dreq(self.dreq.rx)
@@ -315,6 +316,9 @@ class TimedSpi(RPSPI):
         if offset in (_CR1, _SIMSC, _SDMACR):
             self.sync()
             self._publish()
+        if offset == _SDMACR:
+            self._update_dma_tx()
+            self._update_dma_rx()
 
 
 def whole_cycles(ns: float, cycle_ns: float) -> int:

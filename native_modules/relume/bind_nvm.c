@@ -1,4 +1,5 @@
-/* relume: NVM objects of module _relume: kind, size, read(), write(). */
+/* relume: NVM objects of module _relume: kind, size, read(), write(), and
+ * FRAM's start(), busy(), flush(). */
 #include "bind.h"
 
 #if defined(RL_PORT_FRAM)
@@ -11,6 +12,7 @@
 typedef struct {
     mp_obj_base_t base;
     rl_nvm        nvm;
+    mp_obj_t      source; /* of the write in the background: kept alive */
     #if defined(RL_PORT_FRAM)
     rl_port_spi   pins;
     rl_fram       fram;
@@ -101,6 +103,38 @@ static mp_obj_t nvm_erase(mp_obj_t self_in, mp_obj_t at_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(nvm_erase_obj, nvm_erase);
 
+#if defined(RL_PORT_FRAM)
+
+/* start(at, data): a write in the background; data must not change until
+ * flush() has waited for its end. */
+static mp_obj_t nvm_start(mp_obj_t self_in, mp_obj_t at_in, mp_obj_t data) {
+    rl_nvm *nvm = rl_bind_nvm(self_in);
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(data, &info, MP_BUFFER_READ);
+    uint32_t at = inside(nvm, at_in, info.len);
+    rl_bind_try(nvm->start(nvm, at, info.buf, (uint32_t)info.len));
+    ((bind_nvm *)MP_OBJ_TO_PTR(self_in))->source = data;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(nvm_start_obj, nvm_start);
+
+static mp_obj_t nvm_busy(mp_obj_t self_in) {
+    rl_nvm *nvm = rl_bind_nvm(self_in);
+    return mp_obj_new_bool(nvm->busy(nvm));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(nvm_busy_obj, nvm_busy);
+
+static mp_obj_t nvm_flush(mp_obj_t self_in) {
+    rl_nvm *nvm = rl_bind_nvm(self_in);
+    rl_status status = nvm->finish(nvm);
+    ((bind_nvm *)MP_OBJ_TO_PTR(self_in))->source = mp_const_none;
+    rl_bind_try(status);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(nvm_flush_obj, nvm_flush);
+
+#endif
+
 static void nvm_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
     bind_nvm *self = MP_OBJ_TO_PTR(self_in);
     if (dest[0] != MP_OBJ_NULL) {
@@ -121,6 +155,17 @@ static const mp_rom_map_elem_t nvm_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_erase), MP_ROM_PTR(&nvm_erase_obj) },
 };
 static MP_DEFINE_CONST_DICT(nvm_locals, nvm_locals_table);
+
+#if defined(RL_PORT_FRAM)
+static const mp_rom_map_elem_t fram_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&nvm_read_obj) },
+    { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&nvm_write_obj) },
+    { MP_ROM_QSTR(MP_QSTR_start), MP_ROM_PTR(&nvm_start_obj) },
+    { MP_ROM_QSTR(MP_QSTR_busy), MP_ROM_PTR(&nvm_busy_obj) },
+    { MP_ROM_QSTR(MP_QSTR_flush), MP_ROM_PTR(&nvm_flush_obj) },
+};
+static MP_DEFINE_CONST_DICT(fram_locals, fram_locals_table);
+#endif
 
 /* ---- Flash: the store region ------------------------------------------- */
 
@@ -185,7 +230,7 @@ MP_DEFINE_CONST_OBJ_TYPE(
     rl_bind_fram_type, MP_QSTR_FRAM, MP_TYPE_FLAG_NONE,
     make_new, fram_make_new,
     attr, nvm_attr,
-    locals_dict, &nvm_locals);
+    locals_dict, &fram_locals);
 
 #endif
 

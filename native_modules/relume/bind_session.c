@@ -83,6 +83,7 @@ static mp_obj_t session_open(mp_obj_t self_in) {
     memory(self);
     rl_bind_try(rl_store_open(&self->store, rl_bind_nvm(self->nvm_obj),
                               self->at, self->size));
+    self->store.crc = rl_port_crc32;
     self->mounted = true;
     self->session.same_boot = rl_bind_same_boot;
     rl_bind_same_boot = true;

@@ -2,7 +2,6 @@
  * objects in the other bind_*.c files. */
 #include "bind.h"
 
-#include "crc32.h"
 #include "py/objexcept.h"
 
 /* ---- Errors ------------------------------------------------------------ */
@@ -184,7 +183,8 @@ static mp_obj_t relume_crc32(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t info;
     mp_get_buffer_raise(args[0], &info, MP_BUFFER_READ);
     uint32_t crc = n_args > 1 ? rl_bind_u32(args[1]) : 0;
-    return rl_bind_uint(rl_crc32(crc, info.buf, info.len));
+    return rl_bind_uint(rl_port_crc32(crc, info.buf,
+                                      (uint32_t)info.len));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(relume_crc32_obj, 1, 2,
                                            relume_crc32);

@@ -50,6 +50,7 @@ static rl_status mount(rl_early_state *e)
     }
     if (status == RL_OK) {
         status = rl_store_open(&e->store, e->nvm, 0, e->nvm->size);
+        e->store.crc = e->board->crc;
     }
     return status;
 }

@@ -42,6 +42,8 @@ typedef struct {
     void      (*send)(void *ctx, const uint8_t *wire, uint32_t n, int brief);
     void      (*wait)(void *ctx);
     uint32_t    start_uj; /* energy of the interpreter's start */
+    /* As rl_crc32, by hardware; NULL: rl_crc32. */
+    uint32_t  (*crc)(uint32_t crc, const void *data, uint32_t n);
 } rl_early_board;
 
 typedef enum {

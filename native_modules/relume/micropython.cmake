@@ -18,6 +18,8 @@ target_sources(usermod_relume INTERFACE
     ${RELUME_BIND}
     ${RELUME_PORT_DIR}/port_rp2.c
     ${RELUME_PORT_DIR}/console_rp2.c
+    ${RELUME_PORT_DIR}/spi_rp2.c
+    ${RELUME_PORT_DIR}/crc_rp2.c
     ${RELUME_PORT_DIR}/fetch_rp2.c
     ${RELUME_PORT_DIR}/early_rp2.c
     ${RELUME_PORT_DIR}/reset_rp2.S

@@ -27,6 +27,9 @@ uint32_t rl_port_micros(void);
 /* Copies bytes of flash, a multiple of 4, to SRAM; both are aligned. */
 void rl_port_fetch(void *to, const void *from, uint32_t bytes);
 
+/* As rl_crc32, by hardware where there is some. */
+uint32_t rl_port_crc32(uint32_t crc, const void *data, uint32_t n);
+
 /* Supply voltage in millivolts, 0 = unknown. */
 uint32_t rl_port_millivolts(void);
 

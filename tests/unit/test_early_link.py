@@ -69,6 +69,7 @@ class _Board(ctypes.Structure):
         ("blobs_size", ctypes.c_uint32), ("board", ctypes.c_char_p), ("version", ctypes.c_char_p),
         ("nvm", _OPEN), ("cycles", _U64), ("micros", _U32), ("millivolts", _U32),
         ("receive", _TAKE_BYTE), ("send", _SEND), ("wait", _WAIT), ("start_uj", ctypes.c_uint32),
+        ("crc", ctypes.c_void_p),
     )  # fmt: skip
 
 

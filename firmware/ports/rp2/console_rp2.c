@@ -13,6 +13,7 @@
 #include "hardware/uart.h"
 
 #include "port.h"
+#include "port_rp2.h"
 
 static uint console_irq(void) {
     return uart_get_index(uart_default) != 0 ? UART1_IRQ : UART0_IRQ;
@@ -52,6 +53,7 @@ void relume_board_deinit(void) {
     if (irq_get_exclusive_handler(console_irq()) == console_receive) {
         console_swap(NULL);
     }
+    rl_port_spi_stop(); /* the heap that it reads goes */
 }
 
 int32_t rl_port_console(uint8_t *data, uint32_t n) {

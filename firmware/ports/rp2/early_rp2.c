@@ -5,6 +5,7 @@
 #include "early.h"
 
 #include "hardware/clocks.h"
+#include "hardware/dma.h"
 #include "hardware/gpio.h"
 #include "hardware/irq.h"
 #include "hardware/sync.h"
@@ -161,6 +162,7 @@ static void wait(void *ctx) {
 void relume_board_startup(void);
 void relume_board_startup(void) {
     peripheral_clock();
+    dma_claim_mask(1u << RL_DMA_SPI | 1u << RL_DMA_CRC);
     if (!has_model || interpreter_wanted()) {
         return;
     }
@@ -171,11 +173,13 @@ void relume_board_startup(void) {
         .receive = receive, .send = send, .wait = wait,
         .blobs_size = RL_BLOBS_SIZE, .board = rl_port_board,
         .version = RL_FIRMWARE_VERSION, .start_uj = RL_START_UJ,
+        .crc = rl_port_crc32,
     };
     uintptr_t start = ((uintptr_t)&__GcHeapStart + 7u) & ~(uintptr_t)7u;
     early.memory = (uint8_t *)start;
     early.room = (uint32_t)((uintptr_t)&__GcHeapEnd - start);
     rl_bind_same_boot = rl_early(&early, &model) != RL_EARLY_NOTHING;
+    rl_port_spi_stop();
     if (b.console) {
         uart_tx_wait_blocking(uart_default); /* the port resets it next */
     }

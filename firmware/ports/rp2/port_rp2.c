@@ -1,17 +1,15 @@
-/* relume: the RP2040 under the binding: flash regions, SPI for the FRAM,
- * clock and supply voltage. */
-#include "port_rp2.h"
-
+/* relume: the RP2040 under the binding: flash regions, clock and supply
+ * voltage. */
 #include "hardware/adc.h"
 #include "hardware/clocks.h"
 #include "hardware/flash.h"
 #include "hardware/gpio.h"
-#include "hardware/spi.h"
 #include "hardware/sync.h"
 #include "hardware/timer.h"
 #include "pico/multicore.h"
 
 #include "port.h"
+#include "relume_regions.h"
 #include "rp2_flash.h"
 
 #define VSYS_DIVIDER 3u        /* Pico datasheet: VSYS / 3 on ADC3 */
@@ -130,56 +128,6 @@ rl_status rl_port_store(rl_nvm *nvm) {
 rl_status rl_port_blobs(rl_nvm *nvm, const uint8_t **image) {
     flash_nvm(nvm, RL_BLOBS_OFFSET, RL_BLOBS_SIZE);
     *image = flash_mapped(nvm, 0);
-    return RL_OK;
-}
-
-/* ---- SPI --------------------------------------------------------------- */
-
-static spi_inst_t *spi_of(const rl_port_spi *pins) {
-    return pins->spi != 0 ? spi1 : spi0;
-}
-
-static void spi_select(void *ctx, int on) {
-    const rl_port_spi *pins = ctx;
-    gpio_put(pins->cs, !on);
-}
-
-static void spi_transfer(void *ctx, const uint8_t *tx, uint8_t *rx,
-                         uint32_t n) {
-    spi_inst_t *spi = spi_of(ctx);
-    if (rx == NULL) {
-        spi_write_blocking(spi, tx, n);
-    } else if (tx == NULL) {
-        spi_read_blocking(spi, 0, rx, n);
-    } else {
-        spi_write_read_blocking(spi, tx, rx, n);
-    }
-}
-
-/* GPIO 0-7 and 16-23 belong to SPI0, the others to SPI1; the role of a pin
- * follows its number modulo 4 (RP2040 datasheet 1.4.3). */
-static bool pin_fits(const rl_port_spi *pins, uint8_t pin, uint8_t role) {
-    return pin < NUM_BANK0_GPIOS && ((pin >> 3) & 1) == pins->spi
-        && (pin & 3) == role;
-}
-
-rl_status rl_port_spi_init(rl_port_spi *pins, rl_spi *spi) {
-    if (pins->spi > 1 || pins->baud == 0 || pins->cs >= NUM_BANK0_GPIOS
-        || !pin_fits(pins, pins->miso, 0) || !pin_fits(pins, pins->sck, 2)
-        || !pin_fits(pins, pins->mosi, 3)) {
-        return RL_E_ARG;
-    }
-    gpio_init(pins->cs);
-    gpio_put(pins->cs, 1);
-    gpio_set_dir(pins->cs, GPIO_OUT);
-    spi_init(spi_of(pins), pins->baud);
-    gpio_set_function(pins->sck, GPIO_FUNC_SPI);
-    gpio_set_function(pins->mosi, GPIO_FUNC_SPI);
-    gpio_set_function(pins->miso, GPIO_FUNC_SPI);
-    gpio_pull_down(pins->miso); /* no chip: reads zeros, never a status */
-    *spi = (rl_spi) {
-        .ctx = pins, .select = spi_select, .transfer = spi_transfer,
-    };
     return RL_OK;
 }
 

@@ -7,13 +7,22 @@
 #include "nvm_fram.h"
 #include "relume_regions.h"
 
+/* DMA channels that the firmware claims at its start, for good: the highest,
+ * since rp2.DMA, machine.SPI and the SDK take the lowest that is free. */
+#define RL_DMA_SPI 11u
+#define RL_DMA_CRC 10u
+
 typedef struct {
     uint8_t  spi, sck, mosi, miso, cs;
     uint32_t baud;
 } rl_port_spi;
 
-/* Sets the pins up and fills *spi, whose ctx is *pins: both must last.
+/* Sets the pins up and fills *spi, whose ctx is *pins: it must last as long
+ * as *spi is used. A write in the background is cut short.
  * RL_E_ARG: a pin that this SPI does not reach. */
 RL_CHECKED rl_status rl_port_spi_init(rl_port_spi *pins, rl_spi *spi);
+
+/* Cuts a write in the background short and lets the chip go. */
+void rl_port_spi_stop(void);
 
 #endif

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crc32.h"
+
 #define BLOBS_SIZE 0x100000u
 #define STORE_SIZE 0x030000u
 #define NOMINAL_MHZ 1000u /* "cycles" here are nanoseconds */
@@ -145,6 +147,10 @@ uint32_t rl_port_micros(void) {
 
 void rl_port_fetch(void *to, const void *from, uint32_t bytes) {
     memcpy(to, from, bytes);
+}
+
+uint32_t rl_port_crc32(uint32_t crc, const void *data, uint32_t n) {
+    return rl_crc32(crc, data, n);
 }
 
 uint32_t rl_port_millivolts(void) {
