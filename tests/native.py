@@ -50,7 +50,7 @@ class _Blob(ctypes.Structure):
 
 
 class _Fault(ctypes.Structure):
-    _fields_ = (("offset", ctypes.c_uint32), ("what", ctypes.c_char_p))
+    _fields_ = (("offset", ctypes.c_uint32), ("number", ctypes.c_uint32))
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,13 @@ class Checked:
         return int(need(ctypes.byref(self._view), at, which, ctypes.c_uint32(unit)))
 
 
+def fault_text(number: int) -> str:
+    """rl_blob_fault_text()."""
+    text = library().rl_blob_fault_text
+    text.restype = ctypes.c_char_p
+    return bytes(text(ctypes.c_uint32(number))).decode()
+
+
 def check(blob: bytes, *, with_data: bool = True) -> tuple[str, Fault, Checked | None]:
     """rl_blob_check(): (status name, fault, the blob if it was accepted)."""
     memory = ctypes.create_string_buffer(blob, len(blob) + 8)
@@ -218,8 +225,8 @@ def check(blob: bytes, *, with_data: bool = True) -> tuple[str, Fault, Checked |
     status = library().rl_blob_check(
         memory, ctypes.c_size_t(len(blob)), int(with_data), ctypes.byref(view), ctypes.byref(fault)
     )
-    what = (fault.what or b"").decode()
     name = STATUS[status]
+    what = fault_text(fault.number)
     return name, Fault(fault.offset, what), Checked(blob, memory, view) if status == 0 else None
 
 

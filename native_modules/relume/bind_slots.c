@@ -127,7 +127,7 @@ MP_DEFINE_CONST_FUN_OBJ_2(rl_bind_slot_write_obj, relume_slot_write);
 static mp_obj_t relume_slot_end(void) {
     rl_blob_fault fault;
     rl_status status = rl_slots_end(upload_open(), &fault);
-    if (status != RL_OK && fault.what[0] != 0) {
+    if (status != RL_OK && fault.number != 0) {
         rl_bind_raise_fault(status, &fault);
     }
     rl_bind_try(status);

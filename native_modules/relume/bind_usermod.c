@@ -86,7 +86,7 @@ void rl_bind_raise_fault(rl_status status, const rl_blob_fault *fault) {
     vstr_t line;
     vstr_init(&line, 64);
     vstr_printf(&line, "%s: %s at offset %u", rl_status_text(status),
-                fault->what, (unsigned)fault->offset);
+                rl_blob_fault_text(fault->number), (unsigned)fault->offset);
     raise_text(status, mp_obj_new_str_from_vstr(&line));
 }
 
@@ -110,11 +110,11 @@ uint32_t rl_bind_u32(mp_obj_t object) {
 
 void rl_bind_blob(mp_obj_t buffer, int with_data, rl_blob *blob) {
     mp_buffer_info_t info;
-    rl_blob_fault fault = { 0, "" };
+    rl_blob_fault fault;
     mp_get_buffer_raise(buffer, &info, MP_BUFFER_READ);
     if (((uintptr_t)info.buf & 3u) != 0) {
-        fault.what = "buffer is not 4-byte aligned";
-        rl_bind_raise_fault(RL_E_ARG, &fault);
+        raise_text(RL_E_ARG,
+                   mp_obj_new_str_from_cstr("buffer is not 4-byte aligned"));
     }
     rl_status status = rl_blob_check(info.buf, info.len, with_data, blob,
                                      &fault);

@@ -13,10 +13,21 @@
 #define MAX_TENSORS 4096u
 #define MAX_TILES 65536u
 
-void rl_blob_note(rl_blob_state *c, const void *field, const char *what)
+/* Of each status the first number behind its faults. */
+#define NO_END(name, text)
+#define END(status) [-1 - RL_E_##status] = RL_FAULT_END_##status,
+
+rl_status rl_blob_refuse(rl_blob_state *c, const void *field, rl_fault fault)
 {
+    static const uint8_t ends[] = { RL_FAULTS(NO_END, END) };
+    uint32_t status = 0;
+
     c->fault->offset = offset_of(c, field);
-    c->fault->what = what;
+    c->fault->number = (uint32_t)fault;
+    while ((uint32_t)fault >= ends[status]) {
+        status++;
+    }
+    return (rl_status)(-1 - (int)status);
 }
 
 static int all_zero(const uint8_t *bytes, uint32_t n)
@@ -36,14 +47,12 @@ static rl_status check_version(rl_blob_state *c)
     const rl_header *h = c->blob.header;
 
     REFUSE_UNLESS(h->magic[0] == 'R' && h->magic[1] == 'L'
-                  && h->magic[2] == 'U' && h->magic[3] == 'M',
-                  RL_E_MAGIC, h->magic, "magic is not RLUM");
-    REFUSE_UNLESS(h->major == RL_BLOB_MAJOR, RL_E_VERSION, h->major,
-                  "major version");
-    REFUSE_UNLESS(h->minor <= RL_BLOB_MINOR, RL_E_VERSION, h->minor,
-                  "minor version");
-    REFUSE_UNLESS(h->header_size == sizeof(rl_header), RL_E_BOUNDS,
-                  h->header_size, "header_size is not 128");
+                  && h->magic[2] == 'U' && h->magic[3] == 'M', h->magic,
+                  MAGIC);
+    REFUSE_UNLESS(h->major == RL_BLOB_MAJOR, h->major, MAJOR);
+    REFUSE_UNLESS(h->minor <= RL_BLOB_MINOR, h->minor, MINOR);
+    REFUSE_UNLESS(h->header_size == sizeof(rl_header), h->header_size,
+                  HEADER_SIZE);
     return RL_OK;
 }
 
@@ -51,14 +60,11 @@ static rl_status check_sizes(rl_blob_state *c, size_t size)
 {
     const rl_header *h = c->blob.header;
 
-    REFUSE_UNLESS(h->total_size <= size, RL_E_TRUNCATED, h->total_size,
-                  "total_size is more than there is");
-    REFUSE_UNLESS(h->total_size % 16 == 0, RL_E_BOUNDS, h->total_size,
-                  "total_size is not a multiple of 16");
-    REFUSE_UNLESS(h->meta_size % 16 == 0, RL_E_BOUNDS, h->meta_size,
-                  "meta_size is not a multiple of 16");
+    REFUSE_UNLESS(h->total_size <= size, h->total_size, TOTAL_SIZE);
+    REFUSE_UNLESS(h->total_size % 16 == 0, h->total_size, TOTAL_SIZE_ALIGN);
+    REFUSE_UNLESS(h->meta_size % 16 == 0, h->meta_size, META_SIZE_ALIGN);
     REFUSE_UNLESS(within(h->meta_size, 0, sizeof(rl_header), h->total_size),
-                  RL_E_BOUNDS, h->meta_size, "meta_size");
+                  h->meta_size, META_SIZE);
     return RL_OK;
 }
 
@@ -72,12 +78,10 @@ static rl_status check_crc(rl_blob_state *c, int with_data)
 
     crc = rl_crc32(crc, zero, 4);
     crc = rl_crc32(crc, base + at + 4, h->meta_size - at - 4u);
-    REFUSE_UNLESS(crc == h->meta_crc, RL_E_CRC, h->meta_crc,
-                  "metadata checksum");
+    REFUSE_UNLESS(crc == h->meta_crc, h->meta_crc, META_CRC);
     if (with_data) {
         crc = rl_crc32(0, base + h->meta_size, h->total_size - h->meta_size);
-        REFUSE_UNLESS(crc == h->data_crc, RL_E_CRC, h->data_crc,
-                      "constants checksum");
+        REFUSE_UNLESS(crc == h->data_crc, h->data_crc, DATA_CRC);
     }
     return RL_OK;
 }
@@ -86,29 +90,26 @@ static rl_status check_limits(rl_blob_state *c)
 {
     const rl_header *h = c->blob.header;
 
-    REFUSE_UNLESS(rl_fast_has_core(h->core), RL_E_KIND, h->core,
-                  "weights laid out for another core");
-    REFUSE_UNLESS(h->nvm_kind >= 1 && h->nvm_kind <= 3, RL_E_BOUNDS,
-                  h->nvm_kind, "nvm_kind");
-    REFUSE_UNLESS(h->flags == 0, RL_E_VERSION, h->flags, "flags");
+    REFUSE_UNLESS(rl_fast_has_core(h->core), h->core, CORE);
+    REFUSE_UNLESS(h->nvm_kind >= 1 && h->nvm_kind <= 3, h->nvm_kind, NVM_KIND);
+    REFUSE_UNLESS(h->flags == 0, h->flags, HEADER_FLAGS);
     REFUSE_UNLESS(h->arena_size <= RL_MAX_ARENA && h->arena_size % 16 == 0,
-                  RL_E_BOUNDS, h->arena_size, "arena_size");
+                  h->arena_size, ARENA_SIZE);
     REFUSE_UNLESS(h->scratch_size <= RL_MAX_ARENA && h->scratch_size % 16 == 0,
-                  RL_E_BOUNDS, h->scratch_size, "scratch_size");
+                  h->scratch_size, SCRATCH_SIZE);
     REFUSE_UNLESS(h->n_tensors >= 1 && h->n_tensors <= MAX_TENSORS,
-                  RL_E_BOUNDS, h->n_tensors, "n_tensors");
-    REFUSE_UNLESS(h->n_ops >= 1 && h->n_ops <= RL_MAX_OPS, RL_E_BOUNDS,
-                  h->n_ops, "n_ops");
-    REFUSE_UNLESS(h->n_tiles >= 1 && h->n_tiles <= MAX_TILES, RL_E_BOUNDS,
-                  h->n_tiles, "n_tiles");
+                  h->n_tensors, N_TENSORS);
+    REFUSE_UNLESS(h->n_ops >= 1 && h->n_ops <= RL_MAX_OPS, h->n_ops, N_OPS);
+    REFUSE_UNLESS(h->n_tiles >= 1 && h->n_tiles <= MAX_TILES, h->n_tiles,
+                  N_TILES);
     REFUSE_UNLESS(h->n_segments >= 1 && h->n_segments <= h->n_tiles,
-                  RL_E_BOUNDS, h->n_segments, "n_segments");
+                  h->n_segments, N_SEGMENTS);
     REFUSE_UNLESS(h->input_type >= RL_INT8 && h->input_type <= RL_FLOAT32,
-                  RL_E_KIND, h->input_type, "input_type");
+                  h->input_type, INPUT_TYPE);
     REFUSE_UNLESS(h->output_type >= RL_INT8 && h->output_type <= RL_FLOAT32,
-                  RL_E_KIND, h->output_type, "output_type");
-    REFUSE_UNLESS(all_zero(h->reserved, sizeof(h->reserved)), RL_E_VERSION,
-                  h->reserved, "reserved bytes of the header");
+                  h->output_type, OUTPUT_TYPE);
+    REFUSE_UNLESS(all_zero(h->reserved, sizeof(h->reserved)), h->reserved,
+                  HEADER_RESERVED);
     return RL_OK;
 }
 
@@ -119,10 +120,9 @@ static rl_status check_section(rl_blob_state *c, const uint32_t *offset,
 {
     uint32_t size = count * (uint32_t)entry;
 
-    REFUSE_UNLESS(*offset % 4 == 0, RL_E_BOUNDS, *offset,
-                  "section is not aligned");
+    REFUSE_UNLESS(*offset % 4 == 0, *offset, SECTION_ALIGN);
     REFUSE_UNLESS(within(*offset, size, *low, c->blob.header->meta_size),
-                  RL_E_BOUNDS, *offset, "section outside the metadata");
+                  *offset, SECTION);
     *low = *offset + size;
     return RL_OK;
 }
@@ -140,11 +140,9 @@ static rl_status check_sections(rl_blob_state *c)
                         &low));
     CHECK(check_section(c, &h->off_segments, h->n_segments,
                         sizeof(rl_segment), &low));
-    REFUSE_UNLESS(h->strings_size >= 1, RL_E_BOUNDS, h->strings_size,
-                  "strings_size");
+    REFUSE_UNLESS(h->strings_size >= 1, h->strings_size, STRINGS_SIZE);
     CHECK(check_section(c, &h->off_strings, h->strings_size, 1, &low));
-    REFUSE_UNLESS(base[low - 1u] == 0, RL_E_BOUNDS, h->strings_size,
-                  "strings do not end with 0");
+    REFUSE_UNLESS(base[low - 1u] == 0, h->strings_size, STRINGS_END);
     c->blob.tensors = (const rl_tensor *)(const void *)(base + h->off_tensors);
     c->blob.ops = (const rl_op *)(const void *)(base + h->off_ops);
     c->blob.tiles = (const rl_tile *)(const void *)(base + h->off_tiles);
@@ -155,8 +153,7 @@ static rl_status check_sections(rl_blob_state *c)
 
 static rl_status check_string(rl_blob_state *c, const uint32_t *string)
 {
-    REFUSE_UNLESS(*string < c->blob.header->strings_size, RL_E_BOUNDS,
-                  *string, "string outside the strings");
+    REFUSE_UNLESS(*string < c->blob.header->strings_size, *string, STRING);
     return RL_OK;
 }
 
@@ -168,9 +165,8 @@ static rl_status check_header(rl_blob_state *c)
     CHECK(check_sections(c));
     CHECK(check_string(c, &h->name));
     CHECK(check_string(c, &h->board));
-    REFUSE_UNLESS(h->input < h->n_tensors, RL_E_BOUNDS, h->input, "input");
-    REFUSE_UNLESS(h->output < h->n_tensors, RL_E_BOUNDS, h->output,
-                  "output");
+    REFUSE_UNLESS(h->input < h->n_tensors, h->input, INPUT);
+    REFUSE_UNLESS(h->output < h->n_tensors, h->output, OUTPUT);
     return RL_OK;
 }
 
@@ -180,20 +176,17 @@ static rl_status check_tensor(rl_blob_state *c, const rl_tensor *t)
 {
     const rl_header *h = c->blob.header;
 
-    REFUSE_UNLESS(t->dtype == 1 && t->reserved == 0, RL_E_KIND, t->dtype,
-                  "tensor is not int8");
-    REFUSE_UNLESS(t->size >= 1 && t->size < RL_MAX_ARENA, RL_E_SHAPE, t->size,
-                  "tensor size");
-    REFUSE_UNLESS((uint64_t)((uint32_t)t->h * t->w) * t->c == t->size,
-                  RL_E_SHAPE, t->size, "tensor size is not h * w * c");
-    REFUSE_UNLESS(t->arena_off % 4 == 0, RL_E_BOUNDS, t->arena_off,
-                  "tensor is not aligned");
+    REFUSE_UNLESS(t->dtype == 1 && t->reserved == 0, t->dtype, DTYPE);
+    REFUSE_UNLESS(t->size >= 1 && t->size < RL_MAX_ARENA, t->size,
+                  TENSOR_SIZE);
+    REFUSE_UNLESS((uint64_t)((uint32_t)t->h * t->w) * t->c == t->size, t->size,
+                  TENSOR_SHAPE);
+    REFUSE_UNLESS(t->arena_off % 4 == 0, t->arena_off, TENSOR_ALIGN);
     REFUSE_UNLESS(within(t->arena_off, t->size, 0, h->arena_size),
-                  RL_E_BOUNDS, t->arena_off, "tensor outside the arena");
-    REFUSE_UNLESS(within(t->nvm_off, t->size, 0, h->nvm_size), RL_E_BOUNDS,
-                  t->nvm_off, "tensor outside the home area");
-    REFUSE_UNLESS(is_int8(t->zero_point), RL_E_SHAPE, t->zero_point,
-                  "zero point");
+                  t->arena_off, TENSOR_ARENA);
+    REFUSE_UNLESS(within(t->nvm_off, t->size, 0, h->nvm_size), t->nvm_off,
+                  TENSOR_HOME);
+    REFUSE_UNLESS(is_int8(t->zero_point), t->zero_point, ZERO_POINT);
     return check_string(c, &t->name);
 }
 
@@ -236,15 +229,13 @@ static rl_status check_tensors_of(rl_blob_state *c, const rl_op *op)
 {
     uint32_t n = c->blob.header->n_tensors;
 
-    REFUSE_UNLESS(op->in0 < n, RL_E_BOUNDS, op->in0, "in0");
-    REFUSE_UNLESS(op->out < n, RL_E_BOUNDS, op->out, "out");
-    REFUSE_UNLESS(op->in1 < n || op->in1 == RL_NONE, RL_E_BOUNDS, op->in1,
-                  "in1");
+    REFUSE_UNLESS(op->in0 < n, op->in0, IN0);
+    REFUSE_UNLESS(op->out < n, op->out, OUT);
+    REFUSE_UNLESS(op->in1 < n || op->in1 == RL_NONE, op->in1, IN1);
     REFUSE_UNLESS(op->in1 == RL_NONE ? op->kind != RL_CONCATENATION
-                  : may_have_two_inputs(op), RL_E_SHAPE, op->in1,
-                  "in1 belongs to ADD, MUL and CONCATENATION");
-    REFUSE_UNLESS(op->out != op->in0 && op->out != op->in1, RL_E_PLAN,
-                  op->out, "op writes its own input");
+                  : may_have_two_inputs(op), op->in1, IN1_KIND);
+    REFUSE_UNLESS(op->out != op->in0 && op->out != op->in1, op->out,
+                  OWN_INPUT);
     return RL_OK;
 }
 
@@ -253,19 +244,17 @@ static rl_status check_op(rl_blob_state *c, const rl_op *op)
     const rl_tensor *out;
 
     REFUSE_UNLESS(op->reserved0 == 0 && op->reserved1 == 0
-                  && op->reserved2 == 0,
-                  RL_E_VERSION, op->reserved0, "reserved bytes of an op");
+                  && op->reserved2 == 0, op->reserved0, OP_RESERVED);
     CHECK(check_tensors_of(c, op));
     out = &c->blob.tensors[op->out];
-    REFUSE_UNLESS(op->unit_bytes == unit_bytes(op, out), RL_E_SHAPE,
-                  op->unit_bytes, "unit_bytes");
-    REFUSE_UNLESS((uint64_t)op->units * op->unit_bytes == out->size,
-                  RL_E_SHAPE, op->units, "units");
+    REFUSE_UNLESS(op->unit_bytes == unit_bytes(op, out), op->unit_bytes,
+                  UNIT_BYTES);
+    REFUSE_UNLESS((uint64_t)op->units * op->unit_bytes == out->size, op->units,
+                  UNITS);
     REFUSE_UNLESS(op->act_min <= op->act_max && is_int8(op->act_min)
-                  && is_int8(op->act_max), RL_E_SHAPE, op->act_min,
-                  "output clamp");
+                  && is_int8(op->act_max), op->act_min, CLAMP);
     REFUSE_UNLESS(op->kind == RL_DEPTHWISE_CONV_2D || op->depth_mult == 0,
-                  RL_E_SHAPE, op->depth_mult, "depth_mult");
+                  op->depth_mult, DEPTH_MULT);
     CHECK(check_string(c, &op->name));
     CHECK(rl_blob_check_run(c, op));
     c->op = op;
@@ -288,11 +277,10 @@ static rl_status check_ops(rl_blob_state *c)
 static rl_status check_all(rl_blob_state *c, size_t size, int with_data)
 {
     if (((uintptr_t)c->blob.base & 3u) != 0) {
-        return refuse(c, RL_E_ARG, c->blob.base, "image is not aligned");
+        return RL_E_ARG; /* not the blob's fault */
     }
     if (size < sizeof(rl_header)) {
-        return refuse(c, RL_E_TRUNCATED, c->blob.base + size,
-                      "shorter than a header");
+        return rl_blob_refuse(c, c->blob.base + size, RL_FAULT_HEADER);
     }
     CHECK(check_version(c));
     CHECK(check_sizes(c, size));
@@ -310,7 +298,7 @@ rl_status rl_blob_check(const uint8_t *image, size_t size, int with_data,
     rl_status status;
 
     fault->offset = 0;
-    fault->what = "";
+    fault->number = RL_FAULT_NONE;
     c.fault = fault;
     c.channels = 0;
     c.blob.base = image;

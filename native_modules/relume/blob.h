@@ -98,11 +98,14 @@ typedef struct {
     const rl_segment *segments; /* [n_segments] */
 } rl_blob;
 
-/* Where a refused blob is wrong; text is a constant, never NULL. */
+/* Where a refused blob is wrong, and how. */
 typedef struct {
-    uint32_t    offset; /* of the offending field in the blob */
-    const char *what;
+    uint32_t offset; /* of the offending field in the blob */
+    uint32_t number; /* rl_fault (blob_faults.h); 0: the blob is sound */
 } rl_blob_fault;
+
+/* A constant, never NULL; "" for RL_FAULT_NONE. Not part of the core. */
+const char *rl_blob_fault_text(uint32_t number);
 
 /* Checks image[0, size), which must be 4-byte aligned, and fills blob.
  * Time is linear in size + tensors * ops + tiles, stack is bounded.

@@ -3,6 +3,7 @@
 #define RELUME_BLOB_CHECK_H
 
 #include "blob.h"
+#include "blob_faults.h"
 
 #define RL_MAX_OPS 4096u
 #define RL_MAX_ARENA (1u << 24) /* kernels count bytes in 32 bits */
@@ -53,25 +54,18 @@ RL_CHECKED rl_status rl_blob_check_plan(rl_blob_state *c);
 
 /* ------------------------------------------------------------------ faults */
 
-/* Notes a fault at `field`, which lies in the blob. */
-void rl_blob_note(rl_blob_state *c, const void *field, const char *what);
-
-static inline rl_status refuse(rl_blob_state *c, rl_status status,
-                               const void *field, const char *what)
-{
-    rl_blob_note(c, field, what);
-    return status;
-}
+/* Notes a fault at `field`, which lies in the blob; returns its status. */
+rl_status rl_blob_refuse(rl_blob_state *c, const void *field, rl_fault fault);
 
 static inline uint32_t offset_of(const rl_blob_state *c, const void *field)
 {
     return (uint32_t)((const uint8_t *)field - c->blob.base);
 }
 
-#define REFUSE_UNLESS(condition, status, field, what)                       \
+#define REFUSE_UNLESS(condition, field, fault)                              \
     do {                                                                    \
         if (!(condition)) {                                                 \
-            return refuse(c, status, &(field), what);                       \
+            return rl_blob_refuse(c, &(field), RL_FAULT_##fault);           \
         }                                                                   \
     } while (0)
 

@@ -21,21 +21,14 @@ static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
     const int32_t *p = op->p;
     uint32_t flags = (uint32_t)p[3];
 
-    REFUSE_UNLESS(p[0] >= 1 && p[0] <= 65535, RL_E_SHAPE, p[0],
-                  "columns of a band");
-    REFUSE_UNLESS(p[1] >= 1 && p[1] <= out->c, RL_E_SHAPE, p[1],
-                  "computed channels");
-    REFUSE_UNLESS(p[2] >= 0 && p[2] <= p[1], RL_E_SHAPE, p[2],
-                  "channels requantised in full");
-    REFUSE_UNLESS(flags <= 7, RL_E_SHAPE, p[3], "flags");
-    REFUSE_UNLESS(p[5] >= 0 && p[5] <= 128, RL_E_SHAPE, p[5],
-                  "offset of the weights");
-    REFUSE_UNLESS(p[4] >= 0 && p[4] <= 65535, RL_E_SHAPE, p[4],
-                  "limit of narrow sums");
-    REFUSE_UNLESS(p[6] == 0 && p[7] == 0, RL_E_SHAPE, p[6],
-                  "unused parameter");
-    REFUSE_UNLESS((flags & RL_M0_SCATTER) || p[1] == out->c, RL_E_SHAPE,
-                  p[1], "channels are left out");
+    REFUSE_UNLESS(p[0] >= 1 && p[0] <= 65535, p[0], BAND);
+    REFUSE_UNLESS(p[1] >= 1 && p[1] <= out->c, p[1], LIVE);
+    REFUSE_UNLESS(p[2] >= 0 && p[2] <= p[1], p[2], EXACT_CHANNELS);
+    REFUSE_UNLESS(flags <= 7, p[3], FLAGS);
+    REFUSE_UNLESS(p[5] >= 0 && p[5] <= 128, p[5], WEIGHT_OFFSET);
+    REFUSE_UNLESS(p[4] >= 0 && p[4] <= 65535, p[4], NARROW_LIMIT);
+    REFUSE_UNLESS(p[6] == 0 && p[7] == 0, p[6], UNUSED);
+    REFUSE_UNLESS((flags & RL_M0_SCATTER) || p[1] == out->c, p[1], LEFT_OUT);
     return RL_OK;
 }
 
@@ -46,10 +39,9 @@ static rl_status check_dense_shape(rl_blob_state *c, const rl_op *op,
     const rl_tensor *out = &c->blob.tensors[op->out];
     uint32_t rows = (uint32_t)out->h * out->w;
 
-    REFUSE_UNLESS(in->size % rows == 0, RL_E_SHAPE, op->in0,
-                  "input does not split into the output's rows");
-    REFUSE_UNLESS(((uint32_t)op->p[3] & RL_M0_SCATTER) == 0, RL_E_SHAPE,
-                  op->p[3], "FULLY_CONNECTED with constant channels");
+    REFUSE_UNLESS(in->size % rows == 0, op->in0, DENSE_ROWS);
+    REFUSE_UNLESS(((uint32_t)op->p[3] & RL_M0_SCATTER) == 0, op->p[3],
+                  DENSE_SCATTER);
     *taps = 1;
     s->depth = in->size / rows;
     return RL_OK;
@@ -58,11 +50,9 @@ static rl_status check_dense_shape(rl_blob_state *c, const rl_op *op,
 static rl_status check_conv_shape(rl_blob_state *c, const rl_op *op,
                                   uint64_t *taps, shape *s)
 {
-    REFUSE_UNLESS(op->dil_h == 1 && op->dil_w == 1, RL_E_SHAPE, op->dil_h,
-                  "dilation");
+    REFUSE_UNLESS(op->dil_h == 1 && op->dil_w == 1, op->dil_h, DILATION);
     REFUSE_UNLESS(((uint32_t)op->p[3] & RL_M0_SPARSE) == 0
-                  || op->kh <= MAX_ROWS, RL_E_SHAPE, op->kh,
-                  "rows of a sparse filter");
+                  || op->kh <= MAX_ROWS, op->kh, SPARSE_ROWS);
     *taps = (uint64_t)op->kh * op->kw;
     s->depth = c->blob.tensors[op->in0].c;
     return RL_OK;
@@ -71,7 +61,7 @@ static rl_status check_conv_shape(rl_blob_state *c, const rl_op *op,
 /* taps and depth are at least 1; their product is below 2^57. */
 static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
 {
-    uint64_t taps;
+    uint64_t taps = 1;
 
     CHECK(check_parameters(c, op));
     if (op->kind == RL_CONV_2D) {
@@ -79,18 +69,16 @@ static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
     } else {
         CHECK(check_dense_shape(c, op, &taps, s));
     }
-    REFUSE_UNLESS(taps * s->depth <= MAX_INPUTS, RL_E_SHAPE, op->kh,
-                  "inputs of a window");
+    REFUSE_UNLESS(taps * s->depth <= MAX_INPUTS, op->kh, INPUTS);
     s->inputs = ((uint32_t)taps * s->depth + 1u) & ~1u;
     s->live = (uint32_t)op->p[1];
     s->quads = (s->live + 3u) / 4u;
     s->flags = (uint32_t)op->p[3];
     REFUSE_UNLESS((s->flags & RL_M0_SPARSE) == 0 || s->depth % 4u == 0,
-                  RL_E_SHAPE, op->p[3], "inputs that make no whole words");
+                  op->p[3], SPARSE_WORDS);
     REFUSE_UNLESS(rl_m0_scratch(op, &c->blob.tensors[op->in0],
                                 &c->blob.tensors[op->out])
-                  <= c->blob.header->scratch_size, RL_E_BOUNDS, op->kind,
-                  "scratch memory is too small");
+                  <= c->blob.header->scratch_size, op->kind, SCRATCH);
     return RL_OK;
 }
 
@@ -100,8 +88,7 @@ static rl_status check_weights(rl_blob_state *c, const rl_op *op,
     uint64_t blocks = (s->quads + 1u) / 2u;
     uint64_t size = blocks * s->inputs * RL_M0_WIDTH;
 
-    REFUSE_UNLESS(op->w_size == size, RL_E_SHAPE, op->w_size,
-                  "w_size does not fit the shapes");
+    REFUSE_UNLESS(op->w_size == size, op->w_size, W_SIZE);
     CHECK(rl_blob_check_array(c, &op->off_w, size));
     return rl_blob_check_array(c, &op->off_bias,
                                blocks * 2u * sizeof(rl_m0_sums));
@@ -119,8 +106,8 @@ static rl_status check_table(rl_blob_state *c, const rl_op *op,
     CHECK(rl_blob_count(c, &op->off_mult, n));
     entry = (const uint32_t *)(const void *)(c->blob.base + op->off_mult);
     for (; n; n--, entry += words) {
-        REFUSE_UNLESS(entry[3] || entry[0] < (uint32_t)op->p[2], RL_E_BOUNDS,
-                      entry[0], "row of the exact constants");
+        REFUSE_UNLESS(entry[3] || entry[0] < (uint32_t)op->p[2], entry[0],
+                      EXACT_ROW);
     }
     return RL_OK;
 }
@@ -133,8 +120,7 @@ static rl_status check_exact(rl_blob_state *c, const rl_op *op)
 
     CHECK(rl_blob_count(c, &op->off_shift, n));
     for (; n; n--, row += 3) {
-        REFUSE_UNLESS(is_multiplier(row[0], row[1]), RL_E_BOUNDS, row[0],
-                      "multiplier or exponent");
+        REFUSE_UNLESS(is_multiplier(row[0], row[1]), row[0], MULTIPLIER);
     }
     return RL_OK;
 }
@@ -149,8 +135,7 @@ static rl_status check_places(rl_blob_state *c, const rl_op *op,
 
     CHECK(rl_blob_count(c, &op->off_shift, s->live));
     for (i = 0; i < s->live; i++) {
-        REFUSE_UNLESS(place[i] < channels, RL_E_BOUNDS, place[i],
-                      "place of a channel");
+        REFUSE_UNLESS(place[i] < channels, place[i], PLACE);
     }
     return RL_OK;
 }
@@ -176,23 +161,21 @@ static rl_status check_add(rl_blob_state *c, const rl_op *op)
 
     REFUSE_UNLESS(c->blob.tensors[op->in0].size == size
                   && op->in1 != RL_NONE
-                  && c->blob.tensors[op->in1].size == size, RL_E_SHAPE,
-                  op->in0, "sizes of ADD differ");
+                  && c->blob.tensors[op->in1].size == size, op->in0,
+                  ADD_SIZES);
     REFUSE_UNLESS(op->w_size == 0 && op->off_w == 0 && op->off_bias == 0
-                  && op->off_mult == 0 && op->off_shift == 0, RL_E_SHAPE,
-                  op->off_w, "constants that the kernel does not have");
-    REFUSE_UNLESS(op->p[3] >= 0 && op->p[3] <= 31, RL_E_SHAPE, op->p[3],
-                  "shift of ADD");
+                  && op->off_mult == 0 && op->off_shift == 0, op->off_w,
+                  NO_ARRAY);
+    REFUSE_UNLESS(op->p[3] >= 0 && op->p[3] <= 31, op->p[3], ADD_SHIFT);
     for (i = 4; i < 8; i++) {
-        REFUSE_UNLESS(op->p[i] == 0, RL_E_SHAPE, op->p[i],
-                      "unused parameter");
+        REFUSE_UNLESS(op->p[i] == 0, op->p[i], UNUSED);
     }
     return RL_OK;
 }
 
 rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
 {
-    shape s;
+    shape s = { 0, 0, 0, 0, 0 };
 
     if (op->kernel == RL_M0_KERNEL && op->kind == RL_DEPTHWISE_CONV_2D) {
         return rl_blob_check_m0plus_depthwise(c, op);
@@ -202,8 +185,7 @@ rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
     }
     REFUSE_UNLESS(op->kernel == RL_M0_KERNEL
                   && (op->kind == RL_CONV_2D
-                      || op->kind == RL_FULLY_CONNECTED), RL_E_KIND,
-                  op->kernel, "kernel");
+                      || op->kind == RL_FULLY_CONNECTED), op->kernel, KERNEL);
     CHECK(check_shape(c, op, &s));
     CHECK(check_weights(c, op, &s));
     CHECK(check_table(c, op, &s));
@@ -214,7 +196,7 @@ rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
 
 rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
 {
-    return refuse(c, RL_E_KIND, &op->kernel, "kernel");
+    return rl_blob_refuse(c, &op->kernel, RL_FAULT_KERNEL);
 }
 
 #endif

@@ -14,10 +14,10 @@ static rl_status check_half(rl_blob_state *c, const rl_op *op)
 
     REFUSE_UNLESS(p[0] >= 1 && p[0] <= RL_M0_DW_MOST
                   && rl_m0_dw_reach((uint32_t)p[0], op->kh, op->sh, op->dil_h)
-                     <= RL_M0_DW_SIDE, RL_E_SHAPE, p[0], "rows of a half");
+                     <= RL_M0_DW_SIDE, p[0], HALF_ROWS);
     REFUSE_UNLESS(p[1] >= 1 && p[1] <= RL_M0_DW_MOST
                   && rl_m0_dw_reach((uint32_t)p[1], op->kw, op->sw, op->dil_w)
-                     <= RL_M0_DW_SIDE, RL_E_SHAPE, p[1], "columns of a half");
+                     <= RL_M0_DW_SIDE, p[1], HALF_COLUMNS);
     return RL_OK;
 }
 
@@ -28,17 +28,16 @@ static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
 
     REFUSE_UNLESS(op->depth_mult == 1
                   && c->blob.tensors[op->in0].c == c->blob.tensors[op->out].c,
-                  RL_E_SHAPE, op->depth_mult, "channels");
+                  op->depth_mult, DEPTHWISE_CHANNELS);
     CHECK(check_half(c, op));
     REFUSE_UNLESS(p[2] >= 0 && p[2] <= (int32_t)c->blob.tensors[op->out].c,
-                  RL_E_SHAPE, p[2], "channels requantised in full");
-    REFUSE_UNLESS(p[3] >= 0 && p[3] <= 3, RL_E_SHAPE, p[3], "flags");
+                  p[2], EXACT_CHANNELS);
+    REFUSE_UNLESS(p[3] >= 0 && p[3] <= 3, p[3], FLAGS);
     for (i = 4; i < 8; i++) {
-        REFUSE_UNLESS(p[i] == 0, RL_E_SHAPE, p[i], "unused parameter");
+        REFUSE_UNLESS(p[i] == 0, p[i], UNUSED);
     }
     REFUSE_UNLESS(rl_m0_depthwise_scratch(op)
-                  <= c->blob.header->scratch_size, RL_E_BOUNDS, p[0],
-                  "scratch memory is too small");
+                  <= c->blob.header->scratch_size, p[0], SCRATCH);
     return RL_OK;
 }
 
@@ -53,8 +52,8 @@ static rl_status check_table(rl_blob_state *c, const rl_op *op)
     CHECK(rl_blob_count(c, &op->off_mult, n));
     entry = (const uint32_t *)(const void *)(c->blob.base + op->off_mult);
     for (; n; n--, entry += words) {
-        REFUSE_UNLESS(entry[3] || entry[0] < (uint32_t)op->p[2], RL_E_BOUNDS,
-                      entry[0], "row of the exact constants");
+        REFUSE_UNLESS(entry[3] || entry[0] < (uint32_t)op->p[2], entry[0],
+                      EXACT_ROW);
     }
     return RL_OK;
 }
@@ -65,16 +64,14 @@ static rl_status check_exact(rl_blob_state *c, const rl_op *op)
     const int32_t *row;
 
     if (n == 0) {
-        REFUSE_UNLESS(op->off_shift == 0, RL_E_SHAPE, op->off_shift,
-                      "exact constants of no channel");
+        REFUSE_UNLESS(op->off_shift == 0, op->off_shift, NO_EXACT);
         return RL_OK;
     }
     CHECK(rl_blob_check_array(c, &op->off_shift, 12u * (uint64_t)n));
     CHECK(rl_blob_count(c, &op->off_shift, n));
     row = (const int32_t *)(const void *)(c->blob.base + op->off_shift);
     for (; n; n--, row += 3) {
-        REFUSE_UNLESS(is_multiplier(row[0], row[1]), RL_E_BOUNDS, row[0],
-                      "multiplier or exponent");
+        REFUSE_UNLESS(is_multiplier(row[0], row[1]), row[0], MULTIPLIER);
     }
     return RL_OK;
 }
@@ -86,11 +83,9 @@ rl_status rl_blob_check_m0plus_depthwise(rl_blob_state *c, const rl_op *op)
     uint64_t size = (uint64_t)row * c->blob.tensors[op->out].c;
 
     CHECK(check_parameters(c, op));
-    REFUSE_UNLESS(op->w_size == size, RL_E_SHAPE, op->w_size,
-                  "w_size does not fit the shapes");
+    REFUSE_UNLESS(op->w_size == size, op->w_size, W_SIZE);
     CHECK(rl_blob_check_array(c, &op->off_w, size));
-    REFUSE_UNLESS(op->off_bias == 0, RL_E_SHAPE, op->off_bias,
-                  "bias of a kernel without it");
+    REFUSE_UNLESS(op->off_bias == 0, op->off_bias, NO_BIAS);
     CHECK(check_table(c, op));
     return check_exact(c, op);
 }
@@ -99,7 +94,7 @@ rl_status rl_blob_check_m0plus_depthwise(rl_blob_state *c, const rl_op *op)
 
 rl_status rl_blob_check_m0plus_depthwise(rl_blob_state *c, const rl_op *op)
 {
-    return refuse(c, RL_E_KIND, &op->kernel, "kernel");
+    return rl_blob_refuse(c, &op->kernel, RL_FAULT_KERNEL);
 }
 
 #endif

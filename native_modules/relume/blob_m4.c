@@ -11,8 +11,7 @@ static rl_status check_array(rl_blob_state *c, const uint32_t *offset,
                              uint64_t size)
 {
     if (size == 0) {
-        REFUSE_UNLESS(*offset == 0, RL_E_SHAPE, *offset,
-                      "constants that the kernel does not have");
+        REFUSE_UNLESS(*offset == 0, *offset, NO_ARRAY);
         return RL_OK;
     }
     return rl_blob_check_array(c, offset, size);
@@ -28,8 +27,7 @@ static rl_status check_places(rl_blob_state *c, const rl_op *op, uint32_t n)
 
     CHECK(rl_blob_count(c, &op->off_shift, n));
     for (i = 0; i < n; i++) {
-        REFUSE_UNLESS(place[i] < channels, RL_E_BOUNDS, place[i],
-                      "place of a channel");
+        REFUSE_UNLESS(place[i] < channels, place[i], PLACE);
     }
     return RL_OK;
 }
@@ -37,10 +35,9 @@ static rl_status check_places(rl_blob_state *c, const rl_op *op, uint32_t n)
 static rl_status check_sizes(rl_blob_state *c, const rl_op *op,
                              const rl_m4_layout *layout)
 {
-    REFUSE_UNLESS(layout->scratch <= c->blob.header->scratch_size,
-                  RL_E_BOUNDS, op->p, "scratch memory is too small");
-    REFUSE_UNLESS(op->w_size == layout->w, RL_E_SHAPE, op->w_size,
-                  "w_size does not fit the shapes");
+    REFUSE_UNLESS(layout->scratch <= c->blob.header->scratch_size, op->p,
+                  SCRATCH);
+    REFUSE_UNLESS(op->w_size == layout->w, op->w_size, W_SIZE);
     CHECK(check_array(c, &op->off_w, layout->w));
     CHECK(check_array(c, &op->off_bias, layout->bias));
     CHECK(check_array(c, &op->off_mult, layout->mult));
@@ -54,11 +51,10 @@ rl_status rl_blob_check_m4(rl_blob_state *c, const rl_op *op)
 
     REFUSE_UNLESS(rl_m4_layout_of(op, &c->blob.tensors[op->in0],
                                   &c->blob.tensors[op->out], &layout),
-                  RL_E_KIND, op->kernel, "kernel");
+                  op->kernel, KERNEL);
     REFUSE_UNLESS(op->kind != RL_ADD
                   || (op->in1 != RL_NONE && c->blob.tensors[op->in1].size
-                      == c->blob.tensors[op->out].size), RL_E_SHAPE, op->in1,
-                  "sizes of ADD differ");
+                      == c->blob.tensors[op->out].size), op->in1, ADD_SIZES);
     return check_sizes(c, op, &layout);
 }
 
@@ -66,7 +62,7 @@ rl_status rl_blob_check_m4(rl_blob_state *c, const rl_op *op)
 
 rl_status rl_blob_check_m4(rl_blob_state *c, const rl_op *op)
 {
-    return refuse(c, RL_E_KIND, &op->kernel, "kernel");
+    return rl_blob_refuse(c, &op->kernel, RL_FAULT_KERNEL);
 }
 
 #endif

@@ -12,7 +12,7 @@ static rl_status check_map(rl_blob_state *c, const uint32_t *map, uint32_t n,
         if (map[i] >= *last) {
             *last = map[i];
         } else {
-            REFUSE_UNLESS(axis != 0, RL_E_BOUNDS, map[i], "GATHER: map falls");
+            REFUSE_UNLESS(axis != 0, map[i], GATHER_FALLS);
         }
     }
     return RL_OK;
@@ -38,8 +38,8 @@ static rl_status check_reach(rl_blob_state *c, const rl_op *op,
             reach += (uint64_t)(n[i] - 1u) * last;
         }
     }
-    REFUSE_UNLESS(reach <= c->blob.tensors[op->in0].size, RL_E_BOUNDS,
-                  op->p[0], "GATHER: reads outside its input");
+    REFUSE_UNLESS(reach <= c->blob.tensors[op->in0].size, op->p[0],
+                  GATHER_REACH);
     return RL_OK;
 }
 
@@ -52,15 +52,14 @@ rl_status rl_blob_check_gather(rl_blob_state *c, const rl_op *op)
     n[0] = c->blob.tensors[op->out].size;
     for (i = 3; i; i--) {
         n[i] = (uint32_t)op->p[i];
-        REFUSE_UNLESS(n[i] && n[0] % n[i] == 0, RL_E_SHAPE, op->p[i],
-                      "GATHER: axes");
+        REFUSE_UNLESS(n[i] && n[0] % n[i] == 0, op->p[i], GATHER_AXES);
         n[0] /= n[i];
     }
     for (i = 0; i < 3; i++) {
         entries += maps >> i & 1u ? n[i] : 0;
     }
-    REFUSE_UNLESS(maps <= 7u && op->w_size == 4u * entries, RL_E_SHAPE,
-                  op->w_size, "GATHER: w_size or maps");
+    REFUSE_UNLESS(maps <= 7u && op->w_size == 4u * entries, op->w_size,
+                  GATHER_MAPS);
     if (entries) {
         CHECK(rl_blob_check_array(c, &op->off_w, op->w_size));
         CHECK(rl_blob_count(c, &op->off_w, entries));
@@ -76,7 +75,7 @@ rl_status rl_blob_check_concatenation(rl_blob_state *c, const rl_op *op)
 
     REFUSE_UNLESS(run0 && size0 % run0 == 0 && run1 && size1 % run1 == 0
                   && size0 / run0 == size1 / run1
-                  && size0 + size1 == tensors[op->out].size, RL_E_SHAPE,
-                  op->p[0], "CONCATENATION: runs");
+                  && size0 + size1 == tensors[op->out].size, op->p[0],
+                  CONCATENATION_RUNS);
     return RL_OK;
 }

@@ -11,14 +11,13 @@ rl_status rl_blob_check_array(rl_blob_state *c, const uint32_t *offset,
 {
     const rl_header *h = c->blob.header;
 
-    REFUSE_UNLESS(*offset % 4 == 0, RL_E_BOUNDS, *offset,
-                  "constants are not aligned");
-    REFUSE_UNLESS(within(*offset, size, h->meta_size, h->total_size),
-                  RL_E_BOUNDS, *offset, "constants outside the blob");
+    REFUSE_UNLESS(*offset % 4 == 0, *offset, ARRAY_ALIGN);
+    REFUSE_UNLESS(within(*offset, size, h->meta_size, h->total_size), *offset,
+                  ARRAY);
     REFUSE_UNLESS(c->op->stage_size == 0
                   || within(*offset, size, c->op->off_w,
                             (uint64_t)c->op->off_w + c->op->stage_size),
-                  RL_E_BOUNDS, *offset, "outside the stage");
+                  *offset, ARRAY_STAGE);
     return RL_OK;
 }
 
@@ -27,8 +26,7 @@ rl_status rl_blob_count(rl_blob_state *c, const uint32_t *offset, uint32_t n)
     const rl_header *h = c->blob.header;
 
     c->channels += n; /* stays below 2^32: refused above the constants */
-    REFUSE_UNLESS(c->channels <= h->total_size - h->meta_size, RL_E_BOUNDS,
-                  *offset, "more multipliers than constants");
+    REFUSE_UNLESS(c->channels <= h->total_size - h->meta_size, *offset, COUNT);
     return RL_OK;
 }
 
@@ -46,16 +44,14 @@ static rl_status check_multipliers(rl_blob_state *c, const rl_op *op)
     mult = (const int32_t *)(const void *)(c->blob.base + op->off_mult);
     shift = (const int8_t *)(c->blob.base + op->off_shift);
     for (i = 0; i < n; i++) {
-        REFUSE_UNLESS(is_multiplier(mult[i], shift[i]), RL_E_BOUNDS,
-                      mult[i], "multiplier or exponent");
+        REFUSE_UNLESS(is_multiplier(mult[i], shift[i]), mult[i], MULTIPLIER);
     }
     return RL_OK;
 }
 
 static rl_status check_weights(rl_blob_state *c, const rl_op *op, uint64_t size)
 {
-    REFUSE_UNLESS(op->w_size == size, RL_E_SHAPE, op->w_size,
-                  "w_size does not fit the shapes");
+    REFUSE_UNLESS(op->w_size == size, op->w_size, W_SIZE);
     CHECK(rl_blob_check_array(c, &op->off_w, size));
     if (op->off_bias) {
         CHECK(rl_blob_check_array(c, &op->off_bias,
@@ -83,15 +79,13 @@ static rl_status check_window(rl_blob_state *c, const rl_op *op, uint32_t dil_h,
     const rl_tensor *out = &c->blob.tensors[op->out];
 
     REFUSE_UNLESS(window_fits(in->h, out->h, op->kh, op->sh, op->pad_top,
-                              dil_h), RL_E_SHAPE, op->kh,
-                  "windows do not fit the height");
+                              dil_h), op->kh, WINDOW_HEIGHT);
     REFUSE_UNLESS(window_fits(in->w, out->w, op->kw, op->sw, op->pad_left,
-                              dil_w), RL_E_SHAPE, op->kw,
-                  "windows do not fit the width");
+                              dil_w), op->kw, WINDOW_WIDTH);
     /* Positions of taps fit int32: reach below 2^31. */
     REFUSE_UNLESS((uint64_t)(op->kh - 1u) * dil_h < (1u << 30)
-                  && (uint64_t)(op->kw - 1u) * dil_w < (1u << 30),
-                  RL_E_SHAPE, op->dil_h, "dilation");
+                  && (uint64_t)(op->kw - 1u) * dil_w < (1u << 30), op->dil_h,
+                  DILATION);
     return RL_OK;
 }
 
@@ -101,8 +95,8 @@ static rl_status check_conv(rl_blob_state *c, const rl_op *op)
     uint64_t k = (uint64_t)((uint32_t)op->kh * op->kw) * in->c;
 
     CHECK(check_window(c, op, op->dil_h, op->dil_w));
-    REFUSE_UNLESS(k * 4u <= c->blob.header->scratch_size, RL_E_BOUNDS,
-                  op->kh, "window does not fit the scratch memory");
+    REFUSE_UNLESS(k * 4u <= c->blob.header->scratch_size, op->kh,
+                  WINDOW_SCRATCH);
     return check_weights(c, op, k * c->blob.tensors[op->out].c);
 }
 
@@ -112,8 +106,8 @@ static rl_status check_depthwise(rl_blob_state *c, const rl_op *op)
     const rl_tensor *out = &c->blob.tensors[op->out];
 
     CHECK(check_window(c, op, op->dil_h, op->dil_w));
-    REFUSE_UNLESS((uint32_t)in->c * op->depth_mult == out->c, RL_E_SHAPE,
-                  op->depth_mult, "channels are not in.c * depth_mult");
+    REFUSE_UNLESS((uint32_t)in->c * op->depth_mult == out->c, op->depth_mult,
+                  DEPTH_CHANNELS);
     return check_weights(c, op, (uint64_t)((uint32_t)op->kh * op->kw)
                                 * out->c);
 }
@@ -124,8 +118,7 @@ static rl_status check_dense(rl_blob_state *c, const rl_op *op)
     const rl_tensor *out = &c->blob.tensors[op->out];
     uint32_t rows = (uint32_t)out->h * out->w;
 
-    REFUSE_UNLESS(in->size % rows == 0, RL_E_SHAPE, op->in0,
-                  "input does not split into the output's rows");
+    REFUSE_UNLESS(in->size % rows == 0, op->in0, DENSE_ROWS);
     return check_weights(c, op, (uint64_t)(in->size / rows) * out->c);
 }
 
@@ -134,8 +127,7 @@ static rl_status check_pool(rl_blob_state *c, const rl_op *op)
     const rl_tensor *in = &c->blob.tensors[op->in0];
     const rl_tensor *out = &c->blob.tensors[op->out];
 
-    REFUSE_UNLESS(in->c == out->c, RL_E_SHAPE, op->in0,
-                  "channels differ between input and output");
+    REFUSE_UNLESS(in->c == out->c, op->in0, CHANNELS_DIFFER);
     return check_window(c, op, 1, 1);
 }
 
@@ -158,46 +150,38 @@ static rl_status check_pair(rl_blob_state *c, const rl_op *op, int32_t flags)
     const rl_tensor *out = &c->blob.tensors[op->out];
     const rl_tensor *in = &c->blob.tensors[op->in0];
 
-    REFUSE_UNLESS(operand_fits(out, in->h, in->w, in->c), RL_E_SHAPE,
-                  op->in0, "shape of an operand");
+    REFUSE_UNLESS(operand_fits(out, in->h, in->w, in->c), op->in0, OPERAND);
     if (op->in1 == RL_NONE) {
         flags |= 0xFF00; /* its zero point */
-        REFUSE_UNLESS(operand_fits(out, op->kh, op->kw, op->sh), RL_E_SHAPE,
-                      op->kh, "shape of an operand");
+        REFUSE_UNLESS(operand_fits(out, op->kh, op->kw, op->sh), op->kh,
+                      OPERAND);
         /* It divides the output's size, which is below 2^24. */
         REFUSE_UNLESS(op->w_size == (uint32_t)op->kh * op->kw * op->sh,
-                      RL_E_SHAPE, op->w_size,
-                      "w_size does not fit the shapes");
+                      op->w_size, W_SIZE);
         CHECK(rl_blob_check_array(c, &op->off_w, op->w_size));
     } else {
         in = &c->blob.tensors[op->in1];
-        REFUSE_UNLESS(operand_fits(out, in->h, in->w, in->c), RL_E_SHAPE,
-                      op->in1, "shape of an operand");
+        REFUSE_UNLESS(operand_fits(out, in->h, in->w, in->c), op->in1,
+                      OPERAND);
     }
-    REFUSE_UNLESS((op->p[7] & ~flags) == 0, RL_E_SHAPE, op->p[7],
-                  "flags");
+    REFUSE_UNLESS((op->p[7] & ~flags) == 0, op->p[7], FLAGS);
     return RL_OK;
 }
 
 static rl_status check_add(rl_blob_state *c, const rl_op *op)
 {
     CHECK(check_pair(c, op, RL_NEGATE_0 | RL_NEGATE_1));
-    REFUSE_UNLESS(op->p[0] >= 0 && op->p[0] <= 22, RL_E_BOUNDS, op->p[0],
-                  "left shift");
-    REFUSE_UNLESS(is_multiplier(op->p[1], op->p[2]), RL_E_BOUNDS, op->p[1],
-                  "multiplier or exponent of in0");
-    REFUSE_UNLESS(is_multiplier(op->p[3], op->p[4]), RL_E_BOUNDS, op->p[3],
-                  "multiplier or exponent of in1");
-    REFUSE_UNLESS(is_multiplier(op->p[5], op->p[6]), RL_E_BOUNDS, op->p[5],
-                  "multiplier or exponent of the output");
+    REFUSE_UNLESS(op->p[0] >= 0 && op->p[0] <= 22, op->p[0], LEFT_SHIFT);
+    REFUSE_UNLESS(is_multiplier(op->p[1], op->p[2]), op->p[1], MULTIPLIER_IN0);
+    REFUSE_UNLESS(is_multiplier(op->p[3], op->p[4]), op->p[3], MULTIPLIER_IN1);
+    REFUSE_UNLESS(is_multiplier(op->p[5], op->p[6]), op->p[5], MULTIPLIER_OUT);
     return RL_OK;
 }
 
 static rl_status check_mul(rl_blob_state *c, const rl_op *op)
 {
     CHECK(check_pair(c, op, 0));
-    REFUSE_UNLESS(is_multiplier(op->p[0], op->p[1]), RL_E_BOUNDS, op->p[0],
-                  "multiplier or exponent");
+    REFUSE_UNLESS(is_multiplier(op->p[0], op->p[1]), op->p[0], MULTIPLIER);
     return RL_OK;
 }
 
@@ -207,15 +191,14 @@ static rl_status check_softmax(rl_blob_state *c, const rl_op *op)
     const rl_tensor *in = &c->blob.tensors[op->in0];
     const rl_tensor *out = &c->blob.tensors[op->out];
 
-    REFUSE_UNLESS(in->size == out->size && in->c == out->c, RL_E_SHAPE,
-                  op->in0, "shapes of SOFTMAX differ");
-    REFUSE_UNLESS(out->c <= MAX_SOFTMAX, RL_E_SHAPE, op->in0,
-                  "SOFTMAX over more than 4095 elements");
-    REFUSE_UNLESS(op->p[0] >= 0 && op->p[1] >= 0 && op->p[1] <= 30,
-                  RL_E_BOUNDS, op->p[0], "multiplier or left shift");
+    REFUSE_UNLESS(in->size == out->size && in->c == out->c, op->in0,
+                  SOFTMAX_SHAPE);
+    REFUSE_UNLESS(out->c <= MAX_SOFTMAX, op->in0, SOFTMAX_SIZE);
+    REFUSE_UNLESS(op->p[0] >= 0 && op->p[1] >= 0 && op->p[1] <= 30, op->p[0],
+                  SOFTMAX_MULTIPLIER);
     REFUSE_UNLESS(op->p[2] <= 0 && op->p[2] >= -(31 << 26)
                   && -(int64_t)op->p[2] * (1 << op->p[1]) <= 31 << 26,
-                  RL_E_BOUNDS, op->p[2], "diff_min");
+                  op->p[2], DIFF_MIN);
     return RL_OK;
 }
 
@@ -229,13 +212,10 @@ static rl_status check_pad(rl_blob_state *c, const rl_op *op)
     const rl_tensor *in = &c->blob.tensors[op->in0];
     const rl_tensor *out = &c->blob.tensors[op->out];
 
-    REFUSE_UNLESS(pad_fits(op->p[0], in->h, out->h), RL_E_SHAPE, op->p[0],
-                  "padding at the top");
-    REFUSE_UNLESS(pad_fits(op->p[1], in->w, out->w), RL_E_SHAPE, op->p[1],
-                  "padding at the left");
-    REFUSE_UNLESS(pad_fits(op->p[2], in->c, out->c), RL_E_SHAPE, op->p[2],
-                  "padding in front of the channels");
-    REFUSE_UNLESS(is_int8(op->p[3]), RL_E_BOUNDS, op->p[3], "pad value");
+    REFUSE_UNLESS(pad_fits(op->p[0], in->h, out->h), op->p[0], PAD_TOP);
+    REFUSE_UNLESS(pad_fits(op->p[1], in->w, out->w), op->p[1], PAD_LEFT);
+    REFUSE_UNLESS(pad_fits(op->p[2], in->c, out->c), op->p[2], PAD_FRONT);
+    REFUSE_UNLESS(is_int8(op->p[3]), op->p[3], PAD_VALUE);
     return RL_OK;
 }
 
@@ -245,30 +225,25 @@ static rl_status check_mean(rl_blob_state *c, const rl_op *op)
     const rl_tensor *out = &c->blob.tensors[op->out];
     uint32_t over;
 
-    REFUSE_UNLESS(op->p[0] >= 1 && op->p[0] <= 3, RL_E_BOUNDS, op->p[0],
-                  "axes");
+    REFUSE_UNLESS(op->p[0] >= 1 && op->p[0] <= 3, op->p[0], MEAN_AXES);
     over = (op->p[0] & 1 ? in->h : 1u) * (op->p[0] & 2 ? in->w : 1u);
-    REFUSE_UNLESS(out->size == in->size / over, RL_E_SHAPE, op->in0,
-                  "output does not fit the mean");
-    REFUSE_UNLESS(op->p[3] >= 0 && (uint32_t)op->p[3] == over, RL_E_SHAPE,
-                  op->p[3], "count");
-    REFUSE_UNLESS(is_multiplier(op->p[1], op->p[2]), RL_E_BOUNDS, op->p[1],
-                  "multiplier or exponent");
+    REFUSE_UNLESS(out->size == in->size / over, op->in0, MEAN_SHAPE);
+    REFUSE_UNLESS(op->p[3] >= 0 && (uint32_t)op->p[3] == over, op->p[3],
+                  MEAN_COUNT);
+    REFUSE_UNLESS(is_multiplier(op->p[1], op->p[2]), op->p[1], MULTIPLIER);
     return RL_OK;
 }
 
 static rl_status check_reshape(rl_blob_state *c, const rl_op *op)
 {
     REFUSE_UNLESS(c->blob.tensors[op->in0].size
-                  == c->blob.tensors[op->out].size, RL_E_SHAPE, op->in0,
-                  "sizes of input and output differ");
+                  == c->blob.tensors[op->out].size, op->in0, SIZES_DIFFER);
     return RL_OK;
 }
 
 static rl_status check_map(rl_blob_state *c, const rl_op *op)
 {
-    REFUSE_UNLESS(op->w_size == 256, RL_E_SHAPE, op->w_size,
-                  "w_size does not fit the shapes");
+    REFUSE_UNLESS(op->w_size == 256, op->w_size, W_SIZE);
     CHECK(rl_blob_check_array(c, &op->off_w, 256));
     return check_reshape(c, op);
 }
@@ -282,8 +257,7 @@ static rl_status check_fast(rl_blob_state *c, const rl_op *op)
     if (c->blob.header->core == RL_FOR_M4) {
         return rl_blob_check_m4(c, op);
     }
-    REFUSE_UNLESS(c->blob.header->core == RL_FOR_M0PLUS, RL_E_KIND,
-                  op->kernel, "kernel");
+    REFUSE_UNLESS(c->blob.header->core == RL_FOR_M0PLUS, op->kernel, KERNEL);
     return rl_blob_check_m0plus(c, op);
 }
 
@@ -307,6 +281,6 @@ rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op)
     case RL_MUL: return check_mul(c, op);
     case RL_GATHER: return rl_blob_check_gather(c, op);
     case RL_CONCATENATION: return rl_blob_check_concatenation(c, op);
-    default: return refuse(c, RL_E_KIND, op, "op kind");
+    default: return rl_blob_refuse(c, op, RL_FAULT_OP_KIND);
     }
 }

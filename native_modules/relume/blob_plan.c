@@ -35,17 +35,13 @@ static rl_status check_graph(rl_blob_state *c)
     for (i = 0; i < h->n_ops; i++) {
         const rl_op *op = &c->blob.ops[i];
 
-        REFUSE_UNLESS(producer(c, op->out) == i, RL_E_PLAN, op->out,
-                      "tensor is written by two ops");
-        REFUSE_UNLESS(op->out != h->input, RL_E_PLAN, op->out,
-                      "op writes the input");
-        REFUSE_UNLESS(is_given(c, op->in0), RL_E_PLAN, op->in0,
-                      "in0 is written by no op");
-        REFUSE_UNLESS(is_given(c, op->in1), RL_E_PLAN, op->in1,
-                      "in1 is written by no op");
+        REFUSE_UNLESS(producer(c, op->out) == i, op->out, TWO_WRITERS);
+        REFUSE_UNLESS(op->out != h->input, op->out, WRITES_INPUT);
+        REFUSE_UNLESS(is_given(c, op->in0), op->in0, IN0_UNWRITTEN);
+        REFUSE_UNLESS(is_given(c, op->in1), op->in1, IN1_UNWRITTEN);
     }
-    REFUSE_UNLESS(producer(c, h->output) != NO_OP, RL_E_PLAN, h->output,
-                  "output is written by no op");
+    REFUSE_UNLESS(producer(c, h->output) != NO_OP, h->output,
+                  OUTPUT_UNWRITTEN);
     return RL_OK;
 }
 
@@ -53,14 +49,11 @@ static rl_status check_graph(rl_blob_state *c)
 
 static rl_status check_tile(rl_blob_state *c, const rl_tile *tile)
 {
-    REFUSE_UNLESS(tile->op < c->blob.header->n_ops, RL_E_BOUNDS, tile->op,
-                  "tile's op");
-    REFUSE_UNLESS(tile->reserved == 0, RL_E_VERSION, tile->reserved,
-                  "reserved bytes of a tile");
+    REFUSE_UNLESS(tile->op < c->blob.header->n_ops, tile->op, TILE_OP);
+    REFUSE_UNLESS(tile->reserved == 0, tile->reserved, TILE_RESERVED);
     REFUSE_UNLESS(tile->count >= 1
                   && (uint64_t)tile->first + tile->count
-                     <= c->blob.ops[tile->op].units,
-                  RL_E_BOUNDS, tile->first, "tile leaves its op");
+                     <= c->blob.ops[tile->op].units, tile->first, TILE_UNITS);
     return RL_OK;
 }
 
@@ -77,16 +70,14 @@ static rl_status check_cover(rl_blob_state *c, uint32_t from)
         uint32_t slot = (uint32_t)tile->op - from;
 
         if (slot < OPS_A_PASS) {
-            REFUSE_UNLESS(tile->first == done[slot], RL_E_PLAN, tile->first,
-                          "tile does not follow the one before");
+            REFUSE_UNLESS(tile->first == done[slot], tile->first, TILE_ORDER);
             done[slot] += tile->count;
         }
     }
     for (i = 0; i < OPS_A_PASS && from + i < h->n_ops; i++) {
         const rl_op *op = &c->blob.ops[from + i];
 
-        REFUSE_UNLESS(done[i] == op->units, RL_E_PLAN, op->units,
-                      "tiles do not cover the op");
+        REFUSE_UNLESS(done[i] == op->units, op->units, TILE_COVER);
     }
     return RL_OK;
 }
@@ -115,8 +106,8 @@ static rl_status check_order(rl_blob_state *c)
 
         REFUSE_UNLESS(tile->first != 0
                       || (is_done(c, done, op->in0)
-                          && is_done(c, done, op->in1)),
-                      RL_E_PLAN, tile->op, "tile runs before its inputs");
+                          && is_done(c, done, op->in1)), tile->op,
+                      TILE_INPUTS);
         if (tile->first + tile->count == op->units) {
             done[tile->op >> 3] |= (uint8_t)(1u << (tile->op & 7u));
         }
@@ -151,10 +142,8 @@ static rl_status check_apart(rl_blob_state *c)
     for (i = 0; i < c->blob.header->n_tiles; i++) {
         const rl_tile *tile = &c->blob.tiles[i];
 
-        REFUSE_UNLESS(is_apart(c, tile, 0), RL_E_PLAN, tile->first,
-                      "tile writes over in0");
-        REFUSE_UNLESS(is_apart(c, tile, 1), RL_E_PLAN, tile->first,
-                      "tile writes over in1");
+        REFUSE_UNLESS(is_apart(c, tile, 0), tile->first, OVER_IN0);
+        REFUSE_UNLESS(is_apart(c, tile, 1), tile->first, OVER_IN1);
     }
     return RL_OK;
 }
@@ -184,14 +173,13 @@ static rl_status check_segments(rl_blob_state *c)
         const rl_segment *segment = &c->blob.segments[i];
 
         REFUSE_UNLESS(segment->end_tile > end
-                      && segment->end_tile <= h->n_tiles, RL_E_PLAN,
-                      segment->end_tile, "segments do not rise");
-        REFUSE_UNLESS(segment->reserved == 0, RL_E_VERSION,
-                      segment->reserved, "reserved bytes of a segment");
+                      && segment->end_tile <= h->n_tiles, segment->end_tile,
+                      SEGMENT_ORDER);
+        REFUSE_UNLESS(segment->reserved == 0, segment->reserved,
+                      SEGMENT_RESERVED);
         end = segment->end_tile;
     }
-    REFUSE_UNLESS(end == h->n_tiles, RL_E_PLAN, h->n_segments,
-                  "segments do not cover the tiles");
+    REFUSE_UNLESS(end == h->n_tiles, h->n_segments, SEGMENT_COVER);
     return RL_OK;
 }
 

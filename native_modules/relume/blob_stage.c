@@ -27,19 +27,16 @@ rl_status rl_blob_check_run(rl_blob_state *c, const rl_op *op)
     const rl_header *h = c->blob.header;
 
     if (op->stage_size == 0) {
-        REFUSE_UNLESS(op->stage_off == 0, RL_E_BOUNDS, op->stage_off,
-                      "stage_off");
+        REFUSE_UNLESS(op->stage_off == 0, op->stage_off, STAGE_OFF);
         return RL_OK;
     }
     REFUSE_UNLESS(op->stage_size % 4 == 0 && op->off_w % 4 == 0
                   && within(op->off_w, op->stage_size, h->meta_size,
-                            h->total_size), RL_E_BOUNDS, op->stage_size,
-                  "stage_size");
+                            h->total_size), op->stage_size, STAGE_SIZE);
     REFUSE_UNLESS(op->stage_off % 4 == 0
                   && within(op->stage_off, op->stage_size, 0,
                             (uint64_t)h->arena_size + h->scratch_size),
-                  RL_E_BOUNDS, op->stage_off,
-                  "stage_off");
+                  op->stage_off, STAGE_OFF);
     return RL_OK;
 }
 
@@ -50,10 +47,10 @@ rl_status rl_blob_check_stage(rl_blob_state *c, const rl_op *op)
     }
     REFUSE_UNLESS(!meets_tensor(c, op, op->in0)
                   && !meets_tensor(c, op, op->in1)
-                  && !meets_tensor(c, op, op->out), RL_E_BOUNDS,
-                  op->stage_off, "stage over a tensor");
+                  && !meets_tensor(c, op, op->out), op->stage_off,
+                  STAGE_TENSOR);
     REFUSE_UNLESS(!meets(op, c->blob.header->arena_size,
-                         rl_engine_scratch(&c->blob, op)), RL_E_BOUNDS,
-                  op->stage_off, "stage over scratch");
+                         rl_engine_scratch(&c->blob, op)), op->stage_off,
+                  STAGE_SCRATCH);
     return RL_OK;
 }

@@ -1,6 +1,7 @@
 /* relume: model slots in flash (SPEC 5). */
 #include "slots.h"
 
+#include "blob_faults.h"
 #include "crc32.h"
 
 #define SLOT_MAGIC 0x4C534C52u  /* RLSL */
@@ -352,7 +353,7 @@ static rl_status verify(const rl_slots *slots, rl_blob_fault *fault) {
     if (blob.header->meta_crc != slots->draft.meta_crc
         || blob.header->data_crc != slots->draft.data_crc) {
         fault->offset = 16;
-        fault->what = "another blob than announced";
+        fault->number = RL_FAULT_ANOTHER;
         return RL_E_CRC;
     }
     return RL_OK;
@@ -376,7 +377,7 @@ static rl_status header_write(rl_slots *slots) {
 rl_status rl_slots_end(rl_slots *slots, rl_blob_fault *fault) {
     rl_slot header;
     fault->offset = 0;
-    fault->what = "";
+    fault->number = RL_FAULT_NONE;
     if (slots->draft.magic == 0 || slots->next != slots->draft.size) {
         return RL_E_STATE;
     }

@@ -64,7 +64,8 @@ def made(command: Sequence[str], target: Path) -> Path:
 
 
 def _engine() -> list[Path]:
-    names = ("blob*.c", "engine*.c", "stage.c", "crc32.c", "status.c", "kernels/*/*.c")
+    names = ("blob*.c", "engine*.c", "stage.c", "crc32.c", "status.c", "faults.c",
+             "kernels/*/*.c")  # fmt: skip
     return sorted(path for name in names for path in NATIVE.glob(name))
 
 

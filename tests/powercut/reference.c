@@ -34,11 +34,11 @@ static int read_blob(const char *path)
     ref.image = allot((size_t)size);
     size_t got = fread(ref.image, 1, (size_t)size, file);
     fclose(file);
-    rl_blob_fault fault = { 0, "" };
+    rl_blob_fault fault;
     rl_status status = rl_blob_check(ref.image, got, 1, &ref.blob, &fault);
     if (status != RL_OK) {
         fprintf(stderr, "%s: offset %u: %s\n", path, fault.offset,
-                fault.what);
+                rl_blob_fault_text(fault.number));
         return -1;
     }
     return 0;

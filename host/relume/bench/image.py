@@ -21,11 +21,12 @@ _FLAGS = {
 _COMMON = ["-mthumb", "-std=c99", "-ffreestanding", "-nostdlib", "-fno-jump-tables",
            "-fno-tree-loop-distribute-patterns"]
 _FAST, _SMALL = "-O2", "-Os"
-_NOT_ENGINE = ("bind_", "early", "nvm_", "store", "session", "frame", "slots", "port")
+_NOT_ENGINE = ("bind_", "early", "nvm_", "store", "session", "frame", "slots", "port",
+               "status", "faults")
 
 
 def sources(root: Path) -> list[Path]:
-    """The engine's C and assembly files: checker, engine, all kernels."""
+    """The engine's C and assembly files: checker, engine, all kernels, without their texts."""
     folder = root / "native_modules" / "relume"
     own = [p for p in folder.glob("*.c") if not p.name.startswith(_NOT_ENGINE)]
     kernels = [p for p in (folder / "kernels").rglob("*") if p.suffix in (".c", ".S")]
