@@ -13,6 +13,10 @@ def replay(text: str) -> tuple[int, str]:
     """(0, the counts) when the cut is survived, else (1, why and the id). Errors: ValueError."""
     if text.startswith("thumb/"):
         return thumb.replay(text)
+    if text.startswith("pico/"):
+        from tests.emulated import cutting  # needs the tools of the emulated board
+
+        return cutting.replay(text)
     case, cut = parse(text)
     arguments = case.command
     if cut and not case.chained:

@@ -26,6 +26,7 @@ ROWS = (
     Row("operation", 10_000_000, ("cuts", "lives", "erases")),
     Row("consecutive", 100_000, ("cuts", "lives", "erases")),
     Row("instruction", 100_000_000, ("boundaries", "pairs", "images", "lives", "recoveries")),
+    Row("firmware", 1_000, ("cuts", "inside_writes", "inferences", "resumed", "interpreter")),
 )
 
 

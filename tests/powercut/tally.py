@@ -32,8 +32,12 @@ def _store() -> list[Path]:
     return [path for pattern in _STORE for path in NATIVE.glob(pattern)]
 
 
+def _harness() -> list[Path]:
+    return [path for name in _HARNESS for path in _HERE.glob(f"{name}.[ch]")]
+
+
 def _operation() -> list[Path]:
-    return _store() + [path for name in _HARNESS for path in _HERE.glob(f"{name}.[ch]")]
+    return _store() + _harness()
 
 
 def _instruction() -> list[Path]:
@@ -41,12 +45,28 @@ def _instruction() -> list[Path]:
     return native + [path for path in (_HERE / "thumb").glob("*.[cp]*")]
 
 
+def _firmware() -> list[Path]:
+    image = ROOT / "build" / "firmware" / "RPI_PICO" / "firmware.uf2"
+    return [path for path in (image, ROOT / "tests" / "emulated" / "cutting.py") if path.is_file()]
+
+
 LEVELS: dict[str, Callable[[], list[Path]]] = {
     "operation": _operation,
     "consecutive": _operation,
     "instruction": _instruction,
+    "firmware": _firmware,
 }
 """Level -> the files that its counts hold for."""
+
+
+def _mutation(name: str) -> Callable[[], list[Path]]:
+    """A mutant's verdict rests on its file and on the tests that it has to get past."""
+    tests = ("test_store.py", "test_hostile_store.py", "test_live.py", "boards.py", "session.py")
+    suite = [*tests, "mutation/mutants.py", "mutation/suite.py"]
+    return lambda: [NATIVE / name, *_harness(), *(_HERE / test for test in suite)]
+
+
+LEVELS.update({f"mutation {path.name}": _mutation(path.name) for path in NATIVE.glob("*.c")})
 
 
 @functools.cache
