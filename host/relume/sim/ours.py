@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from relume.plan.costs import ACCESS_CYCLES, RECORD_BYTES
+from relume.plan.costs import RECORD_BYTES
 from relume.sim.route import Route, follow
 from relume.sim.study import Candidate, Study
 from relume.sim.supply import FloatArray, IntArray
@@ -18,7 +18,8 @@ from relume.sim.work import Work
 ADC_MARGIN = 1 / 32  # the reading is taken to be high by so much
 LOOK_CYCLES = 500.0  # what is left, what the next tile needs
 ADC_S = 2e-6  # a conversion of the RP2040's ADC: 96 clocks of 48 MHz
-CRC_CYCLES = 1.0  # a byte, by the DMA's sniffer
+CRC_CYCLES = 5000 / 16384  # a byte, by the DMA's sniffer (docs/DESIGN.md 17)
+BURST_CYCLES = 1200.0  # of the core, to start a write in the background (the same)
 WAKE_SHARE = 0.75  # of a charge
 LOOK_S = 0.010  # between looks at the voltage while asleep
 
@@ -54,8 +55,8 @@ def guided(study: Study, work: Work, rest: Rest | None, background: bool = True)
     """The engine on the tiles of `work`."""
     costs, hz = work.costs, work.costs.board.hz
     look = LOOK_CYCLES / hz + ADC_S
-    worst = np.array([costs.ops[tile.op].worst(tile.count) for tile in work.tiles])
-    copies = np.array([costs.stage_cycles(t.op) if t.first == 0 else 0.0 for t in work.tiles])
+    pairs = [(costs.ops[tile.op], tile.count) for tile in work.tiles]
+    more = np.array([op.worst(count) - op.typical(count) for op, count in pairs])
     commit, compute = commit_s(work), work.compute_s + look
     ahead = np.concatenate((np.cumsum(compute[::-1])[::-1], [0.0]))
     cap_f, off = study.budget.cap_f, study.budget.voff_v
@@ -66,7 +67,7 @@ def guided(study: Study, work: Work, rest: Rest | None, background: bool = True)
 
     return Guided(
         compute,
-        (worst + copies) / hz + look,
+        compute + more / hz,
         ahead + commit[-1],
         start_s(work),
         dirty_bytes(work),
@@ -93,11 +94,8 @@ def byte_s(work: Work) -> float:
 
 
 def burst_s(work: Work) -> float:
-    """What the core does for a write in the background: WREN, opcode, address, the call."""
-    costs = work.costs
-    assert costs.board.fram is not None
-    header = costs.board.fram.command_bytes * byte_s(work)
-    return header + ACCESS_CYCLES / costs.board.hz
+    """What the core does for a write in the background."""
+    return BURST_CYCLES / work.costs.board.hz
 
 
 def commit_s(work: Work) -> FloatArray:

@@ -28,7 +28,10 @@ Runner = Callable[[FloatArray], Tally]
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What is simulated. starts: how many begins, drawn from seed over the trace's period."""
+    """What is simulated. starts: how many begins, drawn from seed over the trace's period.
+
+    made: our plan, if there is one already.
+    """
 
     graph: Graph
     board: BoardProfile
@@ -36,6 +39,7 @@ class Study:
     trace: Trace
     starts: int = 1000
     seed: int = 1
+    made: Plan | None = None
 
     @cached_property
     def costs(self) -> CostModel:
@@ -72,6 +76,8 @@ class Study:
     @cached_property
     def plan(self) -> Plan | None:
         """Ours; None where the planner refuses this capacitor."""
+        if self.made is not None:
+            return self.made
         try:
             return make_plan(self.graph, self.board, self.budget, "fram")
         except PlanError:

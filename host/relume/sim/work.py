@@ -50,16 +50,16 @@ class Work:
         out = [tile.count * graph.unit_bytes(graph.ops[tile.op]) for tile in tiles]
         live = LiveMap(graph, tiles)
         stage = np.array([costs.stage_cycles(tile.op) for tile in tiles])
-        first = np.array([tile.first == 0 for tile in tiles])
+        op = np.array([tile.op for tile in tiles])
+        begins = np.concatenate(([True], op[1:] != op[:-1]))
         per_cycle = costs.uj_per_cycle / uj_per_s(costs)
         units = np.concatenate(([0], np.cumsum([tile.count for tile in tiles])))
-        op = np.array([tile.op for tile in tiles])
         return cls(
             costs,
             tuple(tiles),
             live,
-            (cycles + stage * first) * per_cycle,
-            np.append(stage * ~first, 0.0) * per_cycle,
+            (cycles + stage * begins) * per_cycle,
+            np.append(stage * ~begins, 0.0) * per_cycle,
             np.array(out, np.float64),
             live.live_bytes.astype(np.float64),
             live.live_ranges.astype(np.float64),
