@@ -6,7 +6,7 @@ import ctypes
 import functools
 import struct
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +108,11 @@ class Header:
         op, _, first, count = struct.unpack_from("<HHII", blob, self.off_tiles + 12 * number)
         return op, first, count
 
+    def scratch(self, blob: bytes, number: int) -> int:
+        """Where a tile's scratch memory lies in the arena."""
+        (grains,) = struct.unpack_from("<H", blob, self.off_tiles + 12 * number + 2)
+        return 16 * grains
+
 
 class Checked:
     """A blob that the C checker has accepted, ready to run."""
@@ -122,11 +127,12 @@ class Checked:
         self, data: bytes, *, watch: bool = False, spoil: bool = False, noise: int = NOISE,
         repeat: int = 1,
     ) -> dict[int, bytes]:  # fmt: skip
-        """Runs all tiles; tensor -> its bytes, taken when its op was done.
+        """Runs all tiles; tensor -> its bytes, each taken when its tile was done.
 
         data: the input tensor's bytes. watch: after each tile, fail unless it changed nothing
-        but its own output bytes. spoil: during each tile, the input bytes that rl_engine_need()
-        calls dead are noise. repeat: runs of each tile. The arena is full of noise at first.
+        but its own output bytes and its scratch memory. spoil: during each tile, the input bytes
+        outside rl_engine_need() to rl_engine_reach() are noise. repeat: runs of each tile. The
+        arena is full of noise at first.
         """
         header = self.header
         size = header.arena_size + header.scratch_size
@@ -134,26 +140,26 @@ class Checked:
         offset, length = header.tensor(self.blob, header.input)
         assert len(data) == length
         ctypes.memmove(ctypes.addressof(arena) + offset, data, length)
-        tensors = {header.input: data}
+        outputs = {header.input: bytearray(data)}
         for tile in range(header.n_tiles):
             op, first, count = header.tile(self.blob, tile)
             out, units, unit_bytes = header.op(self.blob, op)
             start, length = header.tensor(self.blob, out)
             before = bytes(arena) if watch else b""
-            dead = self._dead(op, first) if spoil else []
-            kept = [bytes(arena[part]) for part in dead]
-            for part in dead:
+            idle = self._idle(op, first, count) if spoil else []
+            kept = [bytes(arena[part]) for part in idle]
+            for part in idle:
                 arena[part] = [noise ^ 0xFF] * (part.stop - part.start)
             for _ in range(repeat):
                 library().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
-            for part, data_kept in zip(dead, kept, strict=True):
+            for part, data_kept in zip(idle, kept, strict=True):
                 arena[part] = list(data_kept)
+            own = slice(start + first * unit_bytes, start + (first + count) * unit_bytes)
             if watch:
-                own = slice(start + first * unit_bytes, start + (first + count) * unit_bytes)
                 self._watch(before, bytes(arena), own, tile)
-            if first + count == units:
-                tensors[out] = bytes(arena)[start : start + length]
-        return tensors
+            outputs.setdefault(out, bytearray(units * unit_bytes))
+            outputs[out][own.start - start : own.stop - start] = bytes(arena[own])
+        return {tensor: bytes(data) for tensor, data in outputs.items()}
 
     def arenas(self, data: bytes, noise: int = NOISE) -> Iterator[bytes]:
         """The arena at every tile boundary of a run over `data`; full of noise at first."""
@@ -184,30 +190,49 @@ class Checked:
         return bytes(arena)[offset : offset + length]
 
     def _watch(self, before: bytes, after: bytes, own: slice, tile: int) -> None:
-        """Scratch may change, nothing else but the tile's own bytes."""
-        arena, end = self.header.arena_size, self.header.arena_size + self.header.scratch_size
-        for part in (slice(0, own.start), slice(own.stop, arena), slice(end, end + 16)):
+        """Nothing changes but the tile's scratch memory and its own bytes."""
+        op, _, _ = self.header.tile(self.blob, tile)
+        scratch = self.header.scratch(self.blob, tile)
+        allowed = sorted([(own.start, own.stop), (scratch, scratch + self.scratch(op))])
+        at = 0
+        for start, stop in [*allowed, (len(before), len(before))]:
+            part = slice(at, max(at, start))
             assert before[part] == after[part], f"tile {tile} wrote outside its own bytes"
+            at = max(at, stop)
 
-    def _dead(self, op: int, unit: int) -> list[slice]:
-        """Parts of the arena before what op still needs of its inputs."""
-        needs: dict[int, int] = {}
+    def _idle(self, op: int, unit: int, count: int) -> list[slice]:
+        """Parts of the inputs that the tile does not read."""
+        read: dict[int, tuple[int, int]] = {}
         for which, tensor in enumerate(self.header.inputs(self.blob, op)):
-            at = self.need(op, which, unit)
-            needs[tensor] = min(at, needs.get(tensor, at))
+            span = self.need(op, which, unit), self.reach(op, which, unit + count - 1)
+            before = read.get(tensor, span)
+            read[tensor] = min(span[0], before[0]), max(span[1], before[1])
         parts = []
-        for tensor, at in needs.items():
-            offset, _ = self.header.tensor(self.blob, tensor)
-            parts.append(slice(offset, offset + at))
+        for tensor, (low, high) in read.items():
+            offset, size = self.header.tensor(self.blob, tensor)
+            parts += [slice(offset, offset + low), slice(offset + max(low, high), offset + size)]
         return parts
+
+    def _ask(self, name: str, op: int, *numbers: int) -> int:
+        """A function of the engine that tells something about an op."""
+        assert self._view.ops is not None
+        function = library()[name]
+        function.restype = ctypes.c_uint32
+        at = ctypes.c_void_p(self._view.ops + 112 * op)
+        arguments = [ctypes.c_uint32(number) for number in numbers]
+        return int(function(ctypes.byref(self._view), at, *arguments))
 
     def need(self, op: int, which: int, unit: int) -> int:
         """rl_engine_need() of an op."""
-        assert self._view.ops is not None
-        need = library().rl_engine_need
-        need.restype = ctypes.c_uint32
-        at = ctypes.c_void_p(self._view.ops + 112 * op)
-        return int(need(ctypes.byref(self._view), at, which, ctypes.c_uint32(unit)))
+        return self._ask("rl_engine_need", op, which, unit)
+
+    def reach(self, op: int, which: int, unit: int) -> int:
+        """rl_engine_reach() of an op."""
+        return self._ask("rl_engine_reach", op, which, unit)
+
+    def scratch(self, op: int) -> int:
+        """rl_engine_scratch() of an op."""
+        return self._ask("rl_engine_scratch", op)
 
 
 def fault_text(number: int) -> str:
@@ -277,16 +302,10 @@ def _outcomes(output: bytes) -> Iterator[Outcome]:
 
 
 def finished(checked: Checked, tensors: dict[int, bytes]) -> bytes:
-    """All ops' outputs in the order in which the ops finish, as run_blob prints them."""
-    parts: Sequence[int] = _finish_order(checked)
-    return b"".join(tensors[number] for number in parts)
-
-
-def _finish_order(checked: Checked) -> list[int]:
-    order = []
+    """What the tiles write, tile by tile, as run_blob prints it."""
+    parts = []
     for tile in range(checked.header.n_tiles):
         op, first, count = checked.header.tile(checked.blob, tile)
-        out, units, _ = checked.header.op(checked.blob, op)
-        if first + count == units:
-            order.append(out)
-    return order
+        out, _, unit_bytes = checked.header.op(checked.blob, op)
+        parts.append(tensors[out][first * unit_bytes : (first + count) * unit_bytes])
+    return b"".join(parts)

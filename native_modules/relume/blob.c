@@ -243,8 +243,7 @@ static rl_status check_op(rl_blob_state *c, const rl_op *op)
 {
     const rl_tensor *out;
 
-    REFUSE_UNLESS(op->reserved0 == 0 && op->reserved1 == 0
-                  && op->reserved2 == 0, op->reserved0, OP_RESERVED);
+    REFUSE_UNLESS(op->reserved2 == 0, op->reserved2, OP_RESERVED);
     CHECK(check_tensors_of(c, op));
     out = &c->blob.tensors[op->out];
     REFUSE_UNLESS(op->unit_bytes == unit_bytes(op, out), op->unit_bytes,
@@ -258,8 +257,7 @@ static rl_status check_op(rl_blob_state *c, const rl_op *op)
     CHECK(check_string(c, &op->name));
     CHECK(rl_blob_check_run(c, op));
     c->op = op;
-    CHECK(rl_blob_check_kind(c, op));
-    return rl_blob_check_stage(c, op);
+    return rl_blob_check_kind(c, op);
 }
 
 static rl_status check_ops(rl_blob_state *c)

@@ -15,6 +15,7 @@
 #define RL_NONE 0xFFFFu
 #define RL_INT8 1u
 #define RL_FLOAT32 3u
+#define RL_GRAIN 16u
 
 typedef struct {
     uint8_t  magic[4];
@@ -60,8 +61,8 @@ typedef enum {
 
 typedef struct {
     uint8_t  kind, kernel;
-    uint16_t reserved0;
-    uint16_t in0, in1, out, reserved1;
+    uint16_t from0; /* op that writes in0, RL_NONE: the model's input */
+    uint16_t in0, in1, out, from1;
     uint32_t units, unit_bytes;
     uint16_t kh, kw, sh, sw, pad_top, pad_left, dil_h, dil_w;
     uint16_t depth_mult, reserved2;
@@ -73,7 +74,7 @@ typedef struct {
 } rl_op;
 
 typedef struct {
-    uint16_t op, reserved;
+    uint16_t op, scratch; /* scratch memory at RL_GRAIN * scratch */
     uint32_t first, count;
 } rl_tile;
 

@@ -26,10 +26,8 @@ RL_CHECKED rl_status rl_blob_check_array(rl_blob_state *c,
                                          uint64_t size);
 
 /* Constants that are copied to SRAM: their run in the blob and their block,
- * before the op's arrays are looked at (which must lie in the run), and what
- * the block may not lie over, when the op is proven otherwise. */
+ * before the op's arrays are looked at, which must lie in the run. */
 RL_CHECKED rl_status rl_blob_check_run(rl_blob_state *c, const rl_op *op);
-RL_CHECKED rl_status rl_blob_check_stage(rl_blob_state *c, const rl_op *op);
 
 /* Ops may share arrays; the entries read for all ops together are bounded by
  * the constants' size, which keeps the time linear. n is below 2^26. */
@@ -83,6 +81,12 @@ static inline int within(uint64_t offset, uint64_t size, uint64_t low,
                          uint64_t high)
 {
     return offset >= low && offset + size <= high;
+}
+
+/* Bytes of SRAM: tensors and what lies behind them; at most 2^25. */
+static inline uint32_t memory_of(const rl_blob_state *c)
+{
+    return c->blob.header->arena_size + c->blob.header->scratch_size;
 }
 
 static inline int is_int8(int32_t x)

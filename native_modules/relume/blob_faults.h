@@ -16,7 +16,6 @@
     FAULT(HEADER_FLAGS, "flags") \
     FAULT(HEADER_RESERVED, "reserved bytes of the header") \
     FAULT(OP_RESERVED, "reserved bytes of an op") \
-    FAULT(TILE_RESERVED, "reserved bytes of a tile") \
     FAULT(SEGMENT_RESERVED, "reserved bytes of a segment")
 
 #define RL_FAULTS_CRC(FAULT) \
@@ -64,14 +63,15 @@
     FAULT(MEAN_AXES, "axes") \
     FAULT(WINDOW_SCRATCH, "window does not fit the scratch memory") \
     FAULT(SCRATCH, "scratch memory is too small") \
+    FAULT(NO_SCRATCH, "scratch memory of an op that has none") \
+    FAULT(SCRATCH_ARENA, "scratch memory outside the arena") \
+    FAULT(NO_TAIL, "no memory behind the tensors") \
     FAULT(EXACT_ROW, "row of the exact constants") \
     FAULT(PLACE, "place of a channel") \
     FAULT(GATHER_FALLS, "GATHER: map falls") \
     FAULT(GATHER_REACH, "GATHER: reads outside its input") \
     FAULT(STAGE_OFF, "stage_off") \
     FAULT(STAGE_SIZE, "stage_size") \
-    FAULT(STAGE_TENSOR, "stage over a tensor") \
-    FAULT(STAGE_SCRATCH, "stage over scratch") \
     FAULT(TILE_OP, "tile's op") \
     FAULT(TILE_UNITS, "tile leaves its op")
 
@@ -128,14 +128,17 @@
     FAULT(OWN_INPUT, "op writes its own input") \
     FAULT(WRITES_INPUT, "op writes the input") \
     FAULT(TWO_WRITERS, "tensor is written by two ops") \
-    FAULT(IN0_UNWRITTEN, "in0 is written by no op") \
-    FAULT(IN1_UNWRITTEN, "in1 is written by no op") \
+    FAULT(FROM0, "in0 is not written by from0") \
+    FAULT(FROM1, "in1 is not written by from1") \
     FAULT(OUTPUT_UNWRITTEN, "output is written by no op") \
     FAULT(TILE_ORDER, "tile does not follow the one before") \
     FAULT(TILE_COVER, "tiles do not cover the op") \
     FAULT(TILE_INPUTS, "tile runs before its inputs") \
-    FAULT(OVER_IN0, "tile writes over in0") \
-    FAULT(OVER_IN1, "tile writes over in1") \
+    FAULT(OVER_INPUT, "tile writes over what it reads") \
+    FAULT(OVER_SCRATCH, "tile writes into its scratch memory") \
+    FAULT(SCRATCH_INPUT, "scratch memory over what the tile reads") \
+    FAULT(STAGE_TENSOR, "stage over a tensor") \
+    FAULT(STAGE_SCRATCH, "stage over scratch") \
     FAULT(SEGMENT_ORDER, "segments do not rise") \
     FAULT(SEGMENT_COVER, "segments do not cover the tiles")
 

@@ -78,7 +78,7 @@ static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
                   op->p[3], SPARSE_WORDS);
     REFUSE_UNLESS(rl_m0_scratch(op, &c->blob.tensors[op->in0],
                                 &c->blob.tensors[op->out])
-                  <= c->blob.header->scratch_size, op->kind, SCRATCH);
+                  <= memory_of(c), op->kind, SCRATCH);
     return RL_OK;
 }
 

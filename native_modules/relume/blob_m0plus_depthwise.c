@@ -36,8 +36,7 @@ static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
     for (i = 4; i < 8; i++) {
         REFUSE_UNLESS(p[i] == 0, p[i], UNUSED);
     }
-    REFUSE_UNLESS(rl_m0_depthwise_scratch(op)
-                  <= c->blob.header->scratch_size, p[0], SCRATCH);
+    REFUSE_UNLESS(rl_m0_depthwise_scratch(op) <= memory_of(c), p[0], SCRATCH);
     return RL_OK;
 }
 

@@ -35,8 +35,9 @@ static rl_status check_places(rl_blob_state *c, const rl_op *op, uint32_t n)
 static rl_status check_sizes(rl_blob_state *c, const rl_op *op,
                              const rl_m4_layout *layout)
 {
-    REFUSE_UNLESS(layout->scratch <= c->blob.header->scratch_size, op->p,
-                  SCRATCH);
+    REFUSE_UNLESS(layout->scratch <= memory_of(c), op->p, SCRATCH);
+    /* Rows are read by words: up to 3 bytes behind the last one. */
+    REFUSE_UNLESS(c->blob.header->scratch_size > 0, op->kernel, NO_TAIL);
     REFUSE_UNLESS(op->w_size == layout->w, op->w_size, W_SIZE);
     CHECK(check_array(c, &op->off_w, layout->w));
     CHECK(check_array(c, &op->off_bias, layout->bias));

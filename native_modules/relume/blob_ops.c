@@ -95,8 +95,7 @@ static rl_status check_conv(rl_blob_state *c, const rl_op *op)
     uint64_t k = (uint64_t)((uint32_t)op->kh * op->kw) * in->c;
 
     CHECK(check_window(c, op, op->dil_h, op->dil_w));
-    REFUSE_UNLESS(k * 4u <= c->blob.header->scratch_size, op->kh,
-                  WINDOW_SCRATCH);
+    REFUSE_UNLESS(k * 4u <= memory_of(c), op->kh, WINDOW_SCRATCH);
     return check_weights(c, op, k * c->blob.tensors[op->out].c);
 }
 

@@ -45,7 +45,7 @@ static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena,
     call->mult = constant(origin, op->off_mult);
     call->shift = constant(origin, op->off_shift);
     call->resident = constants != NULL;
-    call->scratch = (int32_t *)(void *)(arena + blob->header->arena_size);
+    call->scratch = (int32_t *)(void *)(arena + RL_GRAIN * tile->scratch);
     call->first = tile->first;
     call->count = tile->count;
 }
@@ -171,5 +171,51 @@ uint32_t rl_engine_need(const rl_blob *blob, const rl_op *op, int which,
         return concatenation_need(op, which, unit);
     default:
         return unit;
+    }
+}
+
+/* Bytes of rows [0, last] of a tensor, clamped; last counts from `before`
+ * rows above it. */
+static uint32_t row_end(const rl_tensor *in, uint32_t last, uint32_t before)
+{
+    if (last < before) {
+        return 0;
+    }
+    last -= before;
+    return last >= in->h ? in->size : (last + 1u) * in->w * in->c;
+}
+
+uint32_t rl_engine_reach(const rl_blob *blob, const rl_op *op, int which,
+                         uint32_t unit)
+{
+    const rl_tensor *in = &blob->tensors[which ? op->in1 : op->in0];
+    const rl_tensor *out = &blob->tensors[op->out];
+    uint32_t dilation = 1;
+
+    switch (op->kind) {
+    case RL_CONV_2D:
+    case RL_DEPTHWISE_CONV_2D:
+        dilation = op->dil_h;
+        /* fall through */
+    case RL_AVERAGE_POOL_2D:
+    case RL_MAX_POOL_2D:
+        return row_end(in, unit / out->w * op->sh + (op->kh - 1u) * dilation,
+                       op->pad_top);
+    case RL_PAD:
+        return row_end(in, unit / out->w, (uint32_t)op->p[0]);
+    case RL_FULLY_CONNECTED:
+        return (unit / out->c + 1u)
+             * (in->size / ((uint32_t)out->h * out->w));
+    case RL_SOFTMAX:
+        return (unit + 1u) * out->c;
+    case RL_CONCATENATION:
+        return concatenation_need(op, which, unit + 1u);
+    case RL_ADD:
+    case RL_MUL:
+    case RL_MAP:
+    case RL_RESHAPE: /* a repeated operand is read as a whole */
+        return in->size == out->size ? unit + 1u : in->size;
+    default: /* MEAN, GATHER */
+        return in->size;
     }
 }

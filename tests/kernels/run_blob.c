@@ -3,11 +3,10 @@
  * in:  { u32 blob size, u32 input size, blob, input } until end of file
  * out: { i32 status, u32 fault offset, u32 n, n bytes } each
  *
- * The n bytes are the output tensors of all ops, each taken after its op's
- * last tile, in the order in which the ops finish. Every blob lies in an
- * allocation of exactly its size; so does the arena of each tile, with as much
- * scratch memory as its op asks for. A tile that changes bytes outside its
- * own stops the program. An input of another size than the
+ * The n bytes are what the tiles wrote, each tile's when it is done. Every
+ * blob lies in an allocation of exactly its size; so does the arena. A tile
+ * that changes bytes outside its own and its scratch memory stops the
+ * program. An input of another size than the
  * blob's input tensor is filled up with zeros or cut.
  *
  * Every blob runs a second time, with the constants that it asks for copied
@@ -64,37 +63,29 @@ static void stop_unless(int holds, const char *why)
     }
 }
 
-/* A tile may write its own output bytes and the scratch memory. */
-static int same_outside(const uint8_t *before, const uint8_t *after,
-                        size_t size, size_t at, size_t n)
-{
-    return memcmp(before, after, at) == 0
-        && memcmp(before + at + n, after + at + n, size - at - n) == 0;
-}
-
-/* One tile in an arena with exactly the scratch memory that its op asks for;
- * whatever it reads or writes beyond is a sanitizer's find. */
+/* One tile. It may change its own output bytes and its scratch memory; what
+ * it reads or writes beyond the memory is a sanitizer's find. */
 static void run_tile(const rl_blob *blob, uint8_t *arena, uint32_t number)
 {
     const rl_tile *tile = &blob->tiles[number];
     const rl_op *op = &blob->ops[tile->op];
-    size_t size = blob->header->arena_size;
+    size_t size = (size_t)blob->header->arena_size
+                + blob->header->scratch_size;
     size_t scratch = rl_engine_scratch(blob, op);
-    uint8_t *exact = need_memory(size + scratch);
+    size_t own = blob->tensors[op->out].arena_off
+               + tile->first * op->unit_bytes;
+    uint8_t *before = need_memory(size);
 
-    stop_unless(scratch <= blob->header->scratch_size
-                && rl_engine_need(blob, op, 0, tile->first)
-                   <= blob->tensors[op->in0].size, "an op needs too much");
-    memcpy(exact, arena, size);
-    memset(exact + size, NOISE, scratch);
-    rl_engine_tile(blob, exact, number);
-    stop_unless(same_outside(arena, exact, size,
-                             blob->tensors[op->out].arena_off
-                             + tile->first * op->unit_bytes,
-                             tile->count * op->unit_bytes),
+    stop_unless(rl_engine_need(blob, op, 0, tile->first)
+                <= blob->tensors[op->in0].size, "an op needs too much");
+    memset(arena + RL_GRAIN * tile->scratch, NOISE, scratch);
+    memcpy(before, arena, size);
+    rl_engine_tile(blob, arena, number);
+    memcpy(before + own, arena + own, tile->count * op->unit_bytes);
+    memset(arena + RL_GRAIN * tile->scratch, NOISE, scratch);
+    stop_unless(memcmp(before, arena, size) == 0,
                 "a tile wrote outside its own bytes");
-    memcpy(arena, exact, size);
-    free(exact);
+    free(before);
 }
 
 static void run(const rl_blob *blob, const uint8_t *input, size_t size,
@@ -102,12 +93,12 @@ static void run(const rl_blob *blob, const uint8_t *input, size_t size,
 {
     const rl_header *h = blob->header;
     const rl_tensor *in = &blob->tensors[h->input];
-    size_t whole = h->arena_size + (staged ? (size_t)h->scratch_size : 0);
-    uint8_t *arena = need_memory(whole);
+    size_t all = (size_t)h->arena_size + h->scratch_size;
+    uint8_t *arena = need_memory(all);
     rl_stage stage = { NULL, 0 };
     uint32_t i;
 
-    memset(arena, NOISE, whole);
+    memset(arena, NOISE, all);
     memset(arena + in->arena_off, 0, in->size);
     memcpy(arena + in->arena_off, input, size < in->size ? size : in->size);
     for (i = 0; i < h->n_tiles; i++) {
@@ -120,8 +111,9 @@ static void run(const rl_blob *blob, const uint8_t *input, size_t size,
         } else {
             run_tile(blob, arena, i);
         }
-        if (print && tile->first + tile->count == op->units) {
-            put(arena + out->arena_off, out->size);
+        if (print) {
+            put(arena + out->arena_off + tile->first * op->unit_bytes,
+                (size_t)tile->count * op->unit_bytes);
         }
     }
     free(arena);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from relume.plan.live import need
+from relume.plan.live import need, reach
 
 from tests import native
 from tests.kernels import netgen, oracle
@@ -13,14 +13,14 @@ SEEDS = range(48)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_bytes_before_the_need_are_not_read(seed: int) -> None:
+def test_bytes_outside_need_and_reach_are_not_read(seed: int) -> None:
     packed = oracle.packed(netgen.random_net(seed), seed)
     data = oracle.random_input(packed.input_size, seed)
     checked = native.accepted(packed.blob)
     assert checked.run(data, spoil=True) == checked.run(data)
 
 
-def test_host_and_board_compute_the_same_need() -> None:
+def test_host_and_board_compute_the_same_need_and_reach() -> None:
     moved = 0
     for seed in SEEDS:
         packed = oracle.packed(netgen.random_net(seed))
@@ -35,6 +35,12 @@ def test_host_and_board_compute_the_same_need() -> None:
                     for unit in units
                 ]
                 assert got == wanted, f"seed {seed}, op {number}, {op.kind.name}"
+                wanted_reach = reach(graph, op, tensor, units).tolist()
+                got = [
+                    max(checked.reach(number, which, int(unit)) for which in places)
+                    for unit in units
+                ]
+                assert got == wanted_reach, f"seed {seed}, op {number}, {op.kind.name}"
                 moved += wanted[-1] > 0
     assert moved > 100
 

@@ -14,10 +14,11 @@ import numpy as np
 from relume.blob.pack import pack
 from relume.model.gather_form import Places, gather_form
 from relume.model.graph import Graph, Kind, Op, Tensor, Window
-from relume.plan.arena import place_arena
+from relume.plan.arena import place_sram
+from relume.plan.depth_first import Run, ordered
 from relume.plan.homes import place_homes
 from relume.plan.live import LiveMap
-from relume.plan.planner import Budget, scratch_bytes
+from relume.plan.planner import Budget
 from relume.plan.types import Plan, Segment, Tile
 
 Shape = tuple[int, int, int]
@@ -191,6 +192,20 @@ def random_tiles(graph: Graph, random: np.random.Generator, most: int) -> tuple[
     return tuple(tiles)
 
 
+def random_order(graph: Graph, random: np.random.Generator, most: int) -> tuple[Tile, ...]:
+    """Op by op, or runs of ops band by band."""
+    if random.random() < 0.5:
+        return random_tiles(graph, random, most)
+    counts = [-(-graph.units(op) // int(random.integers(1, most + 1))) for op in graph.ops]
+    runs, first = [], 0
+    while first < len(graph.ops) - 1:
+        last = min(len(graph.ops) - 1, first + int(random.integers(0, 4)))
+        if last > first:
+            runs.append(Run(first, last, int(random.integers(1, 3))))
+        first = last + 1
+    return ordered(graph, counts, runs)
+
+
 def random_ends(n_tiles: int, random: np.random.Generator) -> list[int]:
     """Segment ends: rising, the last is n_tiles."""
     share = random.random()
@@ -206,10 +221,10 @@ def random_plan(
     """
     random = np.random.default_rng([seed, 1])
     graph = TinyNet(seed, scale).graph(n_ops, gates)
-    tile_list = random_tiles(graph, random, tiles)
+    tile_list = (random_order if scale == 1 else random_tiles)(graph, random, tiles)
     live = LiveMap(graph, tile_list)
     ends = random_ends(len(tile_list), random)
-    arena_off, arena_size = place_arena(graph, live)
+    sram = place_sram(graph, live, tile_list)
     if nvm == "flash":
         nvm_off = (0,) * len(graph.tensors)
         sizes = [tensor.size for tensor in graph.tensors]
@@ -218,7 +233,8 @@ def random_plan(
         nvm_off, nvm_size = place_homes(graph, live, ends, 0)
     return Plan(
         graph, "TEST", nvm, Budget(1e-3, 5.0, 2.0), tile_list, _segments(live, ends, nvm),
-        arena_off, arena_size, scratch_bytes(graph), nvm_off, nvm_size, 1.0, 1e6, 1.0,
+        sram.arena_off, sram.arena_size, sram.scratch_size, nvm_off, nvm_size, 1.0, 1e6, 1.0,
+        scratch_off=sram.scratch_off,
     )  # fmt: skip
 
 

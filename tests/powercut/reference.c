@@ -186,10 +186,7 @@ void reference_tile(rl_stage *stage, const rl_blob *blob, uint8_t *arena,
         check_input(arena, tile, op->in1,
                     rl_engine_need(blob, op, 1, t->first));
     }
-    if (stage->op != t->op + 1u) {
-        memset(arena + blob->header->arena_size, 0xC3,
-               blob->header->scratch_size);
-    }
+    memset(arena + RL_GRAIN * t->scratch, 0xC3, rl_engine_scratch(blob, op));
     if (!ref.real) {
         memcpy(arena + out->arena_off + at, want, n);
         return;

@@ -139,7 +139,7 @@ def test_a_new_record_does_not_inherit_the_attempts_of_a_lost_one() -> None:
 
 @pytest.mark.parametrize("attempts", [2, 3, 40, 0x7FFFFFFF])
 def test_a_count_of_attempts_makes_the_parts_small_but_never_none(attempts: int) -> None:
-    blob = random_blob(17, nvm="fram")  # 16 tiles in one segment
+    blob = random_blob(34, nvm="fram")  # 16 tiles in one segment
     b = Board(memory(FRAM), blob)
     assert b.open() == RL_OK
     assert b.begin(5, input_of(b)) == RL_OK

@@ -21,8 +21,9 @@ TENSOR = {
     "name": (28, "I"),
 }  # fmt: skip
 OP = {
-    "kind": (0, "B"), "kernel": (1, "B"), "reserved": (2, "H"), "in0": (4, "H"), "in1": (6, "H"),
-    "out": (8, "H"), "units": (12, "I"), "unit_bytes": (16, "I"), "kh": (20, "H"), "kw": (22, "H"),
+    "kind": (0, "B"), "kernel": (1, "B"), "from0": (2, "H"), "in0": (4, "H"), "in1": (6, "H"),
+    "out": (8, "H"), "from1": (10, "H"), "reserved": (38, "H"), "units": (12, "I"),
+    "unit_bytes": (16, "I"), "kh": (20, "H"), "kw": (22, "H"),
     "sh": (24, "H"), "sw": (26, "H"), "pad_top": (28, "H"), "pad_left": (30, "H"),
     "dil_h": (32, "H"), "dil_w": (34, "H"), "depth_mult": (36, "H"), "act_min": (40, "i"),
     "act_max": (44, "i"), "off_w": (48, "I"), "w_size": (52, "I"), "off_bias": (56, "I"),
@@ -30,7 +31,7 @@ OP = {
     "p2": (76, "i"), "p3": (80, "i"), "p4": (84, "i"), "p5": (88, "i"), "p6": (92, "i"),
     "p7": (96, "i"), "name": (100, "I"), "stage_off": (104, "I"), "stage_size": (108, "I"),
 }  # fmt: skip
-TILE = {"op": (0, "H"), "reserved": (2, "H"), "first": (4, "I"), "count": (8, "I")}
+TILE = {"op": (0, "H"), "scratch": (2, "H"), "first": (4, "I"), "count": (8, "I")}
 SEGMENT = {"end_tile": (0, "I"), "reserved": (20, "I")}
 SECTIONS = {
     "header": (None, 128, HEADER), "tensor": (52, 32, TENSOR), "op": (56, 112, OP),

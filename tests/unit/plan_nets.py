@@ -11,6 +11,7 @@ import numpy as np
 from relume.board.profile import BoardProfile, load_board
 from relume.model.gather_form import gather_form
 from relume.model.graph import PAIR_KINDS, Graph, Kind, Op, Shape, Tensor, Window
+from relume.plan.live import reach
 from relume.plan.planner import Budget, make_plan, sufficient_capacitor
 from relume.plan.types import Plan, Tile
 
@@ -189,7 +190,7 @@ def random_plan(seed: int, n_ops: int, slack: float, nvm: str = "fram") -> Plan:
 
 
 def random_tiles(graph: Graph, seed: int, most: int = 6) -> tuple[Tile, ...]:
-    """Each op cut at random into at most `most` tiles; ops of two branches may alternate."""
+    """Each op cut at random into at most `most` tiles, which run as soon as they can, or later."""
     random = np.random.default_rng(seed)
     queues: dict[int, list[Tile]] = {}
     for number, op in enumerate(graph.ops):
@@ -197,15 +198,26 @@ def random_tiles(graph: Graph, seed: int, most: int = 6) -> tuple[Tile, ...]:
         inner = random.integers(1, units + 1, int(random.integers(0, most)))
         edges = sorted({0, units, *(int(edge) for edge in inner)})
         queues[number] = [Tile(number, a, b - a) for a, b in itertools.pairwise(edges)]
-    whole, tiles = {graph.input}, []
+    finished, tiles = {graph.input: graph.tensors[graph.input].size}, []
     while queues:
-        ready = [n for n in queues if whole.issuperset(graph.ops[n].inputs)]
+        ready = [n for n in queues if _can_run(graph, queues[n][0], finished)]
         number = ready[int(random.integers(0, len(ready)))]
-        tiles.append(queues[number].pop(0))
+        tile = queues[number].pop(0)
+        tiles.append(tile)
+        op = graph.ops[number]
+        finished[op.output] = (tile.first + tile.count) * graph.unit_bytes(op)
         if not queues[number]:
             del queues[number]
-            whole.add(graph.ops[number].output)
     return tuple(tiles)
+
+
+def _can_run(graph: Graph, tile: Tile, finished: dict[int, int]) -> bool:
+    """Are the rows finished that the tile's units read?"""
+    op = graph.ops[tile.op]
+    last = np.array([tile.first + tile.count - 1], dtype=np.int64)
+    return all(
+        int(reach(graph, op, tensor, last)[0]) <= finished.get(tensor, 0) for tensor in op.inputs
+    )
 
 
 def bytes_read(graph: Graph, op: Op, unit: int) -> list[tuple[int, int]]:

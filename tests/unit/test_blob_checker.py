@@ -102,7 +102,7 @@ REFUSED = [
     ("header.output_type", 0, "RL_E_KIND", "output_type"),
     ("header.output_type", 255, "RL_E_KIND", "output_type"),
     ("header.reserved", 1, "RL_E_VERSION", "reserved"),
-    ("tensor[1].arena_off", 0, "RL_E_PLAN", "writes over in0"),
+    ("tensor[1].arena_off", 0, "RL_E_PLAN", "writes over what it reads"),
     ("tensor[1].arena_off", 98, "RL_E_BOUNDS", "not aligned"),
     ("tensor[1].arena_off", 0xFFFFFFFC, "RL_E_BOUNDS", "outside the arena"),
     ("tensor[1].nvm_off", 0xFFFFFFF0, "RL_E_BOUNDS", "home area"),
@@ -121,6 +121,11 @@ REFUSED = [
     ("op[0].stage_off", 4, "RL_E_BOUNDS", "stage_off"),
     ("op[0].in0", 7, "RL_E_BOUNDS", "in0"),
     ("op[0].in0", 0xFFFF, "RL_E_BOUNDS", "in0"),
+    ("op[0].from0", 0, "RL_E_PLAN", "not written by from0"),
+    ("op[0].from1", 0, "RL_E_PLAN", "not written by from1"),
+    ("op[1].from0", 0xFFFF, "RL_E_PLAN", "not written by from0"),
+    ("op[1].from0", 6, "RL_E_PLAN", "not written by from0"),
+    ("op[2].from1", 2, "RL_E_PLAN", "not written by from1"),
     ("op[0].in1", 1, "RL_E_SHAPE", "in1 belongs to"),
     ("op[0].out", 9, "RL_E_BOUNDS", "out"),
     ("op[0].out", 0, "RL_E_PLAN", "its own input"),
@@ -129,7 +134,7 @@ REFUSED = [
     ("op[0].unit_bytes", 1, "RL_E_SHAPE", "unit_bytes"),
     ("op[0].kh", 0, "RL_E_SHAPE", "height"),
     ("op[0].kw", 0, "RL_E_SHAPE", "width"),
-    ("op[0].kh", 4, "RL_E_BOUNDS", "scratch"),
+    ("op[0].kh", 4, "RL_E_SHAPE", "w_size"),
     ("op[0].kh", 2, "RL_E_SHAPE", "w_size"),
     ("op[0].sh", 0, "RL_E_SHAPE", "height"),
     ("op[0].sh", 3, "RL_E_SHAPE", "height"),
@@ -174,12 +179,14 @@ REFUSED = [
     ("op[5].p2", -249, "RL_E_BOUNDS", "diff_min"),
     ("op[5].p2", -(1 << 31), "RL_E_BOUNDS", "diff_min"),
     ("tile[0].op", 6, "RL_E_BOUNDS", "tile's op"),
-    ("tile[0].reserved", 1, "RL_E_VERSION", "reserved"),
+    ("tile[0].scratch", 0xFFFF, "RL_E_BOUNDS", "scratch memory outside"),
+    ("tile[0].scratch", 0, "RL_E_PLAN", "scratch memory"),
+    ("tile[2].scratch", 1, "RL_E_BOUNDS", "an op that has none"),
     ("tile[0].first", 1, "RL_E_PLAN", "does not follow"),
     ("tile[1].first", 4, "RL_E_PLAN", "does not follow"),
     ("tile[0].count", 0, "RL_E_BOUNDS", "leaves its op"),
     ("tile[1].count", 8, "RL_E_BOUNDS", "leaves its op"),
-    ("tile[1].count", 6, "RL_E_PLAN", "cover the op"),
+    ("tile[1].count", 6, "RL_E_PLAN", "before its inputs"),
     ("tile[1].first", 0xFFFFFFFF, "RL_E_BOUNDS", "leaves its op"),
     ("segment[0].end_tile", 0, "RL_E_PLAN", "do not rise"),
     ("segment[1].end_tile", 5, "RL_E_PLAN", "do not rise"),
@@ -209,8 +216,16 @@ def test_tiles_that_run_before_their_inputs_are_refused() -> None:
     """The depthwise op's first tile changes places with the convolution's last."""
     tiles = {"tile[1].op": 1, "tile[1].first": 0, "tile[1].count": 4}
     tiles |= {"tile[2].op": 0, "tile[2].first": 5, "tile[2].count": 7}
+    tiles |= {"tile[1].scratch": 0, "tile[2].scratch": blob_edit.get(GOLDEN, "tile[1].scratch")}
     status, fault, _ = native.check(blob_edit.put(GOLDEN, tiles))
     assert (status, fault.what) == ("RL_E_PLAN", "tile runs before its inputs")
+
+
+def test_an_op_whose_tiles_stop_short_is_refused() -> None:
+    tiles = blob_edit.get(GOLDEN, "header.n_tiles") - 1
+    short = {"header.n_tiles": tiles, "segment[1].end_tile": tiles}
+    status, fault, _ = native.check(blob_edit.put(GOLDEN, short))
+    assert (status, fault.what) == ("RL_E_PLAN", "tiles do not cover the op")
 
 
 def test_two_ops_that_write_one_tensor_are_refused() -> None:

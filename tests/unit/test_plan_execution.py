@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.model.graph import Graph, Kind
-from relume.plan.arena import place_arena
+from relume.plan.arena import place_sram
 from relume.plan.homes import place_homes
 from relume.plan.live import LiveMap
+from relume.plan.scratch import op_scratch
 from relume.plan.types import Tile
 
 from tests.unit.plan_nets import RandomNet, bytes_read, random_plan, random_tiles
@@ -28,11 +29,11 @@ class Board:
 
     def __init__(
         self, graph: Graph, tiles: tuple[Tile, ...], ends: list[int],
-        arena_off: tuple[int, ...], nvm_off: tuple[int, ...],
+        arena_off: tuple[int, ...], nvm_off: tuple[int, ...], scratch_off: tuple[int, ...],
     ) -> None:  # fmt: skip
         self.graph, self.tiles, self.ends = graph, tiles, set(ends)
         self.live = LiveMap(graph, tiles)
-        self.arena_off, self.nvm_off = arena_off, nvm_off
+        self.arena_off, self.nvm_off, self.scratch_off = arena_off, nvm_off, scratch_off
         self.sram: dict[int, Tag] = {}
         self.nvm: dict[int, Tag] = {}
         self.record: int | None = None
@@ -53,6 +54,9 @@ class Board:
             for unit in range(tile.first, tile.first + tile.count)
             for tensor, byte in bytes_read(self.graph, op, unit)
         }
+        at = self.scratch_off[number]
+        for place in range(at, at + op_scratch(self.graph, "portable", op)):
+            self.sram.pop(place, None)  # the kernel writes there
         assert all(self.sram.get(at) == tag for at, tag in read.items()), "overwritten too soon"
         at = self.arena_off[op.output] + tile.first * width
         assert read.keys().isdisjoint(range(at, at + tile.count * width)), "read and written"
@@ -129,9 +133,9 @@ def test_any_tiling_survives_cuts_and_extra_commits_with_shared_homes(
     tiles = random_tiles(graph, seed)
     live = LiveMap(graph, tiles)
     ends = [e for e in range(1, len(tiles)) if random.random() < 0.5] + [len(tiles)]
-    arena_off, _ = place_arena(graph, live)
+    sram = place_sram(graph, live, tiles)
     nvm_off, _ = place_homes(graph, live, ends, 0)
-    board = Board(graph, tiles, ends, arena_off, nvm_off)
+    board = Board(graph, tiles, ends, sram.arena_off, nvm_off, sram.scratch_off)
     for _ in range(2):  # the second inference starts over the homes of the first
         _inference(board, random, 6, extra)
 
@@ -141,7 +145,7 @@ def test_any_tiling_survives_cuts_and_extra_commits_with_shared_homes(
 def test_plans_of_the_planner_survive_cuts(seed: int, n_ops: int, slack: float) -> None:
     plan = random_plan(seed, n_ops, slack)
     ends = [segment.end for segment in plan.segments]
-    board = Board(plan.graph, plan.tiles, ends, plan.arena_off, plan.nvm_off)
+    board = Board(plan.graph, plan.tiles, ends, plan.arena_off, plan.nvm_off, plan.scratch_off)
     _inference(board, np.random.default_rng(seed), 4, 0.1)
 
 
@@ -191,7 +195,8 @@ def test_live_bytes_and_bytes_being_written_never_share_arena_bytes(seed: int, n
     graph = RandomNet(seed).graph(n_ops)
     tiles = random_tiles(graph, seed)
     live = LiveMap(graph, tiles)
-    offsets, size = place_arena(graph, live)
+    sram = place_sram(graph, live, tiles)
+    offsets, size = sram.arena_off, sram.arena_size
     ends = [at + tensor.size for at, tensor in zip(offsets, graph.tensors, strict=True)]
     assert all(at % 4 == 0 for at in offsets) and max(ends) <= size and size % 16 == 0
     for boundary in range(len(tiles) + 1):
@@ -209,8 +214,9 @@ def test_live_bytes_and_bytes_being_written_never_share_arena_bytes(seed: int, n
 @given(SEEDS, st.integers(1, 9))
 def test_lives_kept_apart_share_no_byte_with_what_they_meet(seed: int, n_ops: int) -> None:
     graph = RandomNet(seed).graph(n_ops)
-    live = LiveMap(graph, random_tiles(graph, seed))
-    offsets, _ = place_arena(graph, live, apart=True)
+    tiles = random_tiles(graph, seed)
+    live = LiveMap(graph, tiles)
+    offsets = place_sram(graph, live, tiles, apart=True).arena_off
     spans = [(at, at + t.size) for at, t in zip(offsets, graph.tensors, strict=True)]
     for op in graph.ops:
         assert all(_apart(spans[op.output], spans[tensor]) for tensor in op.inputs)
@@ -229,7 +235,7 @@ def test_an_output_over_rows_still_needed_is_caught() -> None:
         offsets = list(plan.arena_off)
         offsets[op.output] = offsets[plan.graph.input]
         ends = [segment.end for segment in plan.segments]
-        board = Board(plan.graph, plan.tiles, ends, tuple(offsets), plan.nvm_off)
+        board = Board(plan.graph, plan.tiles, ends, tuple(offsets), plan.nvm_off, plan.scratch_off)
         with pytest.raises(AssertionError, match=r"too soon|read and written"):
             _inference(board, np.random.default_rng(seed), 0, 0.0)
         caught += 1

@@ -26,6 +26,7 @@ from relume.model.dead import without_dead_channels
 from relume.model.graph import Graph
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import Budget, make_plan
+from relume.plan.scratch import op_scratch
 from relume.plan.types import Plan, Tile
 from relume.plan.xip import fills_cycles
 
@@ -133,7 +134,9 @@ class Subject:
             run.count.cycles,
             run.count.cycles + round(fills_cycles(self.machine.xip, fills)),
             run.output == expected,
-            sum(len(data) for data in inputs.values()) + len(expected) + self.plan.scratch_size,
+            sum(len(data) for data in inputs.values())
+            + len(expected)
+            + op_scratch(self.graph, self.plan.core, op),
             fills * self.machine.xip.fill_bytes,
             False,
         )

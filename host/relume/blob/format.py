@@ -19,6 +19,8 @@ MAGIC = b"RLUM"
 MAJOR = 1
 MINOR = 0
 NO_TENSOR = 0xFFFF
+NO_OP = 0xFFFF  # the host gives it
+GRAIN = 16  # of a tile's scratch memory
 HEADER_SIZE = 128
 DTYPE_INT8 = 1
 CORE_PORTABLE = 0
@@ -83,11 +85,11 @@ TENSOR = Struct(
 OP = Struct(
     "kind" / Int8ub,
     "kernel" / Int8ub,
-    Padding(2),
+    "from0" / Int16ul,
     "in0" / Int16ul,
     "in1" / Int16ul,
     "out" / Int16ul,
-    Padding(2),
+    "from1" / Int16ul,
     "units" / Int32ul,
     "unit_bytes" / Int32ul,
     "kh" / Int16ul,
@@ -113,7 +115,7 @@ OP = Struct(
     "stage_size" / Int32ul,
 )
 
-TILE = Struct("op" / Int16ul, Padding(2), "first" / Int32ul, "count" / Int32ul)
+TILE = Struct("op" / Int16ul, "scratch" / Int16ul, "first" / Int32ul, "count" / Int32ul)
 
 SEGMENT = Struct(
     "end_tile" / Int32ul,

@@ -14,6 +14,7 @@ from relume.blob.layouts.packed import Packed
 from relume.blob.layouts.select import CORES, lay_out
 from relume.board.profile import NVM_KINDS
 from relume.model.graph import PAIR_KINDS, Graph, Op, Window
+from relume.plan.scratch import op_scratch
 from relume.plan.types import Plan
 
 UINT32_MAX = 0xFFFFFFFF
@@ -180,6 +181,7 @@ def _tensors(plan: Plan, layout: _Layout) -> Iterable[bytes]:
 
 def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
     graph = plan.graph
+    writer = {op.output: number for number, op in enumerate(graph.ops)}
     for number, (op, arrays) in enumerate(zip(graph.ops, layout.arrays, strict=True)):
         stage_off, stage_size = plan.stage(number)
         off_w, off_bias, off_mult, off_shift = arrays.at
@@ -188,9 +190,13 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
             {
                 "kind": int(op.kind),
                 "kernel": arrays.kernel,
+                "from0": writer.get(op.inputs[0], fmt.NO_OP),
                 "in0": op.inputs[0],
                 "in1": op.inputs[1] if len(op.inputs) > 1 else fmt.NO_TENSOR,
                 "out": op.output,
+                "from1": writer.get(op.inputs[-1], fmt.NO_OP)
+                if len(op.inputs) > 1
+                else fmt.NO_OP,
                 "units": graph.units(op),
                 "unit_bytes": graph.unit_bytes(op),
                 "kh": window.kh,
@@ -225,8 +231,20 @@ def _window(op: Op) -> Window:
     return Window(kh=kh, kw=kw, sh=sh)
 
 
+def _grains(plan: Plan) -> Iterable[int]:
+    """Where each tile's scratch memory lies; 0 where the op needs none."""
+    used = [op_scratch(plan.graph, plan.core, op) > 0 for op in plan.graph.ops]
+    places = plan.scratch_off or (plan.arena_size,) * len(plan.tiles)
+    for tile, place in zip(plan.tiles, places, strict=True):
+        yield place // fmt.GRAIN if used[tile.op] else 0
+
+
 def _tiles(plan: Plan) -> bytes:
-    rows = [(tile.op, tile.first, tile.count) for tile in plan.tiles]
+    grains = _grains(plan)
+    rows = [
+        (tile.op + (grain << 16), tile.first, tile.count)
+        for tile, grain in zip(plan.tiles, grains, strict=True)
+    ]
     return np.array(rows, dtype="<u4").tobytes()
 
 

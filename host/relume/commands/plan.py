@@ -27,6 +27,9 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--core", choices=("portable",), help="portable: kernels for the engine in Python, too"
     )
     deadlines.add_options(parser)
+    parser.add_argument(
+        "--sram", type=int, metavar="BYTES", help="finer tiles until tensors and scratch fit"
+    )
     ui.add_json(parser)
 
 
@@ -48,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
     von, voff = ui.voltages(args, board)
     whole = read_tflite(args.net)
     graph = without_dead_channels(whole)
-    plan = make_plan(graph, board, budget, args.nvm) if budget else None
+    plan = make_plan(graph, board, budget, args.nvm, sram=args.sram) if budget else None
     smallest = smallest_capacitor(graph, board, von, voff, args.nvm)
     if plan is None:
-        plan = make_plan(graph, board, Budget(smallest, von, voff), args.nvm)
+        plan = make_plan(graph, board, Budget(smallest, von, voff), args.nvm, sram=args.sram)
     promised = deadlines.schedule_of(args, plan, board, trace) if trace else None
     output = args.output or Path(args.net.stem + ".rlm")
     blob = pack(plan)
@@ -147,7 +150,7 @@ def _rows(plan: Plan, board: BoardProfile) -> list[Sequence[str]]:
 def _show(
     plan: Plan, board: BoardProfile, smallest_f: float, blob_bytes: int, output: Path
 ) -> None:
-    from relume.plan.planner import nvm_bytes, sram_bytes
+    from relume.plan.planner import nvm_bytes, sram_bytes, sram_parts
     from relume.power.capacitor import format_capacitance
     from relume.report.tables import bar, count, elided, grid, millijoule
 
@@ -174,7 +177,7 @@ def _show(
                 "harvested meanwhile"),
         ("commits", f"{count(sum(s.commit_bytes for s in plan.segments))} bytes an inference"),
         ("flash", bar(blob_bytes, region)),
-        ("SRAM", bar(sram_bytes(plan), board.heap_bytes)),
+        ("SRAM", f"{bar(sram_bytes(plan), board.heap_bytes)}, {sram_parts(plan)}"),
         (plan.nvm, bar(nvm_bytes(plan), board.nvm_size(plan.nvm))),
         ("smallest", f"{format_capacitance(smallest_f)} (E6) suffices, boot included"),
         ("written", str(output)),

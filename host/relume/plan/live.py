@@ -17,6 +17,8 @@ from relume.model.graph import PAIR_KINDS, WINDOW_KINDS, Graph, Kind, Op, Shape
 from relume.plan.overlap import Use
 from relume.plan.types import Tile
 
+ELEMENT_KINDS = PAIR_KINDS | {Kind.MAP, Kind.RESHAPE}
+DILATED_KINDS = (Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D)
 IntArray = npt.NDArray[np.int64]
 Range = tuple[int, int, int]  # tensor, first byte, end
 
@@ -67,12 +69,47 @@ def gather_rows(graph: Graph, op: Op) -> IntArray:
 
 def _concatenation_need(op: Op, tensor: int, unit: IntArray) -> IntArray:
     """Rounds before the unit's and what the unit has left of its own; the least of both inputs."""
+    least: IntArray = np.minimum.reduce(_concatenation(op, tensor, unit))
+    return least
+
+
+def _concatenation_reach(op: Op, tensor: int, units: IntArray) -> IntArray:
+    """What the first `units` take, the most of both inputs."""
+    most: IntArray = np.maximum.reduce(_concatenation(op, tensor, units))
+    return most
+
+
+def _concatenation(op: Op, tensor: int, unit: IntArray) -> list[IntArray]:
+    """Bytes of `tensor` taken before a unit, once or, if it is both inputs, twice."""
     rounds, skip = np.divmod(unit, op.p[0] + op.p[1])
     of_first = np.minimum(skip, op.p[0])
-    needs = (rounds * op.p[0] + of_first, rounds * op.p[1] + skip - of_first)
-    wanted = [need for need, source in zip(needs, op.inputs, strict=True) if source == tensor]
-    least: IntArray = np.minimum.reduce(wanted)
-    return least
+    taken = (rounds * op.p[0] + of_first, rounds * op.p[1] + skip - of_first)
+    return [part for part, source in zip(taken, op.inputs, strict=True) if source == tensor]
+
+
+def reach(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
+    """One past the last byte of input `tensor` that units [0, unit] of op read (SPEC 3)."""
+    in_h, in_w, in_c = graph.tensors[tensor].shape
+    out_w, out_c = graph.tensors[op.output].shape[1:]
+    size = in_h * in_w * in_c
+    if op.kind in WINDOW_KINDS:
+        window = op.window
+        dilation = window.dil_h if op.kind in DILATED_KINDS else 1
+        last = unit // out_w * window.sh - window.pad_top + (window.kh - 1) * dilation
+        end = (last + 1) * (in_w * in_c)
+    elif op.kind in ELEMENT_KINDS and size == graph.tensors[op.output].size:
+        end = unit + 1
+    elif op.kind is Kind.SOFTMAX:
+        end = (unit + 1) * in_c
+    elif op.kind is Kind.PAD:
+        end = (unit // out_w - op.p[0] + 1) * (in_w * in_c)
+    elif op.kind is Kind.FULLY_CONNECTED:
+        end = (unit // out_c + 1) * (op.weight_bytes // out_c)
+    elif op.kind is Kind.CONCATENATION:
+        end = _concatenation_reach(op, tensor, unit + 1)
+    else:
+        end = np.full_like(unit, size)
+    return np.clip(end, 0, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +154,10 @@ class LiveMap:
         )
         self._by_boundary = self._index()
         self.live_bytes, self.live_ranges = self._totals()
+
+    def places(self, op: int) -> IntArray:
+        """Numbers of op's tiles, rising."""
+        return np.array(self._places[op], dtype=np.int64)
 
     def first_place(self, op: int) -> int:
         """Number of op's first tile."""

@@ -6,16 +6,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from relume.blob.layouts.select import lay_out
 from relume.board.profile import BoardProfile
 from relume.errors import PlanError
-from relume.model.graph import Graph, Kind, Op
-from relume.plan.arena import peak_tile, place_arena
+from relume.model.graph import Graph
+from relume.plan.arena import Sram, in_use, place_sram
 from relume.plan.commits import make_segments, segment_ends
 from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR, CostModel
 from relume.plan.homes import RESERVED, place_homes
-from relume.plan.staging import Memory, Stage, gains, place_stages
-from relume.plan.tiles import Infeasible, TiledGraph, tile_graph
+from relume.plan.live import LiveMap
+from relume.plan.shrink import shrink
+from relume.plan.staging import Stage, gains, place_stages
+from relume.plan.tiles import Infeasible, TiledGraph, assemble, tile_graph, too_big
 from relume.plan.types import Plan, Segment, Tile
 from relume.power.capacitor import (
     Budget,
@@ -42,15 +43,19 @@ def make_plan(
     *,
     apart: bool = False,
     staging: bool = True,
+    sram: int | None = None,
 ) -> Plan:
     """Plans a graph for one board, power budget and NVM kind (fram, flash, file).
 
     apart: no output lies over its op's inputs, so that any tiles may take the plan's place.
     staging: constants may be copied to SRAM before their op runs (relume.plan.staging).
+    sram: bytes of tensors and scratch memory to come down to, if that can be, whatever the cycles.
     Raises PlanError when a layer does not fit one charge (naming the smallest capacitor that
     does), the SRAM, the NVM or the flash; BoardError when the board lacks the NVM.
     """
-    plan, problems = build_plan(graph, board, budget, nvm, apart=apart, staging=staging)
+    plan, problems = build_plan(
+        graph, board, budget, nvm, apart=apart, staging=staging, sram=sram
+    )
     if problems:
         raise PlanError(problems[0])
     return plan
@@ -64,6 +69,7 @@ def build_plan(
     *,
     apart: bool = False,
     staging: bool = True,
+    sram: int | None = None,
 ) -> tuple[Plan, list[str]]:
     """A plan that fits the power budget, and where it does not fit the board's memories.
 
@@ -77,7 +83,10 @@ def build_plan(
         tiled = tile_graph(graph, costs, budget.charge_uj)
     except Infeasible as reason:
         raise _refusal(graph, costs, budget, reason) from reason
-    placed = _place(costs, tiled, apart, {})
+    if not apart:
+        limit = min(board.heap_bytes - work_bytes(graph), sram or board.heap_bytes)
+        tiled = shrink(graph, costs, tiled, budget.charge_uj, limit)
+    placed = _Placed(place_sram(graph, tiled.live, tiled.tiles, board.core, apart=apart), {})
     if staging and board.xip.word_cycles:
         costs, tiled, placed = _stage(costs, tiled, placed, budget.charge_uj, apart)
     plan = _finish(graph, board, budget, costs, tiled, placed)
@@ -191,52 +200,37 @@ def _refusal(graph: Graph, costs: CostModel, budget: Budget, reason: Infeasible)
 
 @dataclass(frozen=True)
 class _Placed:
-    """Where tensors and staged constants lie in SRAM."""
+    """Where tensors, scratch memory and staged constants lie in SRAM."""
 
-    memory: Memory
+    sram: Sram
     stages: Mapping[int, Stage]
-    scratch_size: int
-
-
-def _place(
-    costs: CostModel,
-    tiled: TiledGraph,
-    apart: bool,
-    sizes: Mapping[int, int],
-    memory: Memory | None = None,
-) -> _Placed:
-    """memory: where the tensors lie, if that is known."""
-    graph, core = costs.graph, costs.board.core
-    if memory is None:
-        offsets, arena = place_arena(graph, tiled.live, apart)
-        memory = Memory(offsets, arena, [_op_scratch(graph, core, op) for op in graph.ops])
-    return _Placed(memory, *place_stages(graph, tiled.live, memory, sizes, apart))
 
 
 def _stage(
     costs: CostModel, tiled: TiledGraph, placed: _Placed, charge_uj: float, apart: bool
 ) -> tuple[CostModel, TiledGraph, _Placed]:
-    """Costs, tiles and places with staged constants: the tiles are cut again, as they cost less.
+    """Costs, tiles and places with staged constants, where they find room; the tiles stay.
 
-    Ops for which there is no room any more are read in place, until all others have theirs.
+    An op that does not fit a charge with its copy is read in place.
     """
     graph, plain = costs.graph, (costs, tiled, placed)
     sizes = gains(costs, tiled.tiles)
-    chosen, _ = place_stages(graph, tiled.live, placed.memory, sizes, apart)
-    placed_for = tiled.tiles
-    while chosen:
-        sizes = {number: sizes[number] for number in chosen}
-        costs = CostModel(graph, costs.board, costs.nvm, sizes)
+    while sizes:
+        stages, sram = place_stages(costs, tiled, placed.sram, sizes, apart)
+        staged = {number: stage.size for number, stage in stages.items()}
+        cheaper = CostModel(graph, costs.board, costs.nvm, staged)
+        with_copies = assemble(graph, cheaper, tiled.tiles)
         try:
-            tiled = tile_graph(graph, costs, charge_uj)
-        except Infeasible:
+            over = too_big(graph, cheaper, with_copies, charge_uj)
+        except Infeasible as reason:
+            over = [] if reason.op is None else [reason.op]
+            if not over:
+                return plain
+        if not over:
+            return cheaper, with_copies, _Placed(sram, stages)
+        sizes = {number: size for number, size in staged.items() if number not in over}
+        if len(sizes) == len(staged):
             return plain
-        same = tiled.tiles == placed_for
-        placed = _place(costs, tiled, apart, sizes, placed.memory if same else None)
-        placed_for = tiled.tiles
-        chosen = dict(placed.stages)
-        if len(chosen) == len(sizes):
-            return costs, tiled, placed
     return plain
 
 
@@ -262,9 +256,9 @@ def _finish(
         budget,
         tiled.tiles,
         segments,
-        tuple(placed.memory.offsets),
-        placed.memory.arena,
-        placed.scratch_size,
+        placed.sram.arena_off,
+        placed.sram.arena_size,
+        placed.sram.scratch_size,
         nvm_off,
         nvm_size,
         costs.boot_uj,
@@ -273,21 +267,8 @@ def _finish(
         board.core,
         {number: (stage.off, stage.size) for number, stage in placed.stages.items()},
         exchange_uj,
+        placed.sram.scratch_off,
     )
-
-
-def scratch_bytes(graph: Graph, core: str = "portable") -> int:
-    """SRAM that the kernels use during a tile (SPEC 2.4, 2.7), a multiple of 16."""
-    return -(-max(_op_scratch(graph, core, op) for op in graph.ops) // 16) * 16
-
-
-def _op_scratch(graph: Graph, core: str, op: Op) -> int:
-    fast = lay_out(core, graph, op)
-    if fast is not None:
-        return fast.scratch
-    if op.kind is not Kind.CONV_2D:
-        return 0
-    return 4 * op.window.kh * op.window.kw * graph.tensors[op.inputs[0]].shape[2]
 
 
 def work_bytes(graph: Graph) -> int:
@@ -343,15 +324,27 @@ def sram_bytes(plan: Plan) -> int:
     return plan.arena_size + plan.scratch_size + work_bytes(plan.graph)
 
 
+def sram_parts(plan: Plan) -> str:
+    """What the SRAM is for, and the op during which most of it is in use."""
+    held = in_use(plan.graph, LiveMap(plan.graph, plan.tiles), plan.tiles, plan.core)
+    peak = int(held.argmax())
+    op = plan.graph.ops[plan.tiles[peak].op]
+    return (
+        f"{plan.arena_size + plan.scratch_size} of tensors and scratch, {work_bytes(plan.graph)} "
+        f"of work; at most {held[peak]} in use, op {op.number}, {op.kind.name}"
+    )
+
+
 def _sram_problems(plan: Plan, board: BoardProfile, tiled: TiledGraph) -> list[str]:
     graph, total = plan.graph, sram_bytes(plan)
     if total <= board.heap_bytes:
         return []
-    number, held = peak_tile(graph, tiled.live)
-    op = graph.ops[plan.tiles[number].op]
+    held = in_use(graph, tiled.live, plan.tiles, plan.core)
+    peak = int(held.argmax())
+    op = graph.ops[plan.tiles[peak].op]
     return [
         f"{graph.name}: needs {total} bytes of SRAM, {board.name} has {board.heap_bytes} free: "
-        f"the peak is op {op.number}, layer {op.name}, {op.kind.name}, with {held} bytes"
+        f"the peak is op {op.number}, layer {op.name}, {op.kind.name}, with {held[peak]} bytes"
     ]
 
 

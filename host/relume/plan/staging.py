@@ -9,15 +9,17 @@ it never raises the peak; only a model that needs less than SMALL bytes grows, u
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relume.blob.pack import constant_arrays
 from relume.model.graph import Graph
+from relume.plan.arena import Sram
 from relume.plan.costs import CostModel, copy_cycles
-from relume.plan.live import LiveMap
-from relume.plan.overlap import Use, whole
+from relume.plan.overlap import IntArray, Use, whole
+from relume.plan.scratch import op_scratch
+from relume.plan.tiles import TiledGraph
 from relume.plan.types import Tile
 
 SMALL = 16_000  # bytes of arena and scratch that staging may fill, 9 % of the Pico's free SRAM
@@ -54,58 +56,41 @@ def gains(costs: CostModel, tiles: Sequence[Tile]) -> dict[int, int]:
     return sizes
 
 
-@dataclass(frozen=True)
-class Memory:
-    """What is placed already: offsets of the tensors, bytes of the arena, scratch of each op."""
-
-    offsets: Sequence[int]
-    arena: int
-    scratch: Sequence[int]
-
-    @property
-    def scratch_size(self) -> int:
-        """The largest scratch, as the header has it."""
-        return _up(max(self.scratch), ALIGN)
-
-
 def place_stages(
-    graph: Graph, live: LiveMap, memory: Memory, sizes: Mapping[int, int], apart: bool = False
-) -> tuple[dict[int, Stage], int]:
-    """(blocks of those ops of `sizes` for which there is room, scratch_size with them)."""
-    uses = _uses(graph, live, apart) if sizes else []
+    costs: CostModel, tiled: TiledGraph, sram: Sram, sizes: Mapping[int, int], apart: bool = False
+) -> tuple[dict[int, Stage], Sram]:
+    """(blocks of those ops of `sizes` for which there is room, the memory with them)."""
+    graph = costs.graph
+    uses = [tiled.live.use(tensor) for tensor in range(len(graph.tensors))]
+    uses = [whole(use) for use in uses] if apart else uses
     first, last = np.array([use.first for use in uses]), np.array([use.last for use in uses])
-    total = memory.arena + memory.scratch_size
-    top = max(total, SMALL)
+    top = max(sram.total, SMALL)
     stages: dict[int, Stage] = {}
-    end = total
+    end = sram.total
     for number, size in sizes.items():
-        begin, stop = live.first_place(number), live.last_place(number) + 1
-        op, beside = graph.ops[number], np.flatnonzero((first < stop) & (last > begin))
-        own = {*op.inputs, op.output}
-        spans = {int(tensor): _held(uses[tensor], begin, stop) for tensor in beside}
-        spans |= {tensor: (0, uses[tensor].size) for tensor in own}
-        places = memory.offsets
-        taken = [(places[t] + low, places[t] + high) for t, (low, high) in spans.items()]
-        taken.append((memory.arena, memory.arena + _up(memory.scratch[number], ALIGN)))
+        places = tiled.live.places(number)
+        beside = np.flatnonzero((first <= places[-1]) & (last > places[0]))
+        taken = []
+        for tensor in beside.tolist():
+            low, high = _held(uses[tensor], places)
+            taken.append((sram.arena_off[tensor] + low, sram.arena_off[tensor] + high))
+        scratch = op_scratch(graph, costs.board.core, graph.ops[number])
+        starts = {sram.scratch_at(place) for place in places.tolist()}
+        taken += [(at, at + scratch) for at in starts]
         taken.sort()
-        off = _fit(taken, size, total)
+        off = _fit(taken, size, sram.total)
         if off is None:
             off = _fit(taken, size, top)
         if off is not None:
             stages[number] = Stage(off, size)
             end = max(end, off + size)
-    return stages, _up(end, ALIGN) - memory.arena
+    return stages, replace(sram, scratch_size=_up(end, ALIGN) - sram.arena_size)
 
 
-def _uses(graph: Graph, live: LiveMap, apart: bool) -> list[Use]:
-    uses = [live.use(tensor) for tensor in range(len(graph.tensors))]
-    return [whole(use) for use in uses] if apart else uses
-
-
-def _held(use: Use, begin: int, stop: int) -> tuple[int, int]:
-    """Bytes of a tensor that are in use at any time during tiles [begin, stop)."""
-    part = slice(max(begin, use.first) - use.first, min(stop, use.last) - use.first)
-    low, high = use.low[part], use.high[part]
+def _held(use: Use, places: IntArray) -> tuple[int, int]:
+    """Bytes of a tensor that are in use at any time during the tiles at `places`."""
+    at = places[(places >= use.first) & (places < use.last)] - use.first
+    low, high = use.low[at], use.high[at]
     held = high > low
     return (int(low[held].min()), int(high[held].max())) if held.any() else (0, 0)
 

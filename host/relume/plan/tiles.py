@@ -92,20 +92,20 @@ def tile_graph(graph: Graph, costs: CostModel, charge_uj: float) -> TiledGraph:
     target = max(0.0, usable) / costs.uj_per_cycle / TILES_PER_CHARGE
     counts = [first_count(graph, costs, n, target) for n in range(len(graph.ops))]
     while True:
-        tiled = _assemble(graph, costs, counts)
-        too_big = _too_big(graph, costs, tiled, charge_uj)
-        if not too_big:
+        tiled = assemble(graph, costs, cut(graph, counts))
+        over = too_big(graph, costs, tiled, charge_uj)
+        if not over:
             return tiled
-        for number in too_big:
+        for number in over:
             counts[number] = max(1, counts[number] // 2)
         n_tiles = sum(-(-graph.units(op) // counts[n]) for n, op in enumerate(graph.ops))
         if n_tiles > MAX_TILES:
-            number = too_big[0]
+            number = over[0]
             raise Infeasible(charge_uj * 1.25, "its tiles (more than 65536 in all)", number)
 
 
-def _assemble(graph: Graph, costs: CostModel, counts: Sequence[int]) -> TiledGraph:
-    tiles = cut(graph, counts)
+def assemble(graph: Graph, costs: CostModel, tiles: tuple[Tile, ...]) -> TiledGraph:
+    """Tiles in their order with what they cost."""
     live = LiveMap(graph, tiles)
     cycles = np.array([costs.ops[tile.op].worst(tile.count) for tile in tiles])
     stage = np.array([costs.stage_cycles(tile.op) for tile in tiles])
@@ -120,7 +120,7 @@ def _assemble(graph: Graph, costs: CostModel, counts: Sequence[int]) -> TiledGra
     return TiledGraph(tiles, live, (cycles + first) * costs.uj_per_cycle, restore, first)
 
 
-def _too_big(graph: Graph, costs: CostModel, tiled: TiledGraph, charge_uj: float) -> list[int]:
+def too_big(graph: Graph, costs: CostModel, tiled: TiledGraph, charge_uj: float) -> list[int]:
     """Ops with a tile that does not fit a charge; Infeasible if finer tiles would not help."""
     live = tiled.live.live_bytes.astype(np.float64)
     fixed_check(costs, tiled, charge_uj)

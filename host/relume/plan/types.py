@@ -39,7 +39,8 @@ class Segment:
 class Plan:
     """A graph planned for one board, one NVM and one power budget. Offsets and sizes in bytes.
 
-    arena_off, nvm_off: per tensor. boot_uj, charge_uj: one boot, one charge. worst_uj: the largest
+    arena_off, nvm_off: per tensor. scratch_off: per tile; empty: all behind the arena.
+    boot_uj, charge_uj: one boot, one charge. worst_uj: the largest
     Segment.worst_uj, or the input's commit if that is larger. core: whose kernels it may use
     (relume.blob.layouts.select). stages: op number -> block of SRAM for its constants
     (relume.plan.staging). exchange_uj: a boot in which a host hands over the input, which a charge
@@ -64,6 +65,7 @@ class Plan:
     core: str = "portable"
     stages: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     exchange_uj: float = 0.0
+    scratch_off: tuple[int, ...] = ()
 
     def stage(self, op: int) -> tuple[int, int]:
         """(bytes from the arena's start, bytes) of an op's constants in SRAM; size 0: none."""
