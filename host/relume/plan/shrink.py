@@ -19,8 +19,8 @@ from relume.plan.depth_first import Run, ordered, row_bytes
 from relume.plan.live import IntArray
 from relume.plan.tiles import Infeasible, TiledGraph, assemble, too_big
 
-EXCHANGE = 4.0
-SHARE = 0.03  # more cycles, as long as the board has the SRAM
+EXCHANGE = 1.0
+SHARE = 0.15  # more cycles, as long as the board has the SRAM
 WORTH = 4096  # bytes: a smaller plan is left as it is
 REACH = 3  # ops before and behind a crowded one that a run may have
 BANDS = (1, 2, 4, 8)
