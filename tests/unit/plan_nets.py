@@ -182,11 +182,13 @@ class RandomNet:
         return self._op(Kind.FULLY_CONNECTED, (last,), (1, rows, channels), **more)
 
 
-def random_plan(seed: int, n_ops: int, slack: float, nvm: str = "fram") -> Plan:
+def random_plan(
+    seed: int, n_ops: int, slack: float, nvm: str = "fram", *, staging: bool = True
+) -> Plan:
     """make_plan of a random net with `slack` times the smallest sufficient capacitor."""
     graph = RandomNet(seed).graph(n_ops)
     cap_f = sufficient_capacitor(graph, BOARD, VON, VOFF, nvm, "exact")
-    return make_plan(graph, BOARD, Budget(cap_f * slack, VON, VOFF), nvm)
+    return make_plan(graph, BOARD, Budget(cap_f * slack, VON, VOFF), nvm, staging=staging)
 
 
 def random_tiles(graph: Graph, seed: int, most: int = 6) -> tuple[Tile, ...]:
