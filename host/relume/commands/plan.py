@@ -99,6 +99,8 @@ def facts(
         "blob_bytes": blob_bytes,
         "arena_bytes": plan.arena_size,
         "scratch_bytes": plan.scratch_size,
+        "saved_bytes": plan.saved,
+        "saved_price": plan.price,
         "sram_bytes": sram_bytes(plan),
         "nvm_bytes": nvm_bytes(plan),
         "commit_bytes": sum(segment.commit_bytes for segment in plan.segments),

@@ -18,6 +18,7 @@ from relume.plan.types import Tile
 ALIGN = 4
 GRAIN = 16  # of scratch memory and of all sizes (SPEC 2.1, 2.5)
 MAX_GRAINS = 0xFFFF
+MAX_SRAM = 1 << 24  # bytes of arena or scratch memory (SPEC 2.4)
 TAIL = 16  # behind the tensors on cores that read rows by words (SPEC 2.7.2)
 
 

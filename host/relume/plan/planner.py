@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from relume.board.profile import BoardProfile
 from relume.errors import PlanError
 from relume.model.graph import Graph
-from relume.plan.arena import Sram, in_use, place_sram
+from relume.plan.arena import in_use
 from relume.plan.commits import make_segments, segment_ends
 from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR, CostModel
 from relume.plan.homes import RESERVED, place_homes
 from relume.plan.live import LiveMap
-from relume.plan.shrink import shrink
-from relume.plan.staging import Stage, gains, place_stages
-from relume.plan.tiles import Infeasible, TiledGraph, assemble, tile_graph, too_big
+from relume.plan.memory import Memory, choose_memory, work_bytes
+from relume.plan.smallest import check_supply, refusal, sufficient_capacitor
+from relume.plan.tiles import Infeasible, TiledGraph, tile_graph
 from relume.plan.types import Plan, Segment, Tile
-from relume.power.capacitor import (
-    Budget,
-    capacitance_for,
-    e6_after,
-    e6_at_least,
-    format_capacitance,
-)
+from relume.power.capacitor import Budget
 
-__all__ = ["Budget", "Plan", "Segment", "Tile", "make_plan", "smallest_capacitor"]
+__all__ = [
+    "Budget", "Plan", "Segment", "Tile", "check_supply", "make_plan", "smallest_capacitor",
+    "sufficient_capacitor",
+]  # fmt: skip
 
 MAX_COUNT = 4096
-MAX_SEARCH_F = 1.0
-CLOSE = 1.01  # of a capacitor that is called the smallest
 SLOT_HEADER = 256  # SPEC 5
 MAX_CHARGE_UJ = float(0xFFFFFFFF)
 
@@ -70,9 +61,11 @@ def build_plan(
     apart: bool = False,
     staging: bool = True,
     sram: int | None = None,
+    search: bool = True,
 ) -> tuple[Plan, list[str]]:
     """A plan that fits the power budget, and where it does not fit the board's memories.
 
+    search: tiles that need less SRAM are looked for (relume.plan.memory).
     Raises PlanError when no tiles fit the power budget.
     """
     check_supply(board, budget.von_v)
@@ -82,24 +75,14 @@ def build_plan(
     try:
         tiled = tile_graph(graph, costs, budget.charge_uj)
     except Infeasible as reason:
-        raise _refusal(graph, costs, budget, reason) from reason
-    if not apart:
-        limit = min(board.heap_bytes - work_bytes(graph), sram or board.heap_bytes)
-        tiled = shrink(graph, costs, tiled, budget.charge_uj, limit)
-    placed = _Placed(place_sram(graph, tiled.live, tiled.tiles, board.core, apart=apart), {})
-    if staging and board.xip.word_cycles:
-        costs, tiled, placed = _stage(costs, tiled, placed, budget.charge_uj, apart)
-    plan = _finish(graph, board, budget, costs, tiled, placed)
+        raise refusal(graph, costs, budget, reason) from reason
+    memory = choose_memory(
+        costs, tiled, budget.charge_uj, apart=apart, staging=staging, sram=sram, search=search
+    )
+    tiled = memory.tiled
+    plan = _finish(graph, board, budget, memory)
     problems = [*_nvm_problems(plan, board, tiled), *_sram_problems(plan, board, tiled)]
     return plan, problems + _flash_problems(plan, board)
-
-
-def check_supply(board: BoardProfile, von_v: float) -> None:
-    """Refuses a turn-on voltage that the board does not survive."""
-    if von_v > board.supply.vmax_v:
-        raise PlanError(
-            f"turn-on voltage {von_v:g} V: {board.name} takes at most {board.supply.vmax_v:g} V"
-        )
 
 
 def smallest_capacitor(
@@ -118,130 +101,19 @@ def smallest_capacitor(
     not fit the board's memories.
     """
     cap_f = sufficient_capacitor(graph, board, von_v, voff_v, nvm, series, exchange)
-    make_plan(graph, board, Budget(cap_f, von_v, voff_v), nvm)
+    budget = Budget(cap_f, von_v, voff_v)
+    if build_plan(graph, board, budget, nvm, search=False)[1]:
+        make_plan(graph, board, budget, nvm)
     return cap_f
-
-
-def sufficient_capacitor(
-    graph: Graph,
-    board: BoardProfile,
-    von_v: float,
-    voff_v: float,
-    nvm: str = "fram",
-    series: str = "E6",
-    exchange: bool = False,
-) -> float:
-    """smallest_capacitor for the energy alone: the memories are not looked at."""
-    if series not in ("E6", "exact"):
-        raise PlanError(f"unknown series {series}: E6 or exact")
-    check_supply(board, von_v)
-    costs = CostModel(graph, board, nvm)
-    exact = _sufficient(costs, Budget(1e-6, von_v, voff_v), costs.boot_uj)
-    if exchange:
-        tiled = tile_graph(graph, costs, Budget(exact, von_v, voff_v).charge_uj)
-        need_uj = costs.exchange_uj(len(tiled.tiles))
-        exact = max(exact, CLOSE * capacitance_for(need_uj, von_v, voff_v))
-    return exact if series == "exact" else _sufficient_e6(costs, exact, von_v, voff_v)
-
-
-def _fits(costs: CostModel, charge_uj: float) -> Infeasible | None:
-    """None if tiles exist for this charge, else why not."""
-    try:
-        tile_graph(costs.graph, costs, charge_uj)
-    except Infeasible as reason:
-        return reason
-    return None
-
-
-def _sufficient(costs: CostModel, budget: Budget, need_uj: float) -> float:
-    """Farad for which tiles exist, at most CLOSE more than needed.
-
-    The charge is raised to what each refusal names. Larger charges have larger tiles, which need
-    more: so what lies between the last refusal and the first success is halved."""
-    refused = 0.0
-    while (reason := _fits(costs, need_uj)) is not None:
-        refused, need_uj = need_uj, max(reason.need_uj, need_uj) * (1 + 1e-9)
-        if capacitance_for(need_uj, budget.von_v, budget.voff_v) > MAX_SEARCH_F:
-            raise PlanError(f"{costs.graph.name}: no capacitor up to 1 F feeds one charge of it")
-    while refused and need_uj > refused * CLOSE:
-        middle = (refused + need_uj) / 2
-        if _fits(costs, middle) is None:
-            need_uj = middle
-        else:
-            refused = middle
-    return capacitance_for(need_uj, budget.von_v, budget.voff_v) * (1 + 1e-9)
-
-
-def _sufficient_e6(costs: CostModel, exact_f: float, von_v: float, voff_v: float) -> float:
-    cap_f = e6_at_least(exact_f / CLOSE)
-    while cap_f <= MAX_SEARCH_F:
-        if _fits(costs, Budget(cap_f, von_v, voff_v).charge_uj) is None:
-            return cap_f
-        cap_f = e6_after(cap_f)
-    raise PlanError(f"{costs.graph.name}: no capacitor up to 1 F feeds one charge of it")
-
-
-def _refusal(graph: Graph, costs: CostModel, budget: Budget, reason: Infeasible) -> PlanError:
-    """Names the layer, its need and the capacitor that suffices for the whole model."""
-    if reason.op is None:
-        what = reason.what
-    else:
-        op = graph.ops[reason.op]
-        what = f"op {op.number}, layer {op.name}, {op.kind.name}: {reason.what}"
-    exact = _sufficient(costs, budget, max(reason.need_uj, costs.boot_uj))
-    e6 = _sufficient_e6(costs, exact, budget.von_v, budget.voff_v)
-    return PlanError(
-        f"{graph.name}: {what} needs {reason.need_uj / 1e3:.2f} mJ, {costs.boot_uj / 1e3:.2f} mJ "
-        f"of it to boot; one charge of {format_capacitance(budget.cap_f)} is "
-        f"{budget.charge_uj / 1e3:.2f} mJ: use at least {math.ceil(exact * 1e6)} uF "
-        f"(E6: {format_capacitance(e6)})"
-    )
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """Where tensors, scratch memory and staged constants lie in SRAM."""
-
-    sram: Sram
-    stages: Mapping[int, Stage]
-
-
-def _stage(
-    costs: CostModel, tiled: TiledGraph, placed: _Placed, charge_uj: float, apart: bool
-) -> tuple[CostModel, TiledGraph, _Placed]:
-    """Costs, tiles and places with staged constants, where they find room; the tiles stay.
-
-    An op that does not fit a charge with its copy is read in place.
-    """
-    graph, plain = costs.graph, (costs, tiled, placed)
-    sizes = gains(costs, tiled.tiles)
-    while sizes:
-        stages, sram = place_stages(costs, tiled, placed.sram, sizes, apart)
-        staged = {number: stage.size for number, stage in stages.items()}
-        cheaper = CostModel(graph, costs.board, costs.nvm, staged)
-        with_copies = assemble(graph, cheaper, tiled.tiles)
-        try:
-            over = too_big(graph, cheaper, with_copies, charge_uj)
-        except Infeasible as reason:
-            over = [] if reason.op is None else [reason.op]
-            if not over:
-                return plain
-        if not over:
-            return cheaper, with_copies, _Placed(sram, stages)
-        sizes = {number: size for number, size in staged.items() if number not in over}
-        if len(sizes) == len(staged):
-            return plain
-    return plain
 
 
 def _finish(
     graph: Graph,
     board: BoardProfile,
     budget: Budget,
-    costs: CostModel,
-    tiled: TiledGraph,
-    placed: _Placed,
+    memory: Memory,
 ) -> Plan:
+    costs, tiled, placed = memory.costs, memory.tiled, memory.sram
     ends = segment_ends(costs, tiled, budget.charge_uj)
     segments = make_segments(costs, tiled, ends)
     nvm_off, nvm_size = _homes(graph, board, costs.nvm, tiled, ends)
@@ -256,24 +128,21 @@ def _finish(
         budget,
         tiled.tiles,
         segments,
-        placed.sram.arena_off,
-        placed.sram.arena_size,
-        placed.sram.scratch_size,
+        placed.arena_off,
+        placed.arena_size,
+        placed.scratch_size,
         nvm_off,
         nvm_size,
         costs.boot_uj,
         min(budget.charge_uj, MAX_CHARGE_UJ),
         worst_uj,
         board.core,
-        {number: (stage.off, stage.size) for number, stage in placed.stages.items()},
+        {number: (stage.off, stage.size) for number, stage in memory.stages.items()},
         exchange_uj,
-        placed.sram.scratch_off,
+        placed.scratch_off,
+        memory.saved,
+        memory.price,
     )
-
-
-def work_bytes(graph: Graph) -> int:
-    """SRAM of the scheduler beside arena and scratch: rl_session_work."""
-    return 4 * (len(graph.ops) + 3 * len(graph.tensors))
 
 
 def _homes(
@@ -329,9 +198,10 @@ def sram_parts(plan: Plan) -> str:
     held = in_use(plan.graph, LiveMap(plan.graph, plan.tiles), plan.tiles, plan.core)
     peak = int(held.argmax())
     op = plan.graph.ops[plan.tiles[peak].op]
+    gain = f"; tiles save {plan.saved} for {plan.price:.1%} more cycles" if plan.saved else ""
     return (
         f"{plan.arena_size + plan.scratch_size} of tensors and scratch, {work_bytes(plan.graph)} "
-        f"of work; at most {held[peak]} in use, op {op.number}, {op.kind.name}"
+        f"of work; at most {held[peak]} in use, op {op.number}, {op.kind.name}{gain}"
     )
 
 

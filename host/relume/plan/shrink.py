@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relume.model.graph import Graph
 from relume.plan.arena import in_use, place_sram
 from relume.plan.costs import CostModel
 from relume.plan.depth_first import Run, ordered, row_bytes
@@ -27,6 +26,8 @@ BANDS = (1, 2, 4, 8)
 CLOSE = 0.97  # ops with that share of the most crowded one's bytes are crowded
 MANY = 1500  # tiles and ops: a larger plan is left as it is while it fits
 LARGE = 0.4  # of the largest tensor
+PATIENCE = 8  # steps that give nothing
+POLISH = 50_000  # of the same
 WORK = 100_000  # tiles and tensors looked at in all: seconds
 PLACED = 12  # steps that are placed, of those tried in one round
 POWER = 16  # of a crowd's bytes: the most crowded counts, the others a little
@@ -54,8 +55,8 @@ class _State:
 class _Search:
     """Tiles for one charge of `charge_uj` whose SRAM is small, at best not above `limit` bytes."""
 
-    def __init__(self, graph: Graph, costs: CostModel, charge_uj: float, limit: int) -> None:
-        self.graph = graph
+    def __init__(self, costs: CostModel, charge_uj: float, limit: int) -> None:
+        graph = self.graph = costs.graph
         self.costs = costs
         self.charge_uj = charge_uj
         self.limit = limit
@@ -67,31 +68,79 @@ class _Search:
             for number, op in enumerate(graph.ops)
         ]
         self.cycles = 1.0
+        self.widest: Counts = []
         sizes = [tensor.size for tensor in graph.tensors]
         self.floor = np.array(
             [max(sizes[tensor] for tensor in (*op.inputs, op.output)) for op in graph.ops],
             dtype=np.int64,
         )
 
-    def best(self, tiled: TiledGraph) -> TiledGraph:
-        """The tiling to use instead of `tiled`, or itself."""
+    def proposals(self, tiled: TiledGraph) -> list[TiledGraph]:
+        """Tilings to use instead of `tiled`, the best first."""
         self.cycles = self._cycles(tiled)
         counts = [0] * len(self.graph.ops)
         for tile in tiled.tiles:
             counts[tile.op] = max(counts[tile.op], tile.count)
         state = self._state(counts, [], tiled)
+        self.widest = counts
         total = self._total(state)
-        best = (self._price(state, total), state)
         small = total <= WORTH or len(tiled.tiles) + len(self.floor) > MANY
         if small and total <= self.limit:
-            return tiled
-        while self.left > 0:
+            return []
+        found = sorted(self._climbed(total, state), key=lambda step: self._price(*step))
+        self.left = POLISH
+        polished = [self._polished(*step) for step in found[:1]]
+        return [state.tiled for _, state in polished + found]
+
+    def _climbed(self, total: int, state: _State) -> list[tuple[int, _State]]:
+        """The steps from a state on; of those that need the same SRAM the cheapest."""
+        found: dict[int, _State] = {}
+        best, idle = self._price(total, state), 0
+        while self.left > 0 and idle < PATIENCE:
             step = self._step(state, total)
             if step is None:
                 break
             total, state = step
-            best = min(best, (self._price(state, total), state), key=lambda pair: pair[0])
-        return best[1].tiled
+            if total not in found or state.extra < found[total].extra:
+                found[total] = state
+            idle = 0 if self._price(*step) < best else idle + 1
+            best = min(best, self._price(*step))
+        return list(found.items())
+
+    def _polished(self, total: int, state: _State) -> tuple[int, _State]:
+        """One op's tiles or one run's bands halved or doubled, as long as the price falls."""
+        best = (total, state)
+        while self.left > 0:
+            tried = [self._tile(*there) for there in self._near(best[1])]
+            others = [other for other in tried if other is not None and other.extra <= SHARE]
+            steps = [best, *((self._total(other), other) for other in others)]
+            step = min(steps, key=lambda step: self._price(*step))
+            if step is best:
+                break
+            best = step
+        return best
+
+    def _near(self, state: _State) -> Iterator[tuple[Counts, Runs]]:
+        for number, count in enumerate(state.counts):
+            if count < self.widest[number]:
+                counts = list(state.counts)
+                counts[number] = min(2 * count, self.widest[number])
+                yield counts, state.runs
+        for number in self._large():
+            yield from self._finer(state, [number])
+        for run in state.runs:
+            others = [other for other in state.runs if other is not run]
+            yield state.counts, others
+            for rows in {2 * run.rows, max(1, run.rows // 2)} - {run.rows}:
+                runs = sorted([*others, replace(run, rows=rows)], key=lambda other: other.first)
+                yield state.counts, runs
+                if rows < run.rows:
+                    for counts, _ in self._finer(state, range(run.first, run.last + 1)):
+                        yield counts, runs
+
+    def _large(self) -> list[int]:
+        numbers: list[int] = np.flatnonzero(self.floor >= LARGE * self.floor.max()).tolist()
+        return numbers
 
     def _state(self, counts: Counts, runs: Runs, tiled: TiledGraph) -> _State:
         crowd = self.floor.copy()
@@ -110,7 +159,7 @@ class _Search:
         core = self.costs.board.core
         return place_sram(self.graph, tiled.live, tiled.tiles, core, width=2).total
 
-    def _price(self, state: _State, total: int) -> tuple[int, float]:
+    def _price(self, total: int, state: _State) -> tuple[int, float]:
         """What is missing of SRAM, then SRAM and cycles against each other."""
         return max(0, total - self.limit), total * (1 + EXCHANGE * max(0.0, state.extra))
 
@@ -158,7 +207,7 @@ class _Search:
 
     def _closer(self, state: _State) -> Iterator[tuple[Counts, Runs]]:
         """Narrower bands, and finer tiles of the ops with large tensors."""
-        large = np.flatnonzero(self.floor >= LARGE * self.floor.max()).tolist()
+        large = self._large()
         narrow = [replace(run, rows=max(1, run.rows // 2)) for run in state.runs]
         for counts, _ in self._finer(state, large):
             yield counts, state.runs
@@ -193,11 +242,11 @@ class _Search:
                         yield state.counts, sorted([*others, run], key=lambda r: r.first)
 
 
-def shrink(
-    graph: Graph, costs: CostModel, tiled: TiledGraph, charge_uj: float, limit: int
-) -> TiledGraph:
-    """Tiles with less SRAM, each fitting a charge as those of `tiled` do.
+def proposals(
+    costs: CostModel, tiled: TiledGraph, charge_uj: float, limit: int
+) -> list[TiledGraph]:
+    """Tiles with less SRAM, the best first, each fitting a charge as those of `tiled` do.
 
     limit: bytes of tensors and scratch memory that there are; above it cycles do not count.
     """
-    return _Search(graph, costs, charge_uj, limit).best(tiled)
+    return _Search(costs, charge_uj, limit).proposals(tiled)

@@ -57,14 +57,22 @@ def gains(costs: CostModel, tiles: Sequence[Tile]) -> dict[int, int]:
 
 
 def place_stages(
-    costs: CostModel, tiled: TiledGraph, sram: Sram, sizes: Mapping[int, int], apart: bool = False
+    costs: CostModel,
+    tiled: TiledGraph,
+    sram: Sram,
+    sizes: Mapping[int, int],
+    limit: int,
+    apart: bool = False,
 ) -> tuple[dict[int, Stage], Sram]:
-    """(blocks of those ops of `sizes` for which there is room, the memory with them)."""
+    """(blocks of those ops of `sizes` for which there is room, the memory with them).
+
+    limit: bytes of tensors and scratch memory that the memory may grow to, at most SMALL.
+    """
     graph = costs.graph
     uses = [tiled.live.use(tensor) for tensor in range(len(graph.tensors))]
     uses = [whole(use) for use in uses] if apart else uses
     first, last = np.array([use.first for use in uses]), np.array([use.last for use in uses])
-    top = max(sram.total, SMALL)
+    top = max(sram.total, min(SMALL, limit))
     stages: dict[int, Stage] = {}
     end = sram.total
     for number, size in sizes.items():

@@ -44,8 +44,9 @@ class Plan:
     Segment.worst_uj, or the input's commit if that is larger. core: whose kernels it may use
     (relume.blob.layouts.select). stages: op number -> block of SRAM for its constants
     (relume.plan.staging). exchange_uj: a boot in which a host hands over the input, which a charge
-    must hold if that is to go on harvested power. tensor_of: TFLite tensor number -> blob tensor
-    number.
+    must hold if that is to go on harvested power. saved, price: bytes of SRAM that finer
+    tiles save, and the share of cycles that they cost. tensor_of: TFLite tensor number -> blob
+    tensor number.
     """
 
     graph: Graph
@@ -66,6 +67,8 @@ class Plan:
     stages: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     exchange_uj: float = 0.0
     scratch_off: tuple[int, ...] = ()
+    saved: int = 0
+    price: float = 0.0
 
     def stage(self, op: int) -> tuple[int, int]:
         """(bytes from the arena's start, bytes) of an op's constants in SRAM; size 0: none."""

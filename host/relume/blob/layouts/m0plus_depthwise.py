@@ -17,7 +17,7 @@ from relume.model.graph import Int8Array, Kind, Op, Tensor, Window
 
 KERNEL = 1
 WITH_CORNER, BESIDE = 1, 2
-PLANE_BYTES = 6144  # scratch for a plane of four channels, unless the image needs less
+PLANE_BYTES = 4608  # scratch for a plane of four channels, unless the image needs less
 PIXEL_BYTES = 16
 LANE_MAX = 65535
 FLIP = 0x8000
