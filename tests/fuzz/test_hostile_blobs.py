@@ -81,6 +81,9 @@ def reshape(blob: bytes, random: Random) -> bytes:
         changes |= {f"tensor[{tensor}].size": h * w * c, f"tensor[{tensor}].arena_off": arena}
         arena += -(-h * w * c // 16) * 16
     changes |= {"header.arena_size": arena, "header.nvm_size": ARENA}
+    for tile in range(blob_edit.get(blob, "header.n_tiles")):
+        if blob_edit.get(blob, f"tile[{tile}].scratch"):
+            changes[f"tile[{tile}].scratch"] = arena // 16
     return blob_edit.put(blob, changes | tiles(blob, sides[1][0] * sides[1][1]))
 
 

@@ -14,7 +14,7 @@ from relume.errors import PlanError
 from relume.model.dead import without_dead_channels
 from relume.model.graph import Graph
 from relume.model.tflite_reader import read_tflite
-from relume.plan import shrink
+from relume.plan import memory, shrink
 from relume.plan.depth_first import Run, ordered
 from relume.plan.live import LiveMap
 from relume.plan.planner import Budget, make_plan, sram_bytes
@@ -71,6 +71,7 @@ def test_smaller_plans_still_fit_the_charge_and_never_need_more(
     plain = random_plan(seed, n_ops, slack, staging=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shrink, "WORTH", 0)
+        patch.setattr(memory, "PRICE", 1.0)
         plan = random_plan(seed, n_ops, slack, staging=False)
     check_order(plan.graph, plan.tiles)
     assert sram(plan) <= sram(plain)
@@ -90,14 +91,15 @@ LIMITS = {"kws": 16_000, "vww": 40_000, "ic": 49_152}
 def test_a_real_model_fits_its_memory_and_gives_the_published_output(name: str) -> None:
     graph = without_dead_channels(read_tflite(model_file(name)))
     budget = Budget(2.2e-3, 5.0, 1.8)
-    plan = make_plan(graph, load_board("RPI_PICO"), budget, sram=LIMITS[name])
+    plan = make_plan(graph, load_board("RPI_PICO"), budget)
     assert sram(plan) <= LIMITS[name]
+    assert plan.price <= memory.PRICE
     output = native.accepted(pack(plan)).run(model_input(name))[graph.output]
     assert output == shared_file(f"models/mlperf_tiny/{name}.output.bin").read_bytes()
 
 
 def test_a_board_short_of_memory_gets_finer_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shrink, "SHARE", 0.0)  # so that only a lack of memory is a reason
+    monkeypatch.setattr(memory, "PRICE", -1.0)  # so that only a lack of memory is a reason
     graph = without_dead_channels(read_tflite(model_file("kws")))
     board, budget = load_board("RPI_PICO"), Budget(1.0, 5.0, 1.8)
     roomy = sram_bytes(make_plan(graph, board, budget))
