@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 from relume.blob.pack import pack
-from relume.plan.planner import scratch_bytes
+from relume.plan.arena import GRAIN
+from relume.plan.scratch import op_scratch
 
 from tests import native
 from tests.powercut import plans
@@ -27,8 +28,9 @@ def subject(
     _, size = header.tensor(portable.blob, header.input)
     data = np.random.default_rng([seed, 2]).integers(0, 256, size, dtype=np.uint8).tobytes()
     expected = portable.run(data)[header.output]
-    scratch = scratch_bytes(plan.graph, elf.CORE)
-    blob = pack(replace(plan, core=elf.CORE, scratch_size=scratch))
+    most = max(op_scratch(plan.graph, elf.CORE, op) for op in plan.graph.ops)
+    scratch = -(-most // GRAIN) * GRAIN
+    blob = pack(replace(plan, core=elf.CORE, scratch_size=scratch, scratch_off=()))
     flash = KINDS[kind] == FLASH
     room = SECTORS * 4096 if flash else -(-(HOME + plan.nvm_size) // 64) * 64
     return Subject(elf.build(changed), blob, data, KINDS[kind], room), expected
