@@ -18,7 +18,7 @@ FAULTS = {fault.name: fault for fault in (*BYTES_FAULTS, *SESSION_FAULTS, *FLASH
 
 
 def test_a_million_instructions_on_fram_and_of_what_follows_may_be_the_last() -> None:
-    counts = Case(3, "fram", 2, 8).run()
+    counts = Case(3, "fram", 2, 9).run()
     assert counts["boundaries"] > 1_000_000
     assert counts["pairs"] > 100_000 and counts["images"] > 1000
 
