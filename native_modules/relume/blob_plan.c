@@ -97,7 +97,8 @@ static rl_status check_pass(rl_blob_state *c, pass *p)
         REFUSE_UNLESS(is_ready(c, p, tile, 0) && is_ready(c, p, tile, 1),
                       tile->op, TILE_INPUTS);
         if (slot < OPS_A_PASS) {
-            REFUSE_UNLESS(tile->first == p->done[slot], tile->first, TILE_ORDER);
+            REFUSE_UNLESS(tile->first == p->done[slot], tile->first,
+                          TILE_ORDER);
             p->done[slot] += tile->count;
         }
     }

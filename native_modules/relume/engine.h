@@ -5,9 +5,9 @@
 #include "blob.h"
 
 /* Computes one tile. arena: [arena_size + scratch_size] bytes, 4-byte
- * aligned, tensors and scratch where the blob says. The inputs of the tile must be there
- * (see SPEC 3). Reads finished bytes, writes only the tile's own output
- * bytes and the scratch: running it twice is harmless. Cannot fail. */
+ * aligned, tensors and scratch where the blob says. The inputs of the tile
+ * must be there (see SPEC 3). Reads finished bytes, writes only the tile's own
+ * output bytes and the scratch: running it twice is harmless. Cannot fail. */
 void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile);
 
 /* The same, with the op's constants, which lie behind one another in the
