@@ -1,8 +1,7 @@
-"""Cuts every op into tiles that are small against one charge.
+"""Cuts every op into tiles of which each fits a charge.
 
-The largest tiles are taken whose worst case stays below the target, whole rows of the output where
-a row fits, and no more than MAX_TILES_PER_OP an op. When a tile with its restore and commit does
-not fit a charge its op is cut finer, down to one unit, before the plan is refused.
+Sizes are those of `relume.plan.tile_sizes`. When a tile with its restore and commit does not fit a
+charge its op is cut finer, down to one unit, before the plan is refused.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from relume.model.graph import PIXEL_KINDS, Graph
+from relume.model.graph import Graph
 from relume.plan.costs import CostModel
 from relume.plan.live import LiveMap
+from relume.plan.tile_sizes import best_size, finer
 from relume.plan.types import Tile
 
 MAX_TILES = 65536
-MAX_TILES_PER_OP = 64
-TILES_PER_CHARGE = 8
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -50,32 +48,6 @@ class TiledGraph:
     stage_cycles: FloatArray
 
 
-def row_units(graph: Graph, number: int) -> int:
-    """Units of one output row; 1 where rows mean nothing."""
-    op = graph.ops[number]
-    return graph.tensors[op.output].shape[1] if op.kind in PIXEL_KINDS else 1
-
-
-def first_count(graph: Graph, costs: CostModel, number: int, target_cycles: float) -> int:
-    """Units of a tile of op `number` that costs at most target_cycles if possible."""
-    units, row = graph.units(graph.ops[number]), row_units(graph, number)
-    cycles = costs.ops[number]
-    room = max(0.0, target_cycles - cycles.fixed)
-    count = units if cycles.unit <= 0 else int(min(units, room // cycles.unit))
-    count = max(count, -(-units // MAX_TILES_PER_OP), 1)
-    if count >= row:
-        count -= count % row
-    return _even(units, count, row)
-
-
-def _even(units: int, count: int, row: int) -> int:
-    """A count not above `count` that cuts `units` into pieces of nearly the same size."""
-    step = row if count >= row else 1
-    pieces = -(-units // count)
-    even = -(-units // (pieces * step)) * step
-    return min(count, max(1, even))
-
-
 def cut(graph: Graph, counts: Sequence[int]) -> tuple[Tile, ...]:
     """Tiles of all ops in order, counts[op] units each."""
     tiles = []
@@ -88,20 +60,27 @@ def cut(graph: Graph, counts: Sequence[int]) -> tuple[Tile, ...]:
 
 def tile_graph(graph: Graph, costs: CostModel, charge_uj: float) -> TiledGraph:
     """Tiles of which each, with boot, restore and commit, fits a charge. Raises Infeasible."""
-    usable = charge_uj - costs.boot_uj - costs.resume_uj(len(graph.ops))
-    target = max(0.0, usable) / costs.uj_per_cycle / TILES_PER_CHARGE
-    counts = [first_count(graph, costs, n, target) for n in range(len(graph.ops))]
+    counts = _counts(graph, costs, charge_uj)
     while True:
         tiled = assemble(graph, costs, cut(graph, counts))
         over = too_big(graph, costs, tiled, charge_uj)
         if not over:
             return tiled
         for number in over:
-            counts[number] = max(1, counts[number] // 2)
+            counts[number] = finer(graph, number, counts[number])
         n_tiles = sum(-(-graph.units(op) // counts[n]) for n, op in enumerate(graph.ops))
         if n_tiles > MAX_TILES:
             number = over[0]
             raise Infeasible(charge_uj * 1.25, "its tiles (more than 65536 in all)", number)
+
+
+def _counts(graph: Graph, costs: CostModel, charge_uj: float) -> list[int]:
+    """Units of each op's tiles, by what a charge has left when it begins at the op."""
+    whole = assemble(graph, costs, cut(graph, [graph.units(op) for op in graph.ops]))
+    room = charge_uj - costs.boot_uj - np.maximum(whole.restore_uj[:-1], whole.restore_uj[1:])
+    room -= whole.stage_cycles * costs.uj_per_cycle
+    live = np.maximum(whole.live.live_bytes[:-1], whole.live.live_bytes[1:])
+    return [best_size(graph, costs, n, float(room[n]), int(live[n])) for n in range(len(live))]
 
 
 def assemble(graph: Graph, costs: CostModel, tiles: tuple[Tile, ...]) -> TiledGraph:

@@ -14,7 +14,8 @@ import numpy as np
 from relume.model.graph import Graph
 from relume.plan.costs import CostModel
 from relume.plan.live import LiveMap
-from relume.plan.tiles import cut, row_units
+from relume.plan.tile_sizes import row_units
+from relume.plan.tiles import cut
 from relume.plan.types import Tile
 from relume.sim.supply import FloatArray, IntArray
 
