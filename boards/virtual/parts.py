@@ -1,7 +1,8 @@
 """RP2040 blocks that rp2040py models without time, rebuilt with it: UART, SPI.
 
 Each class takes the place of rp2040py's own block in the chip's address map (`chip.py` does the
-swap). Together with `chip.py` this is the only module that knows rp2040py's classes.
+swap). With `chip.py`, `ssi.py` and `dma.py` these are the only modules that know rp2040py's
+classes.
 
 Time inside a block is lazy: a byte in flight carries the instant at which it ends, and the block
 brings itself up to date whenever the core looks at it or the power goes. A core that only polls a

@@ -152,6 +152,29 @@ def test_another_start_of_the_spi_cuts_the_write_short_and_its_owner_is_told() -
     assert board.type("f.start(0, d); f.flush(); print(f.read(0, 16384) == d)") == "True"
 
 
+def test_a_sniffer_that_computes_something_else_is_never_believed() -> None:
+    board = Repl()
+    board.boot()
+    chip = board.pico.chip
+    assert chip is not None
+    feed = chip.dma.sniffer.feed
+    chip.dma.sniffer.feed = lambda value, size: feed(value ^ 1, size)  # type: ignore[method-assign]
+    for line in SETUP:
+        board.type(line)
+    assert board.type("print(_relume.crc32(d) == binascii.crc32(d))") == "True"
+    assert int(board.type("print(us(_relume.crc32, d))")) > SIZE * 10 * 8e-3, "software"
+
+
+def test_a_write_that_stops_moving_is_an_error_and_no_hang() -> None:
+    board = ready()
+    board.type("f.start(0, d); machine.mem32[0x4003C024] = 0")  # SPI0 asks the DMA no more
+    assert "NVM does not answer" in board.type("f.flush()")
+    board.type("f.write(50_000, d)")
+    assert fram(board, 50_000) == DATA
+    board.type("g = _relume.FRAM(); g.start(0, d); g.flush()")
+    assert fram(board, 0) == DATA
+
+
 def test_a_program_that_takes_every_channel_leaves_two() -> None:
     board = ready()
     board.type("x = [rp2.DMA() for _ in range(10)]")
