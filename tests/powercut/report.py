@@ -10,7 +10,9 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.powercut.tally import Tally
+from tests.powercut.mutation import run
+from tests.powercut.mutation.mutants import SOURCES
+from tests.powercut.tally import Tally, source
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,24 @@ ROWS = (
 )
 
 
-def line(row: Row, total: Counter[str], source: str) -> str:
+def line(row: Row, total: Counter[str], of: str) -> str:
     """The row as text."""
     if not total["cases"]:
-        return f"{row.level:12} {source}  not run for these sources"
+        return f"{row.level:12} {of}  not run for these sources"
     counted = ", ".join(f"{total[name]:,} {name.replace('_', ' ')}" for name in row.what)
     short = "" if total[row.what[0]] >= row.goal else f"; the goal is {row.goal:,}"
-    return f"{row.level:12} {source}  {total['cases']:,} cases: {counted}{short}"
+    return f"{row.level:12} {of}  {total['cases']:,} cases: {counted}{short}"
+
+
+def mutation() -> tuple[str, bool]:
+    """The row of the mutation tests, and if nothing is left to do."""
+    found = run.total()
+    tried = found["killed"] + found["equivalent"] + found["invalid"] + found["survived"]
+    text = ", ".join(f"{found[name]:,} {name}" for name in found)
+    files = " ".join(source(f"mutation {name}")[:6] for name in SOURCES)
+    whole = tried == found["mutants"] and found["survived"] == found["explained"]
+    short = "" if whole else f"; {found['mutants'] - tried:,} not tried"
+    return f"{'mutation':12} {files}\n{'':31}{text}{short}", whole
 
 
 def main() -> int:
@@ -47,7 +60,9 @@ def main() -> int:
         total = tally.total()
         whole &= total[row.what[0]] >= row.goal
         print(line(row, total, tally.source))
-    return 0 if whole else 1
+    text, done = mutation()
+    print(text)
+    return 0 if whole and done else 1
 
 
 if __name__ == "__main__":

@@ -1,0 +1,186 @@
+"""The ring of flash pages: order, erases and headers, seen at every call of the NVM."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import zlib
+
+import pytest
+
+from tests.powercut import session as rl
+from tests.powercut.boards import FLASH_BLOB, SECTORS, board, store_call
+from tests.powercut.session import FLASH, RL_ERASED, RL_OK, Board, Memory, Record
+
+MAGIC, PAGE, SECTOR, RING = 0x31534C52, 256, 4096, 15
+
+
+def u32(value: int) -> ctypes.c_uint32:
+    return ctypes.c_uint32(value)
+
+
+def header(count: int, magic: int = MAGIC, open_mark: int = 0xFFFF_FFFF) -> bytes:
+    """SPEC 4.3: the header of a sector that was erased `count` times."""
+    head = struct.pack("<II", magic, count)
+    return head + struct.pack("<II", zlib.crc32(head), open_mark)
+
+
+def ring(offset: int) -> int:
+    """Ring number of a page."""
+    return offset // SECTOR * RING + offset % SECTOR // PAGE - 1
+
+
+def commit(b: Board, live: int) -> tuple[int, int]:
+    """Ring numbers of first page and record page of a commit of so many bytes."""
+    status = RL_ERASED
+    while status == RL_ERASED:
+        status = store_call(b, "room", u32(live))
+    assert status == RL_OK
+    assert store_call(b, "begin", u32(live)) == RL_OK
+    data = ctypes.create_string_buffer((bytes(range(1, 201)) * (live // 200 + 1))[:live])
+    assert store_call(b, "put", u32(0), data, u32(live), u32(0)) == RL_OK
+    record = Record()
+    record.live_bytes, record.state = live, rl.RUNNING
+    assert store_call(b, "end", ctypes.byref(record)) == RL_OK
+    return ring(b.record.home), b.store.at
+
+
+def opened(memory: Memory | None = None) -> Board:
+    b = board(FLASH, memory)
+    assert b.mount() == RL_OK
+    return b
+
+
+def test_commits_follow_each_other_around_the_ring_without_a_gap() -> None:
+    b, pages = opened(), SECTORS * RING
+    expected = 0
+    for live in [1, 255, 256, 600, 1300] * 30:
+        first, record = commit(b, live)
+        assert (first - expected) % pages == 0, "begins where the last one ended"
+        assert (record - first) % pages == -(-live // 255)
+        expected = (record + 1) % pages
+
+
+def test_no_sector_of_a_record_that_runs_over_the_end_of_the_ring_is_erased() -> None:
+    b, live = opened(), 255 * 20
+    home = record = 0
+    while record >= home:
+        home, record = commit(b, live)
+    kept = [home // RING, *range(home // RING + 1, SECTORS), *range(record // RING + 1)]
+    before = [bytes(b.memory.data[s * SECTOR : (s + 1) * SECTOR]) for s in kept]
+    erased = [store_call(b, "room", u32(255 * RING * SECTORS)) for _ in range(SECTORS)]
+    assert [bytes(b.memory.data[s * SECTOR : (s + 1) * SECTOR]) for s in kept] == before
+    assert erased.count(RL_ERASED) == SECTORS - len(set(kept)), "all others are"
+
+
+@pytest.mark.parametrize("wrong", [header(7, magic=MAGIC + 1), header(7)[:8] + bytes(4)])
+def test_a_sector_whose_header_is_wrong_is_erased_before_it_is_used(wrong: bytes) -> None:
+    b = board(FLASH)
+    for sector in range(SECTORS):
+        b.memory.data[sector * SECTOR : sector * SECTOR + 12] = wrong[:12]
+    assert b.mount() == RL_OK
+    assert b.store.wear == 0
+    assert store_call(b, "begin", u32(1)) == rl.RL_E_FULL
+    assert store_call(b, "room", u32(1)) == RL_ERASED
+    assert [at for what, at, _ in b.memory.log if what == "erase"] == [0]
+
+
+def test_an_erase_goes_on_from_the_sectors_own_count() -> None:
+    b = board(FLASH)
+    for sector in range(SECTORS):
+        b.memory.data[sector * SECTOR : sector * SECTOR + 16] = header(10 * sector, open_mark=0)
+    assert b.mount() == RL_OK
+    assert b.store.wear == 10 * (SECTORS - 1)
+    for _ in range(SECTORS):
+        assert store_call(b, "room", u32(255 * RING * SECTORS)) == RL_ERASED
+    for sector in range(SECTORS):
+        page = bytes(b.memory.data[sector * SECTOR : sector * SECTOR + PAGE])
+        assert page == header(10 * sector + 1) + b"\xff" * (PAGE - 16)
+
+
+def test_a_sector_without_a_header_is_taken_for_the_most_worn() -> None:
+    b = board(FLASH)
+    b.memory.data[SECTOR : SECTOR + 16] = header(40)
+    assert b.mount() == RL_OK
+    assert store_call(b, "room", u32(255 * RING * SECTORS)) == RL_ERASED
+    assert bytes(b.memory.data[:16]) == header(41)
+    assert b.store.wear == 41
+
+
+def used() -> Board:
+    """All sectors with valid headers, each with a page in use; no record."""
+    b = board(FLASH)
+    for sector in range(SECTORS):
+        at = sector * SECTOR
+        b.memory.data[at : at + 16] = header(3)
+        b.memory.data[at + PAGE] = 0
+    assert b.mount() == RL_OK
+    b.memory.log.clear()
+    return b
+
+
+def test_the_open_mark_is_all_that_changes_before_an_erase() -> None:
+    b, seen = used(), []
+
+    def spoil(what: str, at: int, n: int) -> bool:
+        seen.append((what, at, bytes(b.memory.data[at : at + PAGE])))
+        return False
+
+    b.memory.spoil = spoil
+    assert store_call(b, "room", u32(255 * RING * SECTORS)) == RL_ERASED
+    erase = next(n for n, (what, _, _) in enumerate(seen) if what == "erase")
+    assert seen[erase][2] == header(3, open_mark=0) + b"\xff" * (PAGE - 16)
+
+
+def test_a_refused_call_of_an_erase_is_told_and_ends_it() -> None:
+    total = len(_calls(used()))
+    for number in range(total):
+        b = used()
+        calls = 0
+
+        def spoil(what: str, at: int, n: int, number: int = number) -> bool:
+            nonlocal calls
+            calls += 1
+            return calls == number + 1
+
+        b.memory.spoil = spoil
+        assert store_call(b, "room", u32(255 * RING * SECTORS)) == rl.RL_E_NVM
+        assert calls == number + 1, "nothing is done after a failure"
+        b.memory.spoil = lambda what, at, n: False
+        assert store_call(b, "room", u32(1)) == rl.RL_E_NVM, "until it is opened again"
+
+
+def _calls(b: Board) -> list[tuple[str, int, int]]:
+    assert store_call(b, "room", u32(255 * RING * SECTORS)) == RL_ERASED
+    return list(b.memory.log)
+
+
+@pytest.mark.parametrize("live", [10, 1000])
+def test_a_refused_call_of_a_commit_is_told_and_ends_it(live: int) -> None:
+    """Also of the search for room, of each page's program and of its read-back."""
+    b = opened()
+    commit(b, 10)
+    b.memory.log.clear()
+    commit(b, live)
+    total = len(b.memory.log)
+    for number in range(total):
+        b = opened()
+        commit(b, 10)
+        calls = 0
+
+        def spoil(what: str, at: int, n: int, number: int = number) -> bool:
+            nonlocal calls
+            calls += 1
+            return calls == number + 1
+
+        b.memory.spoil = spoil
+        with pytest.raises(AssertionError):
+            commit(b, live)
+        assert calls == number + 1 and b.store.broken == 1
+
+
+def test_the_smallest_ring_has_three_whole_sectors() -> None:
+    for size, status in ((2, -10), (3, RL_OK)):
+        assert Board(Memory(size * SECTOR, FLASH), FLASH_BLOB).mount() == status
+    for base, size in ((256, 3 * SECTOR), (0, 3 * SECTOR + 256)):
+        assert Board(Memory(5 * SECTOR, FLASH), FLASH_BLOB, base, size).mount() == -10
