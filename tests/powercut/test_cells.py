@@ -9,8 +9,8 @@ import zlib
 import pytest
 
 from tests.powercut import session as rl
-from tests.powercut.boards import board, input_of, started, store_call
-from tests.powercut.session import FILE, FRAM, RL_OK
+from tests.powercut.boards import BLOB, board, input_of, started, store_call
+from tests.powercut.session import FILE, FRAM, RL_OK, Board, Memory
 
 PROBE, CELLS = 160, (128, 144)
 KINDS = pytest.mark.parametrize("kind", [FRAM, FILE])
@@ -133,3 +133,15 @@ def _refuse(kind: int, call: str, number: int | None) -> int:
         status = store_call(again, "end", ctypes.byref(record))
     assert status == (RL_OK if number is None else rl.RL_E_NVM)
     return calls
+
+
+@KINDS
+@pytest.mark.parametrize("real", [512, 1024, 2048])
+def test_a_chip_smaller_than_it_is_said_to_be_is_found(kind: int, real: int) -> None:
+    """Its address lines beyond are missing, so that its bytes show again at `real`."""
+    b = Board(Memory(4096, kind), BLOB)
+    read, write = b.memory._read, b.memory._write
+    b.memory.nvm.read = rl._READ(lambda nvm, at, data, n: read(nvm, at % real, data, n))
+    b.memory.nvm.write = rl._READ(lambda nvm, at, data, n: write(nvm, at % real, data, n))
+    assert b.mount() == rl.RL_E_NVM_SIZE
+    assert Board(Memory(real, kind), BLOB).mount() == RL_OK
