@@ -23,6 +23,11 @@ def test_a_million_instructions_on_fram_and_of_what_follows_may_be_the_last() ->
     assert counts["pairs"] > 100_000 and counts["images"] > 1000
 
 
+def test_every_instruction_may_be_the_last_while_fram_is_written_in_the_background() -> None:
+    counts = Case(6, "dma").run()
+    assert counts["boundaries"] > 80_000 and counts["images"] > 200
+
+
 def test_every_instruction_on_flash_may_be_the_last() -> None:
     counts = Case(6, "flash", old=True).run()
     assert counts["boundaries"] > 200_000 and counts["images"] > 500

@@ -19,7 +19,7 @@ from tests.powercut import harness
 from tests.powercut.mutation.mutants import Mutant
 
 FOLDER = harness.BUILD / "mutants"
-SECONDS = 20  # of processor time: a mutant that hangs is found out
+RUN_S, TESTS_S = 6, 25  # of processor time: a mutant that hangs is found out
 KILLED, EQUIVALENT, SURVIVED, INVALID = "killed", "equivalent", "survived", "invalid"
 _TESTS = ("test_store.py", "test_ring.py", "test_cells.py", "test_hostile_store.py",
           "test_live.py")  # fmt: skip
@@ -106,12 +106,12 @@ def _fails(
 ) -> bool:  # fmt: skip
     blob = _blob(net, kind, options)
     command = [str(program), str(blob), "--kind", kind, *arguments]
-    done = subprocess.run(command, capture_output=True, check=False, preexec_fn=_limited)
+    done = subprocess.run(command, capture_output=True, check=False, preexec_fn=_limit_run)
     return done.returncode != 0
 
 
-def _limited() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+def _limit_run() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (RUN_S, RUN_S))
 
 
 @functools.cache
@@ -145,7 +145,7 @@ def _tests_fail(source: Path, folder: Path) -> bool:
     library = harness.made(["cc", "-shared", *map(str, parts.values())], folder / "mutant.so")
     child = os.fork()  # with what the tests import already there
     if child == 0:
-        _limited()
+        resource.setrlimit(resource.RLIMIT_CPU, (TESTS_S, TESTS_S))
         os._exit(_run_tests(library))
     _, status = os.waitpid(child, 0)
     return status != 0

@@ -26,9 +26,9 @@ ARENA, STACK, ROOM = 0x1000, 0x2000, 1 << 18
 INFERENCE = 100
 ENDED, PROGRAM, ERASE, DELIVERED = range(4)
 FRAM, FLASH = 1, 2
-KINDS = {"fram": FRAM, "flash": FLASH}
-_MAIL = ("image", "image_size", "nvm", "nvm_size", "kind", "input", "id", "arena", "work",
-         "received", "notes", "delivered", "stuck", "seq", "attempts")  # fmt: skip
+KINDS = {"fram": FRAM, "dma": FRAM, "flash": FLASH}
+_MAIL = ("image", "image_size", "nvm", "nvm_size", "kind", "background", "input", "id", "arena",
+         "work", "received", "notes", "delivered", "stuck", "seq", "attempts")  # fmt: skip
 _HOOK_CODE, _HOOK_WRITE = 4, 2048
 NEVER = 2**64 - 1
 Changes = npt.NDArray[np.uint32]
@@ -71,13 +71,16 @@ class Life:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a board runs: an ELF, a blob, its input, and the kind and size of the NVM."""
+    """What a board runs: an ELF, a blob, its input, and the kind and size of the NVM.
+
+    background: the FRAM can be written while tiles compute."""
 
     elf: Path
     blob: bytes
     data: bytes
     kind: int
     nvm_size: int
+    background: bool = False
 
 
 class Board:
@@ -103,8 +106,9 @@ class Board:
             self.uc.mem_write(at, data)
         ctypes.memmove(self.host, of.data, len(of.data))
         self._mail = np.array([
-            XIP, len(of.blob), NVM, of.nvm_size, of.kind, HOST, INFERENCE, SRAM + ARENA,
-            SRAM + work, HOST + RECEIVED, HOST + NOTES, 0, 0, 0, 0], "<u4")  # fmt: skip
+            XIP, len(of.blob), NVM, of.nvm_size, of.kind, of.background, HOST, INFERENCE,
+            SRAM + ARENA, SRAM + work, HOST + RECEIVED, HOST + NOTES, 0, 0, 0, 0,
+        ], "<u4")  # fmt: skip
         self._lives = 0
         self._watch = self._hook() if watched else None
 

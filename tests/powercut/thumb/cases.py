@@ -10,7 +10,7 @@ from tests.powercut.thumb.explore import Explorer
 from tests.powercut.thumb.subjects import subject
 
 _ID = re.compile(
-    r"thumb/(\d+)(?:\+scale(\d+))?(\+old)?/(\d)(?:x(\d+))?/(fram|flash)"
+    r"thumb/(\d+)(?:\+scale(\d+))?(\+old)?/(\d)(?:x(\d+))?/(fram|dma|flash)"
     r"(?::(\d+(?:\.\d+)*))?"
 )
 
@@ -77,6 +77,7 @@ def replay(text: str) -> tuple[int, str]:
 
 HEAVY = (
     *(Case(net, "fram", 2, 120) for net in range(10)),
+    *(Case(net, "dma", 2, 60) for net in range(26, 34)),
     *(Case(net, "flash", 2, 24, old=net % 2 == 0) for net in range(10)),
     *(Case(net, "fram", 3, 30, old=True) for net in range(10, 16)),
     *(Case(net, "flash", 3, 8, old=net % 2 == 0) for net in range(10, 14)),

@@ -14,6 +14,8 @@ typedef struct {
     volatile uint8_t *bytes;
     uint32_t size, address, phase;
     uint8_t  opcode, enabled;
+    const uint8_t *sending; /* in the background, [left] bytes */
+    uint32_t left;
 } chip;
 
 /* Mail with the machine; the first part is filled in by it. */
@@ -21,7 +23,7 @@ typedef struct {
     const uint8_t *image; /* the blob */
     uint32_t image_size;
     volatile uint8_t *nvm;
-    uint32_t nvm_size, kind;
+    uint32_t nvm_size, kind, background;
     const uint8_t *input;
     uint32_t id;
     uint8_t *arena;
@@ -86,6 +88,38 @@ static void chip_transfer(void *ctx, const uint8_t *tx, uint8_t *rx,
     }
 }
 
+/* Writes in the background go on when they are looked at, and read what the
+ * memory holds then: bytes that a tile has changed meanwhile go out wrong. */
+static void chip_go_on(chip *c, uint32_t n)
+{
+    chip_transfer(c, c->sending, 0, n);
+    c->sending += n;
+    c->left -= n;
+}
+
+static int chip_start(void *ctx, const uint8_t *tx, uint32_t n)
+{
+    chip *c = ctx;
+    c->sending = tx;
+    c->left = n;
+    chip_go_on(c, n / 4u);
+    return 1;
+}
+
+static int chip_busy(void *ctx)
+{
+    chip *c = ctx;
+    chip_go_on(c, (c->left + 2u) / 3u);
+    return c->left != 0;
+}
+
+static int chip_finish(void *ctx)
+{
+    chip *c = ctx;
+    chip_go_on(c, c->left);
+    return 1;
+}
+
 /* --------------------------------------------------------------- flash -- */
 
 static rl_status flash_read(rl_nvm *nvm, uint32_t at, void *data, uint32_t n)
@@ -139,6 +173,11 @@ static rl_status power(life *l)
     if (l->kind == RL_NVM_FRAM) {
         rl_spi spi = { .ctx = &l->chip, .select = chip_select,
                        .transfer = chip_transfer };
+        if (l->background) {
+            spi.start = chip_start;
+            spi.busy = chip_busy;
+            spi.finish = chip_finish;
+        }
         l->chip = (chip) { .bytes = l->nvm, .size = l->nvm_size };
         return rl_fram_init(&l->fram, &spi, l->nvm_size, nvm);
     }

@@ -21,8 +21,10 @@ HOME, SECTORS = 256, 3  # SPEC 4.2, 4.3
 def subject(
     seed: int, kind: str, changed: Mapping[str, str] | None = None, **options: int
 ) -> tuple[Subject, bytes]:
-    """A net on the smallest NVM that its plan fits, and the output of the portable kernels."""
-    plan = plans.random_plan(seed, nvm=kind, **options)
+    """A net on the smallest NVM that its plan fits, and the output of the portable kernels.
+
+    kind: fram, flash, or dma for an FRAM that is written in the background."""
+    plan = plans.random_plan(seed, nvm="flash" if kind == "flash" else "fram", **options)
     portable = native.accepted(pack(plan))
     header = portable.header
     _, size = header.tensor(portable.blob, header.input)
@@ -33,4 +35,4 @@ def subject(
     blob = pack(replace(plan, core=elf.CORE, scratch_size=scratch, scratch_off=()))
     flash = KINDS[kind] == FLASH
     room = SECTORS * 4096 if flash else -(-(HOME + plan.nvm_size) // 64) * 64
-    return Subject(elf.build(changed), blob, data, KINDS[kind], room), expected
+    return Subject(elf.build(changed), blob, data, KINDS[kind], room, kind == "dma"), expected
