@@ -6,7 +6,7 @@ JOBS   ?= 2
 SHARD  ?= 1/1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools host firmware unix size test test-all proof coverage lint demo board-test clean
+.PHONY: help setup tools host firmware unix natmod stock size test test-all proof coverage lint demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,13 +30,19 @@ firmware: tools ## UF2 for RPI_PICO: build/firmware/RPI_PICO/firmware.uf2
 unix: tools ## MicroPython unix port with the relume module
 	@$(MAKE) --no-print-directory -C firmware unix
 
+natmod: tools ## native modules for stock MicroPython: build/natmod/<arch>_6.3/
+	@$(MAKE) --no-print-directory -C firmware natmod
+
+stock: tools ## MicroPython's own RPI_PICO, for the tests of the native module
+	@$(MAKE) --no-print-directory -C firmware stock
+
 size: ## native bytes of engine, kernels and checker, for each core
 	@$(MAKE) --no-print-directory -C native_modules/relume size
 
-test: host unix firmware ## the tests of every commit
+test: host unix firmware natmod stock ## the tests of every commit
 	@$(PY) -m pytest
 
-test-all: host unix firmware ## the heavy tests too; SHARD=i/n runs a part
+test-all: host unix firmware natmod stock ## the heavy tests too; SHARD=i/n runs a part
 	@$(PY) -m pytest --heavy --shard $(SHARD)
 
 proof: ## what the power cut suites have counted, and for which sources
@@ -57,4 +63,4 @@ board-test: setup ## the same checks on a real board: make board-test PORT=a0
 	@$(VENV)/bin/relume run build/demo/digits.rlm -p $(or $(PORT),auto) --input build/demo/held_back.npy
 
 clean: ## remove what was built (the downloaded sources stay)
-	@rm -rf build/host build/firmware build/powercut build/fuzz build/coverage build/demo
+	@rm -rf build/host build/firmware build/powercut build/fuzz build/coverage build/demo build/natmod

@@ -1,7 +1,8 @@
-"""The engine in Python, for boards that take no C: CircuitPython, or any MicroPython.
+"""The engine without our firmware: functions and classes as module _relume has them.
 
-The same functions and classes as module _relume, the same bytes, the same checkpoints; slower by
-a factor of hundreds. Plans for it have portable kernels: relume plan --core portable.
+Checkpoints, tables and NVM are Python's. Tiles are computed by the native module _relume_native
+where it is installed (MicroPython that loads .mpy files for its core), else in Python: the same
+bytes, slower by a factor of hundreds; plans for that have portable kernels (plan --core portable).
 """
 
 from . import blob as _blob
@@ -32,7 +33,7 @@ def info(data):
         "size": blob.total,
         "nvm_kind": blob.nvm_kind,
         "nvm_size": blob.nvm_size,
-        "arena_size": blob.arena_size,
+        "arena_size": blob.arena_size + blob.scratch_size,
         "tiles": blob.n_tiles,
         "segments": blob.n_segments,
     }

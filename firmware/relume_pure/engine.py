@@ -4,6 +4,7 @@ import struct
 
 from . import blob as kinds
 from . import kernels, moves
+from .blob import native
 
 _TILES = {
     kinds.CONV_2D: kernels.conv,
@@ -23,11 +24,15 @@ _TILES = {
 }
 
 
-def run_tile(blob, arena, number):
-    """Computes tile `number`."""
-    op, first, count = blob.tile(number)
-    op = blob.ops[op]
-    _TILES[op.kind](blob, op, arena, first, count)
+def run_tiles(blob, arena, start, end):
+    """Computes tiles [start, end)."""
+    if native:
+        native.run(blob.data, arena, start, end)
+        return
+    for number in range(start, end):
+        op, first, count = blob.tile(number)
+        op = blob.ops[op]
+        _TILES[op.kind](blob, op, arena, first, count)
 
 
 def _row_start(t, row, step, before):

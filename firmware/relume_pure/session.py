@@ -1,7 +1,7 @@
 """The scheduler of one model, as native_modules/relume/session.c: what it writes, C resumes."""
 
 from .blob import Blob
-from .engine import live, run_tile
+from .engine import live, run_tiles
 from .nvm import Bytes
 from .status import (
     BlobError, DAMAGED, MODEL, NVM_KIND, NVM_SIZE, SIZE, STATE, crc32, fail,
@@ -24,7 +24,8 @@ class Session:
             raise ValueError("store leaves the NVM")
         self.nvm, self.base = nvm, base
         self.size = nvm.size - base if size == -1 else size
-        self.arena = bytearray(self.blob.arena_size)
+        size = self.blob.arena_size + self.blob.scratch_size
+        self.arena = memoryview(bytearray(size))  # a view: no slice can change its length
         self._store = None
         self._restart()
         self.state, self._open = EMPTY, False
@@ -136,7 +137,7 @@ class Session:
         """Dirty bytes first, the record last."""
         store, started = self._store, self._store.written
         self._loaded = False
-        view = memoryview(self.arena)
+        view = self.arena
         ranges = live(self.blob, self._done)
         for i in range(len(ranges)):
             low, end = ranges[i]
@@ -204,10 +205,9 @@ class Session:
             end = self._tile + self._part
         else:
             self._part = 0
-        while self._tile < end:
-            run_tile(self.blob, self.arena, self._tile)
-            self._finish(self._tile, self._tile + 1)
-            self._tile += 1
+        run_tiles(self.blob, self.arena, self._tile, end)
+        self._finish(self._tile, end)
+        self._tile = end
         last = end == self.tiles
         self._commit(self._successor(DONE if last else RUNNING))
         return FINISHED if last else MORE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from relume.board.profile import load_board
@@ -55,8 +56,8 @@ def until(pico: VirtualPico, condition: Callable[[], bool], seconds: float) -> N
 class Repl:
     """The real firmware at its prompt, in emulated time only. External power."""
 
-    def __init__(self, **options: object) -> None:
-        path = default_firmware("RPI_PICO")
+    def __init__(self, image: Path | None = None, **options: object) -> None:
+        path = image or default_firmware("RPI_PICO")
         if not path.is_file():
             pytest.skip("build/firmware/RPI_PICO/firmware.uf2 is not built (make firmware)")
         given: dict[str, object] = {"hold": False, "xip": False, **options}

@@ -20,15 +20,15 @@ SEEDS = (*range(32), 71)
 def computed(blob: bytes, data: bytes) -> dict[int, bytes]:
     """Tensor -> its bytes when its op was done, beginning with an arena full of noise."""
     pure = engine()
-    from relume_pure.engine import run_tile
+    from relume_pure.engine import run_tiles
 
     read = pure.Session(blob, pure.Bytes(bytearray(4))).blob
-    arena = bytearray([0x5A]) * read.arena_size
+    arena = memoryview(bytearray([0x5A]) * read.arena_size)
     source = read.tensors[read.input]
     arena[source.arena : source.arena + source.size] = data
     tensors = {read.input: data}
     for number in range(read.n_tiles):
-        run_tile(read, arena, number)
+        run_tiles(read, arena, number, number + 1)
         op, first, count = read.tile(number)
         if first + count == read.ops[op].units:
             out = read.ops[op].out

@@ -57,7 +57,7 @@ def test_a_cut_after_every_written_byte(seed: int) -> None:
     while run.step() != engine().DONE:
         pass
     written = (1 << 30) - whole.left
-    step = max(1, written // 400)
+    step = max(1, written // 120)
     for cut in range(0, written, step):
         output, lives = finished(net.blob, net.input, Memory(SIZE), [cut])
         assert (output, lives) == (net.output, 2), f"cut after {cut} bytes"

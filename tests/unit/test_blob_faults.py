@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from tests import native
 
@@ -30,3 +31,12 @@ def test_every_fault_is_one_that_is_found() -> None:
     used = set(re.findall(r"RL_FAULT_(\w+)", source))
     used |= set(re.findall(r"(\w+)\);", source))
     assert [name for name, _ in FAULTS if name not in used] == []
+
+
+def test_the_python_engine_has_the_same_texts() -> None:
+    source = (native.ROOT / "firmware" / "relume_pure" / "faults.py").read_text()
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    got = [scope["text"](number) for number in range(1, len(FAULTS) + 1)]
+    assert got == [text for _, text in FAULTS]
+    assert scope["text"](len(FAULTS) + 1) == scope["text"](0) == "unknown fault"
