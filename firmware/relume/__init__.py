@@ -4,7 +4,8 @@
     session = relume.Session()          # the active model on this board
     output = session.run(input)         # bytes, int8 as the model has them
 
-`run` takes up an inference that a power cut interrupted, if one is there.
+`run` takes up an inference that a power cut interrupted, if one is there. relume.Store() keeps a
+program's own keys and values through power cuts.
 """
 
 try:
@@ -21,6 +22,15 @@ IDLE = 3
 STUCK = 4
 
 STATES = ("empty", "running", "done", "idle", "stuck")
+
+
+def __getattr__(name):
+    """Store comes when it is asked for: the way to a pending inference has no use for it."""
+    if name == "Store":
+        from .store import Store
+
+        return Store
+    raise AttributeError(name)
 
 
 def models():

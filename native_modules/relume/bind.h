@@ -40,6 +40,7 @@ extern const mp_obj_type_t rl_bind_fram_type;
 extern const mp_obj_type_t rl_bind_flash_type;
 extern const mp_obj_type_t rl_bind_file_type;
 extern const mp_obj_type_t rl_bind_session_type;
+extern const mp_obj_type_t rl_bind_kv_type;
 extern const mp_obj_type_t rl_bind_decoder_type;
 
 MP_DECLARE_CONST_FUN_OBJ_3(rl_bind_encode_obj);

@@ -1,5 +1,5 @@
-/* relume: NVM objects of module _relume: kind, size, read(), write(), and
- * FRAM's start(), busy(), flush(). */
+/* relume: NVM objects of module _relume: kind, size, models, read(), write(),
+ * and FRAM's start(), busy(), flush(). */
 #include "bind.h"
 
 #if defined(RL_PORT_FRAM)
@@ -144,6 +144,8 @@ static void nvm_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
         dest[0] = MP_OBJ_NEW_SMALL_INT(self->nvm.kind);
     } else if (attr == MP_QSTR_size) {
         dest[0] = rl_bind_uint(self->nvm.size);
+    } else if (attr == MP_QSTR_models) {
+        dest[0] = rl_bind_uint(rl_nvm_models(&self->nvm));
     } else {
         dest[1] = MP_OBJ_SENTINEL; /* go on in locals_dict */
     }

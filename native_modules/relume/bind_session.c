@@ -34,14 +34,16 @@ static mp_obj_t session_make_new(const mp_obj_type_t *type, size_t n_args,
     self->open = false;
     self->store = (rl_store) { 0 };
     rl_bind_blob(self->blob_obj, 0, &self->blob);
-    uint32_t room = rl_bind_nvm(self->nvm_obj)->size;
+    const rl_nvm *nvm = rl_bind_nvm(self->nvm_obj);
+    uint32_t room = nvm->size, models = rl_nvm_models(nvm);
     mp_int_t base = args[ARG_base].u_int, size = args[ARG_size].u_int;
     if (base < 0 || (uint32_t)base > room || size < -1
         || (size != -1 && (uint32_t)size > room - (uint32_t)base)) {
         mp_raise_ValueError(MP_ERROR_TEXT("store leaves the NVM"));
     }
     self->at = (uint32_t)base;
-    self->size = size == -1 ? room - self->at : (uint32_t)size;
+    self->size = size != -1 ? (uint32_t)size
+               : (self->at < models ? models : room) - self->at;
     rl_session *session = &self->session;
     *session = (rl_session) { 0 };
     session->blob = &self->blob;

@@ -253,6 +253,7 @@ static const mp_rom_map_elem_t relume_globals_table[] = {
     #endif
     { MP_ROM_QSTR(MP_QSTR_Flash), MP_ROM_PTR(&rl_bind_flash_type) },
     { MP_ROM_QSTR(MP_QSTR_Session), MP_ROM_PTR(&rl_bind_session_type) },
+    { MP_ROM_QSTR(MP_QSTR_KV), MP_ROM_PTR(&rl_bind_kv_type) },
     { MP_ROM_QSTR(MP_QSTR_Decoder), MP_ROM_PTR(&rl_bind_decoder_type) },
     { MP_ROM_QSTR(MP_QSTR_encode), MP_ROM_PTR(&rl_bind_encode_obj) },
     { MP_ROM_QSTR(MP_QSTR_slots), MP_ROM_PTR(&rl_bind_slots_obj) },

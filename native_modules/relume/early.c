@@ -49,7 +49,7 @@ static rl_status mount(rl_early_state *e)
                                e->model->blob.header->nvm_kind, &e->nvm);
     }
     if (status == RL_OK) {
-        status = rl_store_open(&e->store, e->nvm, 0, e->nvm->size);
+        status = rl_store_open(&e->store, e->nvm, 0, rl_nvm_models(e->nvm));
         e->store.crc = e->board->crc;
     }
     return status;

@@ -41,4 +41,13 @@ struct rl_nvm {
     rl_status (*finish)(rl_nvm *nvm); /* RL_OK: durable, or nothing was */
 };
 
+/* An NVM is divided: the last eighth, in whole sectors (flash) or pages, is
+ * for keys and values (SPEC 4.4), what is before it for inferences. */
+static inline uint32_t rl_nvm_models(const rl_nvm *nvm)
+{
+    uint32_t grain = nvm->kind == RL_NVM_FLASH ? RL_FLASH_SECTOR
+                                               : RL_FLASH_PAGE;
+    return nvm->size - (nvm->size / 8u & ~(grain - 1u));
+}
+
 #endif

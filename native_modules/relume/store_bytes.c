@@ -20,15 +20,14 @@ _Static_assert(sizeof(cell) == CELL, "SPEC 4.2");
 
 /* --------------------------------------------------------------- probe -- */
 
-/* Does the probe cell also show at `at`, so that address lines are missing
- * or the chip is smaller than it was said to be? Only asked for addresses
- * whose content is never equal to the cell's by design, and asked twice with
+/* Does the probe cell also show at the other address, so that an address line
+ * is missing or the chip is smaller than it was said to be? Asked twice with
  * different patterns before it is believed. */
-static rl_status mirrored(rl_store *store, uint32_t at, const uint8_t *cell16,
-                          int *yes)
+static rl_status mirrored(rl_store *store, uint32_t other,
+                          const uint8_t *cell16, int *yes)
 {
     uint8_t seen[16];
-    rl_status status = rl_store_read(store, at, seen, sizeof seen);
+    rl_status status = store->nvm->read(store->nvm, other, seen, sizeof seen);
     *yes = status == RL_OK && rl_bytes_equal(seen, cell16, sizeof seen);
     return status;
 }
@@ -45,15 +44,22 @@ static rl_status probe_write(rl_store *store, uint8_t *pattern)
     return rl_store_verify(store, PROBE_AT, pattern, 16);
 }
 
+/* A missing address line shows the cell at the address with that bit turned,
+ * maybe outside the region: there it is only read. */
 static rl_status probe_mirrors(rl_store *store, uint8_t *pattern)
 {
-    for (uint32_t step = RL_FRAM_HOME; step <= store->size / 2; step *= 2) {
+    uint32_t size = store->nvm->size;
+    for (uint32_t bit = RL_FRAM_HOME; bit != 0 && bit < size; bit *= 2) {
         int yes = 0;
-        rl_status status = mirrored(store, PROBE_AT + step, pattern, &yes);
+        uint32_t other = (store->base + PROBE_AT) ^ bit;
+        if (other > size - 16u) {
+            continue;
+        }
+        rl_status status = mirrored(store, other, pattern, &yes);
         if (status == RL_OK && yes) {
             status = probe_write(store, pattern);
             if (status == RL_OK) {
-                status = mirrored(store, PROBE_AT + step, pattern, &yes);
+                status = mirrored(store, other, pattern, &yes);
             }
             if (status == RL_OK && yes) {
                 return RL_E_NVM_SIZE;
@@ -68,7 +74,7 @@ static rl_status probe_mirrors(rl_store *store, uint8_t *pattern)
 
 /* The complement of what the cell holds proves that every bit of it can be
  * written both ways, over two boots. A cut inside does no harm. */
-static rl_status probe(rl_store *store)
+rl_status rl_store_bytes_probe(rl_store *store)
 {
     uint8_t pattern[16];
     rl_status status = rl_store_read(store, PROBE_AT, pattern, 16);
@@ -139,7 +145,7 @@ rl_status rl_store_bytes_open(rl_store *store)
     if (store->size < RL_FRAM_HOME) {
         return RL_E_NVM_SIZE;
     }
-    rl_status status = probe(store);
+    rl_status status = rl_store_bytes_probe(store);
     if (status == RL_OK) {
         status = read_slots(store);
     }

@@ -21,6 +21,9 @@ RL_CHECKED rl_status rl_store_write(rl_store *store, uint32_t at,
 RL_CHECKED rl_status rl_store_verify(rl_store *store, uint32_t at,
                                      const void *data, uint32_t n);
 
+/* Writes the region's probe cell, and looks for it where it must not show. */
+RL_CHECKED rl_status rl_store_bytes_probe(rl_store *store);
+
 RL_CHECKED rl_status rl_store_bytes_open(rl_store *store);
 RL_CHECKED rl_status rl_store_bytes_fits(const rl_store *store,
                                          uint32_t home);

@@ -21,8 +21,8 @@ _FLAGS = {
 _COMMON = ["-mthumb", "-std=c99", "-ffreestanding", "-nostdlib", "-fno-jump-tables",
            "-fno-tree-loop-distribute-patterns"]
 _FAST, _SMALL = "-O2", "-Os"
-_NOT_ENGINE = ("bind_", "early", "nvm_", "store", "session", "frame", "slots", "port",
-               "status", "faults")
+_NOT_ENGINE = ("bind_", "early", "kv", "nvm_", "store", "session", "frame", "slots",
+               "port", "status", "faults")
 
 
 def sources(root: Path) -> list[Path]:
