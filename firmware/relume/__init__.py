@@ -24,13 +24,11 @@ STUCK = 4
 STATES = ("empty", "running", "done", "idle", "stuck")
 
 
-def __getattr__(name):
-    """Store comes when it is asked for: the way to a pending inference has no use for it."""
-    if name == "Store":
-        from .store import Store
+def Store(*args, **kwargs):
+    """store.Store, which comes when it is asked for: a pending inference has no use for it."""
+    from .store import Store
 
-        return Store
-    raise AttributeError(name)
+    return Store(*args, **kwargs)
 
 
 def models():

@@ -167,6 +167,21 @@ static void index_full(void)
        RL_OK, "open");
 }
 
+/* A chain that takes more than half the ring, as a region of another size
+ * would have, leaves no room for a snapshot: damaged. */
+static void long_chain(void)
+{
+    uint32_t i = 0, most = opt.room / RL_FLASH_PAGE / 4u;
+    boot(0, 0);
+    while (me->kv.log.at <= most) {
+        is(put(me, "x", 1, large, 1u + i++ % 200u), RL_OK, "put");
+    }
+    is(rl_kv_open(&me->kv, &me->nvm, opt.base, opt.room / 2u, me->index,
+                  INDEX), RL_E_DAMAGED, "open half");
+    is(rl_kv_open(&me->kv, &me->nvm, opt.base, opt.room, me->index, INDEX),
+       RL_OK, "open");
+}
+
 /* Keys of one CRC-32 are different keys, of one length or not. */
 static void collision(void)
 {
@@ -285,6 +300,7 @@ void kv_api(const char *name)
     static const struct { const char *name; void (*run)(void); } all[] = {
         { "arguments", arguments }, { "regions", regions }, { "full", full },
         { "index_full", index_full }, { "collision", collision },
+        { "long_chain", long_chain },
         { "rot_while_open", rot_while_open },
         { "erased_ahead", erased_ahead }, { "smaller_chip", smaller_chip },
     };

@@ -118,28 +118,37 @@ static void many_lives(void)
 
 /* ---------------------------------------------------------------- wear -- */
 
-/* The same keys over and over, cut now and then. */
+/* The same keys over and over. Now and then the board restarts, and one sector
+ * has lost its header, as after a cut between erase and header. */
 static void wear_out(void)
 {
     kv_life *l = &lives[0];
     uint8_t data[64];
-    must(kv_boot(0, 0, 0));
+    uint32_t least = 0, most = 0;
     for (uint32_t i = 0; i < wear; i++) {
         uint64_t roll = fault_hash(opt.seed, i);
         rl_kv_change c = { &data[32], data, 1u, (uint32_t)(roll % 32u) };
+        if (i % 1000u == 0) {
+            uint32_t at = (uint32_t)(roll % (opt.room / RL_FLASH_SECTOR));
+            at = opt.base + at * RL_FLASH_SECTOR;
+            memset(l->device.bytes + at, 0, i > 0 ? 16 : 0);
+            kv_boot(0, 0, 0);
+        }
         memcpy(data, &roll, sizeof roll);
         data[32] = (uint8_t)(i % 10u);
         rl_status status = RL_ERASED;
         while (status == RL_ERASED) {
             status = rl_kv_commit(&l->kv, &c, 1);
+            total.erases += status == RL_ERASED;
         }
         if (status != RL_OK) {
             kv_fail("commit %u: %s", i, rl_status_text(status));
         }
+        total.commits++;
     }
-    total.snapshots = l->kv.snapshots;
-    total.erases = l->kv.erases;
-    total.commits = l->kv.commits;
+    if (rl_kv_wear(&l->kv, &least, &most) != RL_OK || most > 2u * least + 2u) {
+        kv_fail("sectors erased %u to %u times", least, most);
+    }
 }
 
 /* ------------------------------------------------------- broken drivers -- */
@@ -234,18 +243,8 @@ static void broken_drivers(void)
 
 /* ----------------------------------------------------------------- rot -- */
 
-/* Any state that once was, or an error; never a value that was not put. */
-static void once_was(kv_life *l)
-{
-    uint32_t step = 0;
-    while (step <= opt.steps && !kv_equal(l, step)) {
-        step++;
-    }
-    if (step > opt.steps) {
-        kv_fail("a state that never was");
-    }
-}
-
+/* A spoilt last page is no commit: the state before is found. Any other byte
+ * matters not at all, or is found to be damaged. */
 static void flip_each_byte(void)
 {
     kv_life *l = &lives[0];
@@ -258,7 +257,9 @@ static void flip_each_byte(void)
         int verdict = kv_boot(1, opt.steps, 0);
         total.cuts++;
         if (verdict == 1) {
-            once_was(&lives[1]);
+            if (!kv_equal(&lives[1], opt.steps - 1u)) {
+                kv_fail("byte %u spoilt: another state", at);
+            }
             total.new++;
         }
         if (verdict < 0) {
@@ -272,8 +273,6 @@ static void flip_each_byte(void)
             }
             must(kv_boot(1, 0, 0));
         }
-        kv_equal(l, opt.steps); /* the values of the intact one */
-        lives[1].now = 0;
     }
 }
 

@@ -15,7 +15,7 @@ LARGER = ("--room", "16384")
 
 CALLS = {
     "arguments": LARGER, "regions": LARGER, "full": LARGER, "index_full": LARGER,
-    "collision": LARGER, "erased_ahead": LARGER,
+    "collision": LARGER, "erased_ahead": LARGER, "long_chain": ("--room", "32768"),
     "rot_while_open": ("--room", "12288", "--steps", "12"),
 }  # fmt: skip
 
@@ -95,6 +95,8 @@ def test_k5_all_sectors_are_erased_equally_often(sectors: int) -> None:
 def test_k5_cuts_do_not_make_the_wear_uneven() -> None:
     found = keeps("flash", "--soak", "9000", "--steps", "400", "--seeds", "3")
     assert found["wear_high"] - found["wear_low"] <= 8
+    found = keeps("flash", "--wear", "9000", "--room", "20480")
+    assert found["erases"] > 400
 
 
 def test_every_branch_is_taken() -> None:

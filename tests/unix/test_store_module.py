@@ -67,7 +67,8 @@ except RuntimeError:
     out.append(s.keys() == [b"a", b"c"])
 refused = []
 for call in (lambda: s["none"], lambda: s.delete("none"), lambda: s.put("", b""),
-             lambda: s.put("k" * 65, b""), lambda: s.put("k", 5), lambda: s.put("k", bytes(65536))):
+             lambda: s.put("k" * 65, b""), lambda: s.put("k", 5),
+             lambda: s.put("k", bytes(65536))):
     try:
         call()
         refused.append(None)
