@@ -155,8 +155,11 @@ class BoardProfile:
     fast_cycles: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def nvm_size(self, nvm: str) -> int:
-        """Bytes of an NVM kind (fram, flash, file) that inferences may use: all but the last eighth,
-        in whole sectors or pages, which is for keys and values (SPEC 4). Errors: BoardError."""
+        """Bytes of an NVM kind (fram, flash, file) that inferences may use.
+
+        All but the last eighth, in whole sectors or pages, which is for keys and values (SPEC 4).
+        Errors: BoardError.
+        """
         if nvm not in NVM_KINDS:
             raise BoardError(f"{self.name}: unknown NVM {nvm}: one of {', '.join(NVM_KINDS)}")
         part = self.flash if nvm == "flash" else self.fram
