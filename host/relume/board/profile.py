@@ -95,7 +95,10 @@ class FramNvm:
 
 @dataclass(frozen=True)
 class FlashNvm:
-    """Raw flash region. Times per 256-byte page and 4096-byte sector, worst and typical."""
+    """Raw flash region. Times per 256-byte page and 4096-byte sector, worst and typical.
+
+    erase_cycles: erases that each sector endures.
+    """
 
     kind: int
     size: int
@@ -104,6 +107,7 @@ class FlashNvm:
     erase_ms: float
     erase_typical_ms: float
     program_mw: float
+    erase_cycles: int
 
 
 @dataclass(frozen=True)
@@ -327,6 +331,7 @@ def _flash(table: _Table) -> FlashNvm:
         table.real("erase_ms"),
         table.real("erase_typical_ms"),
         table.real("program_mw"),
+        table.whole("erase_cycles"),
     )
 
 

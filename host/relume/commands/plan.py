@@ -80,8 +80,10 @@ def facts(
 ) -> dict[str, Any]:
     """The plan as a JSON-able document: every segment, memory, energy."""
     from relume.plan.planner import nvm_bytes, sram_bytes
+    from relume.plan.wear import wear
 
     charges, energy = plan.forecast()
+    worn = wear(plan, board)
     return {
         "file": file,
         "model": plan.graph.name,
@@ -104,6 +106,7 @@ def facts(
         "sram_bytes": sram_bytes(plan),
         "nvm_bytes": nvm_bytes(plan),
         "commit_bytes": sum(segment.commit_bytes for segment in plan.segments),
+        "wear": asdict(worn) if worn else None,
         "cycles": plan.worst_cycles,
         "tiles": len(plan.tiles),
         "segments": [
@@ -149,6 +152,21 @@ def _rows(plan: Plan, board: BoardProfile) -> list[Sequence[str]]:
     return rows
 
 
+def _wear_line(plan: Plan, board: BoardProfile) -> list[tuple[str, str]]:
+    """What is said of flash that wears out; nothing of other NVM."""
+    from relume.plan.wear import wear
+
+    worn = wear(plan, board)
+    if worn is None or board.flash is None:
+        return []
+    years = ", ".join(
+        f"{worn.years(period):.3g} years at one {name}"
+        for name, period in (("a minute", 60.0), ("an hour", 3600.0))
+    )
+    return [("wear", f"{worn.erases:.3g} sector erases an inference; {board.flash.erase_cycles:,} "
+                     f"of each last {worn.inferences:.3g} inferences: {years}")]  # fmt: skip
+
+
 def _show(
     plan: Plan, board: BoardProfile, smallest_f: float, blob_bytes: int, output: Path
 ) -> None:
@@ -181,6 +199,7 @@ def _show(
         ("flash", bar(blob_bytes, region)),
         ("SRAM", f"{bar(sram_bytes(plan), board.heap_bytes)}, {sram_parts(plan)}"),
         (plan.nvm, bar(nvm_bytes(plan), board.nvm_size(plan.nvm))),
+        *_wear_line(plan, board),
         ("smallest", f"{format_capacitance(smallest_f)} (E6) suffices, boot included"),
         ("written", str(output)),
     ):  # fmt: skip

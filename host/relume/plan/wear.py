@@ -1,0 +1,47 @@
+"""How fast inferences wear raw flash out.
+
+Commits are written page after page around a ring of sectors, and a sector is erased again when the
+ring comes round to it (SPEC 4.3). So an inference erases a 15th of a sector for each page that it
+commits, and all sectors wear alike. Brown-outs add the commits that were cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relume.board.profile import BoardProfile
+from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR
+from relume.plan.types import Plan
+
+YEAR_S = 365.25 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Wear:
+    """pages: programmed by an inference. erases: sectors erased by it, on average.
+
+    inferences: that the ring endures.
+    """
+
+    pages: int
+    erases: float
+    inferences: float
+
+    def years(self, period_s: float) -> float:
+        """Until the ring is worn out, one inference every period_s seconds."""
+        return self.inferences * period_s / YEAR_S
+
+
+def wear(plan: Plan, board: BoardProfile) -> Wear | None:
+    """What the plan's commits do to the board's flash; None for another NVM.
+
+    Counts the input's commit, every segment's, and the record that the output is taken.
+    """
+    if plan.nvm != "flash" or board.flash is None:
+        return None
+    source = plan.graph.tensors[plan.graph.input].size
+    commits = [source, *(segment.commit_bytes for segment in plan.segments), 0]
+    pages = sum(-(-live // PAGE_DATA) + 1 for live in commits)
+    sectors = board.nvm_size("flash") // SECTOR
+    erases = pages / RING_PAGES
+    return Wear(pages, erases, board.flash.erase_cycles * sectors / erases)
