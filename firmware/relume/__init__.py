@@ -31,6 +31,13 @@ def Store(*args, **kwargs):
     return Store(*args, **kwargs)
 
 
+def Results(*args, **kwargs):
+    """results.Results: outputs that wait in a Store until they are taken."""
+    from .results import Results
+
+    return Results(*args, **kwargs)
+
+
 def models():
     """What is deployed: a list of dicts name, size, meta_crc, active."""
     return [

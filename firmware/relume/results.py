@@ -1,0 +1,64 @@
+"""Outputs that wait, through any power cut, until somebody has taken them.
+
+    import relume
+    session, results = relume.Session(), relume.Results(relume.Store())
+    session.run(input)
+    results.keep(session)                  # from here on the session takes the next input
+    for inference, output in results:      # oldest first
+        send(inference, output)
+        results.drop(inference)
+"""
+
+from . import DONE
+
+
+class Results:
+    """A queue in a Store: at most `most` outputs under the name `name`, each kept exactly once.
+
+    A full queue refuses the newest, it never gives up an older one. Several models: a name each.
+    """
+
+    def __init__(self, store, name="results", most=16):
+        self.store = store
+        self.prefix = name.encode() + b":"
+        self.most = most
+
+    def _key(self, inference):
+        return self.prefix + b"%08x" % inference
+
+    def _keys(self):
+        return [key for key in self.store.keys() if key.startswith(self.prefix)]
+
+    def keep(self, session):
+        """Queues the output of a session that is done, and takes it.
+
+        Commits the store with whatever else was put. A power cut leaves the session done or its
+        output queued; call keep() again when a session opens as done. OSError: the queue or the
+        store is full; the session keeps its output.
+        """
+        if session.state != DONE:
+            raise ValueError("the session has no output")
+        key = self._key(session.core.inference)
+        if key not in self.store:
+            if len(self) >= self.most:
+                raise OSError("the queue of outputs is full: drop some")
+            self.store.put(key, session.output)
+            try:
+                self.store.commit()
+            except OSError:
+                self.store.delete(key)
+                raise
+        session.take()
+
+    def drop(self, inference):
+        """Takes an output out of the queue, and commits. KeyError if it is not there."""
+        self.store.delete(self._key(inference))
+        self.store.commit()
+
+    def __len__(self):
+        return len(self._keys())
+
+    def __iter__(self):
+        """Pairs of inference and output, oldest first."""
+        for key in self._keys():
+            yield int(key[len(self.prefix):], 16), self.store[key]
