@@ -3,6 +3,7 @@
 A hill climb: the ops during whose tiles most bytes are in use get tiles of half the size, or
 become part of a run (`relume.plan.depth_first`). A step is judged by what is in use, and where it
 promises something by placing everything. One percent of cycles is worth EXCHANGE percent of SRAM.
+From the best step on, single ops and runs are made finer or coarser again as long as that pays.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from relume.plan.live import IntArray
 from relume.plan.tiles import Infeasible, TiledGraph, assemble, too_big
 
 EXCHANGE = 1.0
-SHARE = 0.15  # more cycles, as long as the board has the SRAM
+SHARE = 0.15  # more cycles on the way, as long as the board has the SRAM
 WORTH = 4096  # bytes: a smaller plan is left as it is
 REACH = 3  # ops before and behind a crowded one that a run may have
 BANDS = (1, 2, 4, 8)
@@ -27,8 +28,8 @@ CLOSE = 0.97  # ops with that share of the most crowded one's bytes are crowded
 MANY = 1500  # tiles and ops: a larger plan is left as it is while it fits
 LARGE = 0.4  # of the largest tensor
 PATIENCE = 8  # steps that give nothing
-POLISH = 50_000  # of the same
-WORK = 100_000  # tiles and tensors looked at in all: seconds
+WORK = 100_000  # tiles and tensors looked at while climbing: seconds
+POLISH = 50_000  # the same while single ops are changed
 PLACED = 12  # steps that are placed, of those tried in one round
 POWER = 16  # of a crowd's bytes: the most crowded counts, the others a little
 
