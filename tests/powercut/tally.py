@@ -21,8 +21,8 @@ from tests.native import NATIVE, ROOT
 FOLDER = ROOT / "build" / "powercut" / "proof"
 _HERE = ROOT / "tests" / "powercut"
 _STORE = (
-    "store*.[ch]", "session.[ch]", "live.[ch]", "nvm*.[ch]", "bytes.h", "crc32.[ch]", "status.h",
-    "stage.[ch]", "blob.h", "engine.h",
+    "store*.[ch]", "session*.[ch]", "pace.[ch]", "behind.[ch]", "live.[ch]", "nvm*.[ch]",
+    "bytes.h", "crc32.[ch]", "status.h", "stage.[ch]", "blob.h", "engine.h",
 )  # fmt: skip
 _HARNESS = ("aged", "broken", "cuts", "faultnvm", "life", "powercut", "reference")
 _SHIPPED = ("*.[ch]", "kernels/**/*.[chS]", "small.txt")

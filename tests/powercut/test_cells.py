@@ -145,3 +145,16 @@ def test_a_chip_smaller_than_it_is_said_to_be_is_found(kind: int, real: int) -> 
     b.memory.nvm.write = rl._READ(lambda nvm, at, data, n: write(nvm, at % real, data, n))
     assert b.mount() == rl.RL_E_NVM_SIZE
     assert Board(Memory(real, kind), BLOB).mount() == RL_OK
+
+
+@KINDS
+def test_a_region_may_hold_nothing_but_records(kind: int) -> None:
+    b = Board(Memory(256, kind), BLOB)
+    assert b.mount() == RL_OK
+    assert Board(Memory(255, kind), BLOB).mount() == rl.RL_E_NVM_SIZE
+    assert store_call(b, "fits", ctypes.c_uint32(0)) == RL_OK
+    assert store_call(b, "fits", ctypes.c_uint32(1)) == rl.RL_E_NVM_SIZE
+    zero, data = ctypes.c_uint32(0), ctypes.create_string_buffer(4)
+    assert store_call(b, "begin", zero) == RL_OK
+    assert store_call(b, "put", zero, data, zero, zero) == RL_OK
+    assert store_call(b, "get", zero, zero, data, zero) == RL_OK

@@ -98,12 +98,15 @@ def test_an_erase_goes_on_from_the_sectors_own_count() -> None:
         assert page == header(10 * sector + 1) + b"\xff" * (PAGE - 16)
 
 
-def test_a_sector_without_a_header_is_taken_for_the_most_worn() -> None:
+@pytest.mark.parametrize("worn", [0, 1, SECTORS - 1])
+def test_a_sector_without_a_header_is_taken_for_the_most_worn(worn: int) -> None:
     b = board(FLASH)
-    b.memory.data[SECTOR : SECTOR + 16] = header(40)
+    b.memory.data[worn * SECTOR : worn * SECTOR + 16] = header(40)
     assert b.mount() == RL_OK
+    assert b.store.wear == 40
     assert store_call(b, "room", u32(255 * RING * SECTORS)) == RL_ERASED
-    assert bytes(b.memory.data[:PAGE]) == header(41) + b"\xff" * (PAGE - 16)
+    first = SECTOR if worn == 0 else 0
+    assert bytes(b.memory.data[first : first + PAGE]) == header(41) + b"\xff" * (PAGE - 16)
     assert b.store.wear == 41
 
 
@@ -184,3 +187,56 @@ def test_the_smallest_ring_has_three_whole_sectors() -> None:
         assert Board(Memory(size * SECTOR, FLASH), FLASH_BLOB).mount() == status
     for base, size in ((256, 3 * SECTOR), (0, 3 * SECTOR + 256)):
         assert Board(Memory(5 * SECTOR, FLASH), FLASH_BLOB, base, size).mount() == -10
+
+
+def placed(memory: Memory, at: int, seq: int, home: int, live: int) -> None:
+    """A record page that is right but for what it says."""
+    words = (0x31524C52, seq, 1, 1, 0, 1 | 2 << 8, 0, live, 0, 0, 0, 0, 0, home, 0)
+    data = struct.pack("<15I", *words)
+    page = data + zlib.crc32(data).to_bytes(4, "little") + b"\xff" * (PAGE - 65) + b"\0"
+    memory.data[at : at + PAGE] = page
+
+
+@pytest.mark.parametrize("seq", [0, 1, 0x7FFF_FFFF, 0x9000_0000, 0xFFFF_FFFF])
+def test_the_only_record_is_the_newest_whatever_its_number(seq: int) -> None:
+    b = board(FLASH)
+    placed(b.memory, 512, seq, 256, 255)
+    assert b.mount() == RL_OK
+    assert (b.record.magic, b.record.seq, b.store.at) == (0x31524C52, seq, 1)
+
+
+@pytest.mark.parametrize(("home", "at"), [(SECTOR, SECTOR + 512), (3 * SECTOR, 3 * SECTOR + 512)])
+def test_a_record_whose_data_would_begin_in_a_header_is_none(home: int, at: int) -> None:
+    """The page before it is as far from the record as its data would be."""
+    b = board(FLASH)
+    placed(b.memory, at, 1, home, 2 * 255)
+    assert b.mount() == RL_OK
+    assert b.record.magic == 0
+
+
+def fits(pages: int, sectors: int) -> bool:
+    """The next commit of so many pages finds room, wherever the newest one lies."""
+    for start in range(RING):
+        touched = (start + pages - 1) // RING + 1
+        if touched >= sectors or pages > (sectors - touched) * RING:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("sectors", range(3, 9))
+def test_a_plan_fits_when_every_commit_finds_room_beside_the_newest(sectors: int) -> None:
+    b = Board(Memory(sectors * SECTOR, FLASH), FLASH_BLOB)
+    assert b.mount() == RL_OK
+    for live in range(0, sectors * RING * 255, 85):
+        expected = RL_OK if fits(-(-live // 255) + 1, sectors) else rl.RL_E_NVM_SIZE
+        assert store_call(b, "fits", u32(live)) == expected
+
+
+@pytest.mark.parametrize("sectors", [3, 4, 6])
+def test_the_largest_commit_that_fits_always_finds_room(sectors: int) -> None:
+    pages = max(n for n in range(2, sectors * RING) if fits(n, sectors))
+    for before in range(RING):
+        b = Board(Memory(sectors * SECTOR, FLASH), FLASH_BLOB)
+        assert b.mount() == RL_OK
+        for live in [1] * before + [(pages - 1) * 255] * 4:
+            commit(b, live)
