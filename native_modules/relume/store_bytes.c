@@ -49,7 +49,7 @@ static rl_status probe_write(rl_store *store, uint8_t *pattern)
 static rl_status probe_mirrors(rl_store *store, uint8_t *pattern)
 {
     uint32_t size = store->nvm->size;
-    for (uint32_t bit = RL_FRAM_HOME; bit != 0 && bit < size; bit *= 2) {
+    for (uint32_t bit = RL_FRAM_HOME; bit <= size / 2u; bit *= 2) {
         int yes = 0;
         uint32_t other = (store->base + PROBE_AT) ^ bit;
         if (other > size - 16u) {
