@@ -93,14 +93,14 @@ class Header:
 
     def op(self, blob: bytes, number: int) -> tuple[int, int, int]:
         """(output tensor, units, unit_bytes) of an op."""
-        at = self.off_ops + 112 * number
+        at = self.off_ops + 124 * number
         (out,) = struct.unpack_from("<H", blob, at + 8)
         units, unit_bytes = struct.unpack_from("<II", blob, at + 12)
         return out, units, unit_bytes
 
     def inputs(self, blob: bytes, number: int) -> tuple[int, ...]:
         """Tensors that an op reads."""
-        pair = struct.unpack_from("<HH", blob, self.off_ops + 112 * number + 4)
+        pair = struct.unpack_from("<HH", blob, self.off_ops + 124 * number + 4)
         return tuple(tensor for tensor in pair if tensor != 0xFFFF)
 
     def tile(self, blob: bytes, number: int) -> tuple[int, int, int]:
@@ -218,7 +218,7 @@ class Checked:
         assert self._view.ops is not None
         function = library()[name]
         function.restype = ctypes.c_uint32
-        at = ctypes.c_void_p(self._view.ops + 112 * op)
+        at = ctypes.c_void_p(self._view.ops + 124 * op)
         arguments = [ctypes.c_uint32(number) for number in numbers]
         return int(function(ctypes.byref(self._view), at, *arguments))
 

@@ -113,7 +113,8 @@ class Session:
             pass
 
     def step(self):
-        """Runs to the next commit: _relume.MORE, DONE or ERASED (made room in flash)."""
+        """Runs to the next commit: _relume.MORE, DONE, ERASED (made room in flash) or RAN (the
+        supply carries on past the end of a segment without a commit)."""
         return self.core.step()
 
     def run(self, input=None, id=None):

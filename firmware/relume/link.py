@@ -228,6 +228,8 @@ class Server:
                 self.trouble = error
             self.message(str(error))
             return
+        if result == _relume.RAN:
+            return
         self.event(_ERASED if result == _relume.ERASED else _COMMITTED)
         if result == _relume.DONE:
             self.event(_FINISHED)

@@ -131,6 +131,7 @@ class Session:
         record.inference, record.cycles = old.inference, old.cycles
         record.commits, record.nvm_bytes = old.commits, old.nvm_bytes
         record.brownouts = old.brownouts + self._store.attempts
+        record.drain = old.drain if old.model == record.model else 256
         return record
 
     def _commit(self, record):

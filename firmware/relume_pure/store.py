@@ -17,14 +17,15 @@ class Record:
     def __init__(self, seq=0):
         self.seq, self.model, self.inference, self.tile, self.state = seq, 0, 0, 0, EMPTY
         self.live_crc = self.live_bytes = self.cycles = 0
-        self.commits = self.nvm_bytes = self.brownouts = 0
+        self.commits = self.nvm_bytes = self.brownouts = self.drain = 0
 
     def packed(self, kind):
         """64 bytes."""
         body = struct.pack(
-            _RECORD, MAGIC, self.seq, self.model, self.inference, self.tile, self.state, kind, 0,
+            _RECORD, MAGIC, self.seq, self.model, self.inference, self.tile, self.state, kind,
+            int(self.state == RUNNING),  # expected: the voltage is not looked at
             self.live_crc, self.live_bytes, self.cycles, self.commits, self.nvm_bytes,
-            self.brownouts, 0, 0, 0,
+            self.brownouts, 0, self.drain, 0,
         )[:60]  # fmt: skip
         return body + struct.pack("<I", crc32(body, 0) & 0xFFFFFFFF)
 
@@ -33,12 +34,13 @@ def _unpacked(data, kind):
     """The record in 64 bytes, None if there is none."""
     f = struct.unpack(_RECORD, data)
     if (f[0] != MAGIC or f[16] != crc32(data[:60], 0) & 0xFFFFFFFF or f[6] != kind
-            or not RUNNING <= f[5] <= STUCK or f[7] or f[14] or f[15]):  # fmt: skip
+            or not RUNNING <= f[5] <= STUCK or f[7] > 1 or f[14] or f[15] > 0xFFFF):  # fmt: skip
         return None
     record = Record(f[1])
     record.model, record.inference, record.tile, record.state = f[2:6]
     record.live_crc, record.live_bytes, record.cycles = f[8:11]
     record.commits, record.nvm_bytes, record.brownouts = f[11:14]
+    record.drain = f[15]
     return record
 
 

@@ -15,6 +15,11 @@ typedef struct {
     bool          open;    /* and its record fits this model */
 } bind_session;
 
+static uint32_t millivolts(void *ctx) {
+    (void)ctx;
+    return rl_port_millivolts();
+}
+
 static mp_obj_t session_make_new(const mp_obj_type_t *type, size_t n_args,
                                  size_t n_kw, const mp_obj_t *all) {
     enum { ARG_blob, ARG_nvm, ARG_base, ARG_size };
@@ -49,6 +54,7 @@ static mp_obj_t session_make_new(const mp_obj_type_t *type, size_t n_args,
     session->blob = &self->blob;
     session->store = &self->store;
     session->cycles = rl_port_cycles;
+    session->pace.millivolts = millivolts;
     session->stage.fetch = rl_port_fetch;
     return MP_OBJ_FROM_PTR(self);
 }
@@ -107,7 +113,7 @@ static mp_obj_t session_begin(mp_obj_t self_in, mp_obj_t id,
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(session_begin_obj, session_begin);
 
-/* step() -> MORE, DONE or ERASED. */
+/* step() -> MORE, DONE, RAN or ERASED. */
 static mp_obj_t session_step(mp_obj_t self_in) {
     bind_session *self = opened(self_in);
     return MP_OBJ_NEW_SMALL_INT(rl_bind_try(rl_session_step(&self->session)));

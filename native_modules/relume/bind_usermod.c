@@ -266,6 +266,7 @@ static const mp_rom_map_elem_t relume_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_MORE), MP_ROM_INT(RL_MORE) },
     { MP_ROM_QSTR(MP_QSTR_DONE), MP_ROM_INT(RL_DONE) },
     { MP_ROM_QSTR(MP_QSTR_ERASED), MP_ROM_INT(RL_ERASED) },
+    { MP_ROM_QSTR(MP_QSTR_RAN), MP_ROM_INT(RL_RAN) },
 };
 static MP_DEFINE_CONST_DICT(relume_globals, relume_globals_table);
 

@@ -34,7 +34,11 @@ typedef struct {
     uint16_t von_mv, voff_mv;
     uint32_t charge_uj, boot_uj, worst_uj;
     uint8_t  input_type, output_type;    /* RL_INT8 to RL_FLOAT32: the file's */
-    uint8_t  reserved[18];
+    uint16_t crc_cycles;                 /* of a live byte, SPEC 2.9 */
+    uint32_t mv2_cycles;                 /* in a square millivolt, 16.16 */
+    uint32_t commit_cycles;
+    uint16_t byte_cycles, access_cycles; /* of a byte written, of a range */
+    uint8_t  reserved[4];
 } rl_header;
 
 typedef struct {
@@ -71,6 +75,7 @@ typedef struct {
     int32_t  p[8];
     uint32_t name;
     uint32_t stage_off, stage_size; /* constants in SRAM, SPEC 2.8 */
+    uint32_t tile_cycles, unit_cycles, stage_cycles; /* worst, SPEC 2.9 */
 } rl_op;
 
 typedef struct {
@@ -80,12 +85,14 @@ typedef struct {
 
 typedef struct {
     uint32_t end_tile, worst_cycles, typical_cycles, worst_uj, commit_bytes;
-    uint32_t reserved;
+    uint32_t flags; /* RL_OBLIGATORY */
 } rl_segment;
+
+#define RL_OBLIGATORY 1u /* homes are given on behind this commit */
 
 _Static_assert(sizeof(rl_header) == 128, "SPEC 2.1");
 _Static_assert(sizeof(rl_tensor) == 32, "SPEC 2.2");
-_Static_assert(sizeof(rl_op) == 112, "SPEC 2.3");
+_Static_assert(sizeof(rl_op) == 124, "SPEC 2.3");
 _Static_assert(sizeof(rl_tile) == 12, "SPEC 2.5");
 _Static_assert(sizeof(rl_segment) == 24, "SPEC 2.6");
 

@@ -16,7 +16,7 @@
     FAULT(HEADER_FLAGS, "flags") \
     FAULT(HEADER_RESERVED, "reserved bytes of the header") \
     FAULT(OP_RESERVED, "reserved bytes of an op") \
-    FAULT(SEGMENT_RESERVED, "reserved bytes of a segment")
+    FAULT(SEGMENT_FLAGS, "flags of a segment")
 
 #define RL_FAULTS_CRC(FAULT) \
     FAULT(META_CRC, "metadata checksum") \

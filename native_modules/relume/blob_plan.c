@@ -215,8 +215,8 @@ static rl_status check_segments(rl_blob_state *c)
         REFUSE_UNLESS(segment->end_tile > end
                       && segment->end_tile <= h->n_tiles, segment->end_tile,
                       SEGMENT_ORDER);
-        REFUSE_UNLESS(segment->reserved == 0, segment->reserved,
-                      SEGMENT_RESERVED);
+        REFUSE_UNLESS(segment->flags <= RL_OBLIGATORY, segment->flags,
+                      SEGMENT_FLAGS);
         end = segment->end_tile;
     }
     REFUSE_UNLESS(end == h->n_tiles, h->n_segments, SEGMENT_COVER);

@@ -76,13 +76,14 @@ static int interpreter_fits(const rl_early_state *e)
 
 /* ----------------------------------------------------------------- run -- */
 
-/* To the next commit. Errors are left to the interpreter, which opens the
+/* To the next commit or planned end. Errors are left to the interpreter, which opens the
  * NVM again and says what is wrong. */
 static void step(rl_early_state *e)
 {
     switch (rl_session_step(&e->session)) {
     case RL_MORE: rl_early_tell(e, RL_EVENT_COMMITTED); break;
     case RL_ERASED: rl_early_tell(e, RL_EVENT_ERASED); break;
+    case RL_RAN: case RL_RESTED: break;
     case RL_DONE: rl_early_tell(e, RL_EVENT_FINISHED); break;
     case RL_E_STUCK: rl_early_tell(e, RL_EVENT_STUCK); break;
     default: e->leave = 1; break;
@@ -117,7 +118,9 @@ rl_early_end rl_early(const rl_early_board *board,
     e.session.blob = &model->blob;
     e.session.store = &e.store;
     e.session.cycles = board->cycles;
-    e.session.cycles_ctx = board->ctx;
+    e.session.rest = board->wait;
+    e.session.ctx = board->ctx;
+    e.session.pace.millivolts = board->millivolts;
     int running = e.store.newest.state == RL_STATE_RUNNING;
     if (!running && interpreter_fits(&e)) {
         return RL_EARLY_NOTHING;

@@ -80,6 +80,35 @@ uint32_t rl_live_survey(rl_live *live)
     return total;
 }
 
+static uint32_t lower(const rl_live *live, const rl_op *op, int which,
+                      uint32_t done, uint32_t lo)
+{
+    uint32_t at = rl_engine_need(live->blob, op, which, done);
+    return at < lo ? at : lo;
+}
+
+void rl_live_span(const rl_live *live, uint32_t tensor, uint32_t *lo,
+                  uint32_t *end)
+{
+    const rl_blob *blob = live->blob;
+    const rl_header *h = blob->header;
+    *lo = tensor == h->output ? 0 : blob->tensors[tensor].size;
+    *end = tensor == h->input ? blob->tensors[tensor].size : 0;
+    for (uint32_t o = 0; o < h->n_ops; o++) {
+        const rl_op *op = &blob->ops[o];
+        uint32_t done = live->done[o];
+        if (op->out == tensor) {
+            *end = done * op->unit_bytes;
+        }
+        if (done < op->units && op->in0 == tensor) {
+            *lo = lower(live, op, 0, done, *lo);
+        }
+        if (done < op->units && op->in1 == tensor) {
+            *lo = lower(live, op, 1, done, *lo);
+        }
+    }
+}
+
 uint32_t rl_live_bytes(const rl_live *live, uint32_t tensor)
 {
     return live->end[tensor] > live->lo[tensor]

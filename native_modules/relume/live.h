@@ -7,7 +7,8 @@
 typedef struct {
     const rl_blob *blob;
     uint32_t *done;  /* [n_ops] units finished */
-    uint32_t *clean; /* [n_tensors] prefix that commits have carried */
+    uint32_t *clean; /* [n_tensors] prefix of which all that is live is at
+                      * home: commits or writes between them carried it */
     uint32_t *end;   /* [n_tensors] finished prefix, by rl_live_survey */
     uint32_t *lo;    /* [n_tensors] first byte needed, by rl_live_survey */
 } rl_live;
@@ -32,6 +33,10 @@ uint32_t rl_live_survey(rl_live *live);
 /* Live bytes of a tensor, [lo, end), and how many of them are clean. */
 uint32_t rl_live_bytes(const rl_live *live, uint32_t tensor);
 uint32_t rl_live_clean(const rl_live *live, uint32_t tensor);
+
+/* One tensor's [lo, end), as rl_live_survey would find it. Linear in ops. */
+void rl_live_span(const rl_live *live, uint32_t tensor, uint32_t *lo,
+                  uint32_t *end);
 
 /* A commit carried, or a restore brought, everything finished. */
 void rl_live_carried(rl_live *live);

@@ -1,9 +1,12 @@
-/* relume: the scheduler of one model: input -> segments -> output, with a
- * commit after each segment, resumed after any power cut (SPEC 3, 4). */
+/* relume: the scheduler of one model: input -> tiles -> output, with commits
+ * as the plan or the supply voltage says, resumed after any power cut
+ * (SPEC 3, 4). */
 #ifndef RELUME_SESSION_H
 #define RELUME_SESSION_H
 
+#include "behind.h"
 #include "engine.h"
+#include "pace.h"
 #include "stage.h"
 #include "store.h"
 
@@ -15,16 +18,21 @@ typedef struct {
     uint32_t       tile;  /* next tile in SRAM (the record may be behind) */
     rl_stage       stage; /* constants in SRAM; in: its fetch */
     uint32_t       part;  /* tiles between commits in a segment that failed
-                           * before; 0 = the whole segment */
+                           * twice; 0 = the whole segment */
     uint8_t        state; /* RL_STATE_* */
     uint8_t        loaded; /* the arena holds the live bytes */
     uint8_t        stuck; /* open found too many attempts: step gives up */
     uint8_t        same_boot; /* in: opened before since turn-on, so that a
                                * running record is no lost attempt */
     uint64_t     (*cycles)(void *ctx); /* monotonic core cycles, or NULL */
-    void          *cycles_ctx;
+    /* Sleeps some 20 ms at most, or until somebody wants something. NULL:
+     * the board goes on until the power is gone. */
+    void         (*rest)(void *ctx);
+    void          *ctx;   /* of cycles, rest and pace.millivolts */
+    rl_pace        pace;  /* in: its millivolts */
+    rl_behind      behind;
     uint64_t       since; /* cycle count that the record does not hold yet */
-    uint64_t       carry; /* cycles of the last record's own write */
+    uint64_t       carry; /* cycles since the last record but for since's */
     uint32_t      *times; /* [n_ops] cycles of each op's tiles since begin or
                            * turn-on, those done again included; NULL = off */
 } rl_session;
@@ -33,7 +41,7 @@ typedef struct {
 uint32_t rl_session_work(const rl_blob *blob);
 
 /* Takes up what the store holds. Fields blob, store (opened), arena, work,
- * cycles, same_boot must be set. A running record of this model counts an
+ * cycles, rest, pace.millivolts, same_boot must be set. A running record of this model counts an
  * attempt, unless same_boot, and is restored; a record of another model that is running or done is
  * RL_E_MODEL (clear first). RL_E_NVM_KIND (a file passes for an FRAM and the
  * other way), RL_E_NVM_SIZE, RL_E_DAMAGED (clear). */
@@ -45,9 +53,16 @@ RL_CHECKED rl_status rl_session_open(rl_session *session);
 RL_CHECKED rl_status rl_session_begin(rl_session *session, uint32_t id,
                                       const uint8_t *input, uint32_t size);
 
-/* Runs to the next commit: RL_MORE, RL_DONE, RL_ERASED or an error. After
- * n > 1 attempts at one record the segment is cut into 2^(n-1) parts with a
- * commit after each; when a single tile failed RL_STUCK_ATTEMPTS times the
+/* Runs to the next commit: RL_MORE, RL_DONE, RL_ERASED or an error.
+ *
+ * With a reading of the supply voltage the end of a segment is passed without
+ * a commit while the next tile and a commit fit what is left: RL_RAN. Before a
+ * tile that does not fit, a commit is made; when nothing is left to commit,
+ * the board rests while the voltage rises (RL_RESTED), then tries on. Without
+ * a reading every segment ends with a commit.
+ *
+ * After n > 1 attempts at one record the plan's segments are kept to, and cut
+ * into 2^(n-1) parts with a commit after each; when a single tile failed RL_STUCK_ATTEMPTS times the
  * state becomes stuck and RL_E_STUCK is returned from then on. A stuck record
  * keeps no data. RL_E_STATE: nothing runs. */
 #define RL_STUCK_ATTEMPTS 8

@@ -8,6 +8,8 @@ const char *rl_status_text(rl_status status)
     case RL_MORE: return "committed, more to come";
     case RL_DONE: return "done";
     case RL_ERASED: return "erased a flash sector";
+    case RL_RAN: return "computed, nothing committed yet";
+    case RL_RESTED: return "slept, too little is left of the charge";
     case RL_E_TRUNCATED: return "blob is shorter than it says";
     case RL_E_MAGIC: return "not a relume blob";
     case RL_E_VERSION: return "blob version not supported";

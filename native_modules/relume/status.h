@@ -7,6 +7,8 @@ typedef enum {
     RL_MORE = 1,         /* step: committed, more segments to come */
     RL_DONE = 2,         /* step: the output is there */
     RL_ERASED = 3,       /* step: erased one sector instead of computing */
+    RL_RAN = 4,          /* step: computed and went on without a commit */
+    RL_RESTED = 5,       /* step: slept instead, too little is left */
     /* Errors are negative. */
     RL_E_TRUNCATED = -1, /* blob: shorter than it says */
     RL_E_MAGIC = -2,     /* blob: not a relume blob */

@@ -1,6 +1,8 @@
 /* relume: the store, what both layouts share. SPEC 4. */
 #include "store_kind.h"
 
+#include <stddef.h>
+
 #include "bytes.h"
 #include "crc32.h"
 
@@ -18,7 +20,7 @@ int rl_record_valid(const rl_record *record, uint8_t kind)
         && record->nvm_kind == kind
         && record->state >= RL_STATE_RUNNING
         && record->state <= RL_STATE_STUCK
-        && record->reserved0 == 0 && record->reserved1 == 0;
+        && record->expected <= 1 && record->drain <= 0xFFFFu;
 }
 
 int rl_record_after(uint32_t a, uint32_t b)
@@ -134,6 +136,10 @@ rl_status rl_store_begin(rl_store *store, uint32_t live)
     if (store->broken) {
         return RL_E_NVM;
     }
+    rl_status idle = rl_store_finish(store);
+    if (idle != RL_OK) {
+        return idle;
+    }
     store->live = live;
     store->carried = 0;
     store->started = store->written;
@@ -172,7 +178,8 @@ uint32_t rl_store_cost(const rl_store *store)
     if (is_flash(store)) {
         return (rl_store_flash_pages(store->live) + 1u) * RL_FLASH_PAGE;
     }
-    return store->written - store->started + (uint32_t)sizeof(rl_record);
+    return store->written - store->started + store->streamed
+         + (uint32_t)sizeof(rl_record);
 }
 
 static void complete(const rl_store *store, rl_record *record)
@@ -180,8 +187,6 @@ static void complete(const rl_store *store, rl_record *record)
     record->magic = RL_RECORD_MAGIC;
     record->seq = store->newest.seq + 1u;
     record->nvm_kind = store->nvm->kind;
-    record->reserved0 = 0;
-    record->reserved1 = 0;
     record->home = is_flash(store) ? rl_store_flash_home(store) : 0;
     record->crc = record_crc(record);
 }
@@ -204,9 +209,48 @@ rl_status rl_store_end(rl_store *store, rl_record *record)
     if (status == RL_OK) {
         store->newest = *record;
         store->attempts = 0;
+        store->streamed = 0;
         store->committing = 0;
     }
     return status;
+}
+
+/* ---------------------------------------------------- in the background -- */
+
+int rl_store_streams(const rl_store *store)
+{
+    return !is_flash(store) && store->nvm->start != NULL;
+}
+
+rl_status rl_store_start(rl_store *store, uint32_t home, const void *data,
+                         uint32_t n)
+{
+    if (store->broken) {
+        return RL_E_NVM;
+    }
+    store->streamed += n;
+    return watch(store, rl_store_bytes_start(store, home, data, n));
+}
+
+int rl_store_busy(const rl_store *store)
+{
+    return store->nvm->busy(store->nvm);
+}
+
+rl_status rl_store_finish(rl_store *store)
+{
+    if (store->broken) {
+        return RL_E_NVM;
+    }
+    return rl_store_streams(store)
+         ? watch(store, store->nvm->finish(store->nvm)) : RL_OK;
+}
+
+uint32_t rl_store_crc(const rl_store *store, uint32_t crc, const void *data,
+                      uint32_t n)
+{
+    return store->crc == NULL ? rl_crc32(crc, data, n)
+                              : store->crc(crc, data, n);
 }
 
 rl_status rl_store_get(rl_store *store, uint32_t home, uint32_t order,

@@ -17,10 +17,10 @@
 typedef struct {
     uint32_t magic, seq, model, inference, tile;
     uint8_t  state, nvm_kind;
-    uint16_t reserved0;
+    uint16_t expected; /* 1: the power may fail before the next record */
     uint32_t live_crc, live_bytes;
     uint64_t cycles;
-    uint32_t commits, nvm_bytes, brownouts, home, reserved1, crc;
+    uint32_t commits, nvm_bytes, brownouts, home, drain, crc;
 } rl_record;
 _Static_assert(sizeof(rl_record) == 64, "SPEC 4.1");
 
@@ -41,6 +41,7 @@ typedef struct {
     uint32_t  carried;     /* of these, carried by rl_store_put */
     uint32_t  started;     /* `written` at rl_store_begin */
     uint32_t  written;     /* bytes written since rl_store_open */
+    uint32_t  streamed;    /* of these, in the background since the commit */
     uint32_t  wear;        /* flash: highest erase count seen */
     uint8_t   committing;  /* between rl_store_begin and rl_store_end */
     uint8_t   broken;      /* the NVM failed: nothing until the next open */
@@ -70,8 +71,7 @@ RL_CHECKED rl_status rl_store_room(rl_store *store, uint32_t live);
 /* A commit: begin, put in order of tensor number, end. put() carries the
  * live bytes data[0, n), to be kept at home (offset in the home area), of
  * which the first `clean` bytes are there already. end() completes record's
- * magic, seq, nvm_kind, home, reserved fields and crc and makes it the
- * newest. Flash without room: RL_E_FULL. After RL_E_NVM it is unknown which
+ * magic, seq, nvm_kind, home and crc and makes it the newest. Flash without room: RL_E_FULL. After RL_E_NVM it is unknown which
  * record the NVM holds: every call fails until rl_store_open. */
 RL_CHECKED rl_status rl_store_begin(rl_store *store, uint32_t live);
 RL_CHECKED rl_status rl_store_put(rl_store *store, uint32_t home,
@@ -79,9 +79,23 @@ RL_CHECKED rl_status rl_store_put(rl_store *store, uint32_t home,
                                   uint32_t clean);
 RL_CHECKED rl_status rl_store_end(rl_store *store, rl_record *record);
 
-/* Bytes that the commit under way writes, its record included; valid after
- * the last rl_store_put. */
+/* Bytes that the commit under way writes, its record included, and those of
+ * writes in the background since the one before; valid after the last
+ * rl_store_put. */
 uint32_t rl_store_cost(const rl_store *store);
+
+/* Writes in the background between two commits, where the NVM can: data[0, n)
+ * goes to `home` and stays as it is until rl_store_finish, which
+ * rl_store_begin calls too. */
+int rl_store_streams(const rl_store *store);
+RL_CHECKED rl_status rl_store_start(rl_store *store, uint32_t home,
+                                    const void *data, uint32_t n);
+int rl_store_busy(const rl_store *store);
+RL_CHECKED rl_status rl_store_finish(rl_store *store);
+
+/* CRC-32 of live data: the port's, or rl_crc32. */
+uint32_t rl_store_crc(const rl_store *store, uint32_t crc, const void *data,
+                      uint32_t n);
 
 /* Reads live bytes of the newest record back: `home` in the home area (FRAM,
  * file) or, on flash, `order` bytes into the commit's data. */

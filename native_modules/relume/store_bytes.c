@@ -216,6 +216,17 @@ rl_status rl_store_bytes_end(rl_store *store, const rl_record *record)
     return rl_store_verify(store, at, record, sizeof *record);
 }
 
+rl_status rl_store_bytes_start(rl_store *store, uint32_t home,
+                               const void *data, uint32_t n)
+{
+    if (!inside(store, home, n)) {
+        return RL_E_NVM_SIZE;
+    }
+    store->written += n;
+    return store->nvm->start(store->nvm, store->base + RL_FRAM_HOME + home,
+                             data, n);
+}
+
 rl_status rl_store_bytes_get(rl_store *store, uint32_t home, void *data,
                              uint32_t n)
 {

@@ -31,6 +31,8 @@ RL_CHECKED rl_status rl_store_bytes_attempt(rl_store *store);
 RL_CHECKED rl_status rl_store_bytes_put(rl_store *store, uint32_t home,
                                         const uint8_t *data, uint32_t n,
                                         uint32_t clean);
+RL_CHECKED rl_status rl_store_bytes_start(rl_store *store, uint32_t home,
+                                          const void *data, uint32_t n);
 RL_CHECKED rl_status rl_store_bytes_end(rl_store *store,
                                         const rl_record *record);
 RL_CHECKED rl_status rl_store_bytes_get(rl_store *store, uint32_t home,

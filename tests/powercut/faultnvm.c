@@ -21,7 +21,9 @@ void fault_make(fault *device, uint8_t kind, uint32_t size, uint32_t fill)
     device->size = size;
     device->bytes = malloc(size);
     device->weak = calloc(size / RL_FLASH_SECTOR + 1u, 1);
-    if (device->bytes == NULL || device->weak == NULL) {
+    device->taken = malloc(size);
+    if (device->bytes == NULL || device->weak == NULL
+        || device->taken == NULL) {
         abort();
     }
     for (uint32_t i = 0; i < size; i++) {
@@ -33,6 +35,7 @@ void fault_free(fault *device)
 {
     free(device->bytes);
     free(device->weak);
+    free(device->taken);
 }
 
 static rl_status broken(fault *device, const char *rule)
@@ -139,6 +142,9 @@ static void chip_select(void *ctx, int on)
     if (on && device->selected) {
         (void)broken(device, "chip selected twice");
     }
+    if (device->sending > 0) {
+        (void)broken(device, "chip select moved under a write");
+    }
     device->selected = on;
     device->phase = 0;
     device->opcode = 0;
@@ -193,8 +199,8 @@ static void chip_transfer(void *ctx, const uint8_t *tx, uint8_t *rx,
                           uint32_t n)
 {
     fault *device = ctx;
-    if (!device->selected) {
-        (void)broken(device, "transfer without chip select");
+    if (!device->selected || device->sending > 0) {
+        (void)broken(device, "transfer without chip select, or under a write");
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -210,18 +216,73 @@ static void chip_transfer(void *ctx, const uint8_t *tx, uint8_t *rx,
     }
 }
 
+/* Every fifth start is refused: then the driver sends by polling. */
+static int chip_start(void *ctx, const uint8_t *tx, uint32_t n)
+{
+    fault *device = ctx;
+    fault_op op = { OP_WRITE, device->address, n, tx };
+    if (!device->selected || !device->enabled || device->opcode != 0x02
+        || device->phase <= (int)chip_address_bytes(device)
+        || leaves(device, device->address, n)) {
+        (void)broken(device, "start of a write that the chip does not take");
+        return 0;
+    }
+    if (++device->asked % 5u == 0) {
+        return 0;
+    }
+    announce(device, &op);
+    memcpy(device->taken, tx, n);
+    device->source = tx;
+    device->sending = n;
+    device->streams++;
+    return 1;
+}
+
+static int chip_busy(void *ctx)
+{
+    fault *device = ctx;
+    return device->sending > 0 && ++device->asked % 3u != 0;
+}
+
+static int chip_finish(void *ctx)
+{
+    fault *device = ctx;
+    if (memcmp(device->taken, device->source, device->sending) != 0) {
+        (void)broken(device, "bytes changed while they were written");
+    }
+    memcpy(device->bytes + device->address, device->source, device->sending);
+    device->address += device->sending;
+    device->sending = 0;
+    return 1;
+}
+
 /* --------------------------------------------------------------- power -- */
+
+void fault_lost(fault *device, uint32_t part)
+{
+    part = part < device->sending ? part : device->sending;
+    memcpy(device->bytes + device->address, device->taken, part);
+    device->sending = 0;
+}
 
 rl_status fault_power(fault *device, rl_nvm *nvm)
 {
+    fault_lost(device, 0);
     device->ops = 0;
     device->traffic = 0;
+    device->asked = 0;
+    device->streams = 0;
     device->selected = 0;
     device->enabled = 0;
     device->opcode = 0;
     if (device->kind == RL_NVM_FRAM) {
         rl_spi spi = { .ctx = device, .select = chip_select,
                        .transfer = chip_transfer };
+        if (device->behind) {
+            spi.start = chip_start;
+            spi.busy = chip_busy;
+            spi.finish = chip_finish;
+        }
         return rl_fram_init(&device->fram, &spi, device->size, nvm);
     }
     nvm->kind = device->kind;
@@ -296,6 +357,7 @@ void fault_cut(fault *to, const fault *from, const fault_op *op,
     memcpy(to->bytes, from->bytes, from->size);
     memcpy(to->weak, from->weak, from->size / RL_FLASH_SECTOR + 1u);
     to->violation = NULL;
+    to->sending = 0;
     uint8_t *place = to->bytes + op->at;
     if (variant == 0) {
         return;

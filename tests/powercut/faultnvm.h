@@ -34,11 +34,20 @@ struct fault {
     uint8_t  opcode;
     uint32_t address;
     rl_fram  fram;
+    /* A write in the background (behind != 0): the chip takes its bytes when
+     * it ends; whoever changes them before is found out. */
+    int            behind;
+    const uint8_t *source;
+    uint8_t       *taken; /* [size] the source's bytes at the start */
+    uint32_t       sending, asked, streams; /* streams: begun since power-on */
 };
 
 /* Memory of the device; bytes start as `fill`, 256 and more: as noise. */
 void fault_make(fault *device, uint8_t kind, uint32_t size, uint32_t fill);
 void fault_free(fault *device);
+
+/* The power has gone: of a write under way `part` bytes at most arrive. */
+void fault_lost(fault *device, uint32_t part);
 
 /* Power on: to an rl_nvm. The result is the driver's. */
 RL_CHECKED rl_status fault_power(fault *device, rl_nvm *nvm);

@@ -20,7 +20,7 @@ HERE = ROOT / "tests" / "powercut"
 BUILD = ROOT / "build" / "powercut"
 STORE = (
     "store.c", "store_bytes.c", "store_flash.c", "store_ring.c", "nvm_fram.c", "live.c",
-    "session.c",
+    "session.c", "session_commit.c", "session_step.c", "pace.c", "behind.c",
 )  # fmt: skip
 WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 # The session computes tiles through the reference, which remembers them.
@@ -49,7 +49,7 @@ class Outcome:
 
 def _compile(flags: tuple[str, ...], source: Path, target: Path) -> Path:
     include = (f"-I{NATIVE}", f"-I{HERE}")
-    extra = SESSION if source.name == "session.c" else ()
+    extra = SESSION if source.name == "session_step.c" else ()
     return made(("cc", *WARNINGS, *flags, *extra, *include, "-c", str(source)), target)
 
 

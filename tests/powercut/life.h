@@ -21,7 +21,14 @@ typedef struct {
     uint32_t replay;    /* levels of path[] that are prescribed */
     uint32_t path[FAULT_PATH][2]; /* operation, variant */
     int      verbose;
+    int      behind;    /* writes in the background */
+    uint32_t volts;     /* VOLTS_*: what the supply's reading says */
 } options;
+
+/* None, noise (and nothing now and then), always full, always empty, or what
+ * is true of a capacitor that VOLTS_TILES tiles empty. */
+enum { VOLTS_NONE, VOLTS_RANDOM, VOLTS_HIGH, VOLTS_LOW, VOLTS_TRUE };
+#define VOLTS_TILES 6u
 
 /* What the host knows; it keeps its power. Inference i has id 100 + i. */
 typedef struct {
@@ -45,6 +52,8 @@ typedef struct {
 
 typedef struct {
     uint64_t cuts[FAULT_PATH], lives, ops, traffic, old, new, erases;
+    uint64_t passed, rested; /* steps that ended so */
+    uint64_t streams; /* writes in the background, of the first level */
     uint32_t lost; /* most tiles computed twice after one cut */
 } totals;
 
@@ -58,6 +67,7 @@ typedef struct {
     uint32_t   *work;
     host        host;
     uint32_t    depth;
+    uint64_t    turned_on; /* ref.clock then */
     int         counting; /* rl_session_open is under way */
 } life;
 

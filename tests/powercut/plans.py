@@ -16,10 +16,10 @@ from relume.model.gather_form import Places, gather_form
 from relume.model.graph import Graph, Kind, Op, Tensor, Window
 from relume.plan.arena import place_sram
 from relume.plan.depth_first import Run, ordered
-from relume.plan.homes import place_homes
+from relume.plan.homes import obligatory_ends, place_homes, with_obligatory
 from relume.plan.live import LiveMap
 from relume.plan.planner import Budget
-from relume.plan.types import Plan, Segment, Tile
+from relume.plan.types import OpPace, Pace, Plan, Segment, Tile
 
 Shape = tuple[int, int, int]
 MAX_BYTES = 160
@@ -212,12 +212,25 @@ def random_ends(n_tiles: int, random: np.random.Generator) -> list[int]:
     return [end for end in range(1, n_tiles) if random.random() < share] + [n_tiles]
 
 
+def tile_pace(n_ops: int) -> Pace:
+    """1000 cycles a tile, 6000 a charge from 5 to 2 V (life.c); a commit is nearly free."""
+    return Pace(19, 100, 1, 10, 0, (OpPace(1000, 0, 0),) * n_ops)
+
+
 def random_plan(
-    seed: int, *, nvm: str = "fram", n_ops: int = 5, tiles: int = 5, scale: int = 1, gates: int = 0
+    seed: int,
+    *,
+    nvm: str = "fram",
+    n_ops: int = 5,
+    tiles: int = 5,
+    scale: int = 1,
+    gates: int = 0,
+    paced: int = 0,
 ) -> Plan:
     """A tiny net with random tiles and segments. Home bytes are shared wherever SPEC 3 allows.
 
     scale: multiplies height and width of the input. gates: layers followed by repeated operands.
+    paced: the supply's reading is followed; 2: every tensor has a home of its own.
     """
     random = np.random.default_rng([seed, 1])
     graph = TinyNet(seed, scale).graph(n_ops, gates)
@@ -230,11 +243,14 @@ def random_plan(
         sizes = [tensor.size for tensor in graph.tensors]
         nvm_size = max(int(live.live_bytes.max()), *sizes)
     else:
-        nvm_off, nvm_size = place_homes(graph, live, ends, 0)
+        nvm_off, nvm_size = place_homes(graph, live, ends, 1 << 20 if paced == 2 else 0)
+    segments = _segments(live, ends, nvm)
+    if nvm != "flash":
+        segments = with_obligatory(segments, obligatory_ends(graph, live, ends, nvm_off))
     return Plan(
-        graph, "TEST", nvm, Budget(1e-3, 5.0, 2.0), tile_list, _segments(live, ends, nvm),
+        graph, "TEST", nvm, Budget(1e-3, 5.0, 2.0), tile_list, segments,
         sram.arena_off, sram.arena_size, sram.scratch_size, nvm_off, nvm_size, 1.0, 1e6, 1.0,
-        scratch_off=sram.scratch_off,
+        scratch_off=sram.scratch_off, pace=tile_pace(len(graph.ops)) if paced else Pace(),
     )  # fmt: skip
 
 

@@ -4,7 +4,8 @@
  *   powercut BLOB [--kind fram|flash|file] [--depth N] [--every K]
  *            [--seeds N] [--seed S] [--inferences N] [--base AT]
  *            [--size BYTES] [--fill BYTE] [--seq N [--erases N]] [--real]
- *            [--forge] [--replay ID]
+ *            [--forge] [--behind] [--volts none|random|high|low|true]
+ *            [--replay ID]
  *            [--soak LIVES | --starve TILES | --refuse | --deaf | --rot]
  * ID is what a failure prints: kind:depth:op:variant[:op:variant...]:seed,
  * with the other arguments as they were. --seq: the store is an old one, its
@@ -48,6 +49,18 @@ static int parse_kind(const char *name)
              : strcmp(name, "flash") == 0 ? RL_NVM_FLASH
              : strcmp(name, "file") == 0 ? RL_NVM_FILE : 0;
     return opt.kind == 0;
+}
+
+static int parse_volts(const char *name)
+{
+    static const char *const names[] = { "none", "random", "high", "low",
+                                         "true" };
+    for (opt.volts = 0; opt.volts <= VOLTS_TRUE; opt.volts++) {
+        if (strcmp(name, names[opt.volts]) == 0) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 static int parse_id(char *id)
@@ -97,6 +110,7 @@ static int parse_flag(const char *name)
 {
     if (strcmp(name, "--real") == 0) ref.real = 1;
     else if (strcmp(name, "--forge") == 0) ref.forge = 1;
+    else if (strcmp(name, "--behind") == 0) opt.behind = 1;
     else if (strcmp(name, "--refuse") == 0) mode = cuts_refuse;
     else if (strcmp(name, "--deaf") == 0) mode = cuts_deaf;
     else if (strcmp(name, "--rot") == 0) mode = cuts_rot;
@@ -118,6 +132,7 @@ static int parse(int argc, char **argv)
         char *value = argv[++i];
         int bad = strcmp(argv[i - 1], "--kind") == 0 ? parse_kind(value)
                 : strcmp(argv[i - 1], "--replay") == 0 ? parse_id(value)
+                : strcmp(argv[i - 1], "--volts") == 0 ? parse_volts(value)
                 : parse_number(argv[i - 1], value);
         if (bad) {
             return 1;
@@ -164,12 +179,17 @@ static void report(void)
     }
     printf(" \"cuts\": %llu, \"lives\": %llu, \"operations\": %llu,"
            " \"bytes\": %llu, \"erases\": %llu, \"old\": %llu,"
-           " \"new\": %llu, \"lost\": %u}\n",
+           " \"new\": %llu, \"passed\": %llu, \"rested\": %llu,"
+           " \"streams\": %llu,"
+           " \"lost\": %u}\n",
            (unsigned long long)cuts, (unsigned long long)total.lives,
            (unsigned long long)total.ops,
            (unsigned long long)total.traffic,
            (unsigned long long)total.erases,
            (unsigned long long)total.old, (unsigned long long)total.new,
+           (unsigned long long)total.passed,
+           (unsigned long long)total.rested,
+           (unsigned long long)total.streams,
            total.lost);
 }
 

@@ -37,7 +37,7 @@ uint32_t reference_arena(void);
 /* The final content of a tensor in inference `input`. */
 const uint8_t *reference_tensor(uint32_t input, uint32_t tensor);
 
-/* Takes the place of rl_stage_tile in session.c. */
+/* Takes the place of rl_stage_tile in session_step.c. */
 void reference_tile(rl_stage *stage, const rl_blob *blob, uint8_t *arena,
                     uint32_t tile);
 

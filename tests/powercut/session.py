@@ -21,6 +21,8 @@ _READ = ctypes.CFUNCTYPE(
 _ERASE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32)
 _ASK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _CYCLES = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)
+_REST = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_READING = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p)
 
 
 def _struct(name: str, *fields: tuple[str, Any]) -> type[ctypes.Structure]:
@@ -38,14 +40,14 @@ Nvm = _struct(
 )  # fmt: skip
 Record = _struct(
     "Record", *_words("magic", "seq", "model", "inference", "tile"),
-    ("state", ctypes.c_uint8), ("nvm_kind", ctypes.c_uint8), ("reserved0", ctypes.c_uint16),
+    ("state", ctypes.c_uint8), ("nvm_kind", ctypes.c_uint8), ("expected", ctypes.c_uint16),
     *_words("live_crc", "live_bytes"), ("cycles", ctypes.c_uint64),
-    *_words("commits", "nvm_bytes", "brownouts", "home", "reserved1", "crc"),
+    *_words("commits", "nvm_bytes", "brownouts", "home", "drain", "crc"),
 )  # fmt: skip
 Store = _struct(
     "Store", ("nvm", ctypes.c_void_p), *_words("base", "size"), ("newest", Record),
     *_words("attempts", "at", "first", "pending", "fill", "live", "carried", "started",
-            "written", "wear"),
+            "written", "streamed", "wear"),
     ("committing", ctypes.c_uint8), ("broken", ctypes.c_uint8), ("page", ctypes.c_uint8 * 256),
     ("crc", ctypes.c_void_p), ("fence", ctypes.c_uint8 * 64),
 )  # fmt: skip
@@ -55,7 +57,11 @@ _Session = _struct(
     ("fetch", ctypes.c_void_p), *_words("staged", "staged_pad", "part"),
     ("state", ctypes.c_uint8), ("loaded", ctypes.c_uint8), ("stuck", ctypes.c_uint8),
     ("same_boot", ctypes.c_uint8),
-    ("cycles", _CYCLES), ("cycles_ctx", ctypes.c_void_p),
+    ("cycles", _CYCLES), ("rest", _REST), ("ctx", ctypes.c_void_p),
+    ("millivolts", _READING),
+    *_words("drain", "pace_live", "dirty", "ranges", "next_live", "next_dirty", "next_ranges",
+            "left", "spent", "rested"),
+    ("on", ctypes.c_uint8 * 8), *_words("behind", "behind_from", "behind_to"),
     ("since", ctypes.c_uint64), ("carry", ctypes.c_uint64), ("times", ctypes.c_void_p),
     ("fence", ctypes.c_uint8 * 64),
 )  # fmt: skip
@@ -157,6 +163,7 @@ class Board:
         session.arena = ctypes.addressof(self.arena)
         session.work = ctypes.addressof(self.work)
         session.cycles = _CYCLES()
+        session.rest, session.millivolts = _REST(), _READING()
         session.times = session.fetch = None
         session.same_boot = 0
 

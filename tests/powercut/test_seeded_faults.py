@@ -48,9 +48,9 @@ BYTES_FAULTS = (
     Fault("older_record_taken", "store_bytes.c",
           (("rl_record_after(record.seq, store->newest.seq)",
             "rl_record_after(store->newest.seq, record.seq)"),)),
-    Fault("clean_mark_too_high", "session.c",
-          (("    s->carry = now(s) - at;\n",
-            "    s->carry = now(s) - at;\n"
+    Fault("clean_mark_too_high", "session_commit.c",
+          (("    s->carry = rl_session_now(s) - at;\n",
+            "    s->carry = rl_session_now(s) - at;\n"
             "    for (uint32_t t = 0; t < s->blob->header->n_tensors; t++) {\n"
             "        l.end[t] += l.end[t] > 0;\n"
             "    }\n"),)),
@@ -69,17 +69,17 @@ SESSION_FAULTS = (
             "        }\n"
             "        if (s->state == RL_STATE_RUNNING) {\n            return RL_E_STATE;\n"
             "        }\n", ""),)),
-    Fault("brownouts_forgotten", "session.c",
+    Fault("brownouts_forgotten", "session_commit.c",
           (("    record.brownouts += s->store->attempts;\n", ""),)),
-    Fault("done_before_the_last_tile", "session.c",
-          (("    int last = end == s->blob->header->n_tiles;",
-            "    int last = end + 1u >= s->blob->header->n_tiles;"),)),
-    Fault("lost_work_counted", "session.c",
-          (("    uint32_t part = s->part, end = next_commit(s);\n    s->since = now(s);",
-            "    uint32_t part = s->part, end = next_commit(s);\n    s->since = 0;"),)),
-    Fault("segment_commits_skipped", "session.c",
-          (("    return segments[low].end_tile;",
-            "    return segments[low].end_tile > 2 ? s->blob->header->n_tiles : 2;"),)),
+    Fault("done_before_the_last_tile", "session_step.c",
+          (("    int last = s->tile == s->blob->header->n_tiles;",
+            "    int last = s->tile + 1u >= s->blob->header->n_tiles;"),)),
+    Fault("lost_work_counted", "session_step.c",
+          (("    s->since = rl_session_now(s);\n", "    s->since = 0;\n"),)),
+    Fault("segment_commits_skipped", "session_step.c",
+          (("    uint32_t end = rl_session_segment(s, s->tile)->end_tile;\n",
+            "    uint32_t end = rl_session_segment(s, s->tile)->end_tile;\n"
+            "    end = end > 2 ? s->blob->header->n_tiles : 2;\n"),)),
 )
 
 FLASH_FAULTS = (
@@ -94,9 +94,9 @@ FLASH_FAULTS = (
     Fault("torn_pages_used", "store_ring.c",
           (("        *yes = rl_bytes_blank(part, sizeof part);",
             "        *yes = part[0] == 0xFF;"),)),
-    Fault("no_room_made", "session.c",
-          (("    return rl_store_room(s->store, bytes);",
-            "    (void)bytes;\n    return RL_OK;"),)),
+    Fault("no_room_made", "session_step.c",
+          (("    return rl_store_room(s->store, most_live(s, end));",
+            "    (void)most_live(s, end);\n    return RL_OK;"),)),
 )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def test_a_record_that_is_not_read_back_is_caught() -> None:
 
 
 def test_live_data_that_is_not_checked_is_caught() -> None:
-    fault = Fault("live_crc_ignored", "session.c",
+    fault = Fault("live_crc_ignored", "session_commit.c",
                   (("    if (crc != record->live_crc) {", "    if (0) {"),))  # fmt: skip
     caught(fault, "fram", "--rot")
 

@@ -13,7 +13,9 @@ HEADER = {
     "off_tensors": (52, "I"), "off_ops": (56, "I"), "off_tiles": (60, "I"),
     "off_segments": (64, "I"), "off_strings": (68, "I"), "strings_size": (72, "I"),
     "input": (76, "H"), "output": (78, "H"), "name": (80, "I"), "board": (84, "I"),
-    "input_type": (108, "B"), "output_type": (109, "B"), "reserved": (127, "B"),
+    "input_type": (108, "B"), "output_type": (109, "B"),
+    "crc_cycles": (110, "H"), "mv2_cycles": (112, "I"), "commit_cycles": (116, "I"),
+    "byte_cycles": (120, "H"), "access_cycles": (122, "H"), "reserved": (127, "B"),
 }  # fmt: skip
 TENSOR = {
     "arena_off": (0, "I"), "nvm_off": (4, "I"), "size": (8, "I"), "h": (12, "H"), "w": (14, "H"),
@@ -30,11 +32,12 @@ OP = {
     "off_mult": (60, "I"), "off_shift": (64, "I"), "p0": (68, "i"), "p1": (72, "i"),
     "p2": (76, "i"), "p3": (80, "i"), "p4": (84, "i"), "p5": (88, "i"), "p6": (92, "i"),
     "p7": (96, "i"), "name": (100, "I"), "stage_off": (104, "I"), "stage_size": (108, "I"),
+    "tile_cycles": (112, "I"), "unit_cycles": (116, "I"), "stage_cycles": (120, "I"),
 }  # fmt: skip
 TILE = {"op": (0, "H"), "scratch": (2, "H"), "first": (4, "I"), "count": (8, "I")}
-SEGMENT = {"end_tile": (0, "I"), "reserved": (20, "I")}
+SEGMENT = {"end_tile": (0, "I"), "flags": (20, "I")}
 SECTIONS = {
-    "header": (None, 128, HEADER), "tensor": (52, 32, TENSOR), "op": (56, 112, OP),
+    "header": (None, 128, HEADER), "tensor": (52, 32, TENSOR), "op": (56, 124, OP),
     "tile": (60, 12, TILE), "segment": (64, 24, SEGMENT),
 }  # fmt: skip
 

@@ -191,7 +191,7 @@ REFUSED = [
     ("segment[0].end_tile", 0, "RL_E_PLAN", "do not rise"),
     ("segment[1].end_tile", 5, "RL_E_PLAN", "do not rise"),
     ("segment[1].end_tile", 99, "RL_E_PLAN", "do not rise"),
-    ("segment[1].reserved", 1, "RL_E_VERSION", "reserved"),
+    ("segment[1].flags", 2, "RL_E_VERSION", "flags"),
 ]
 
 

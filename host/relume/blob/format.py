@@ -28,6 +28,8 @@ NVM_NAMES = {1: "fram", 2: "flash", 3: "file"}
 META_CRC_AT = 16
 OP_P_WORDS = 8
 
+OBLIGATORY = 1  # flag of a segment
+
 HEADER = Struct(
     "magic" / Const(MAGIC),
     "major" / Int8ub,
@@ -65,7 +67,12 @@ HEADER = Struct(
     "worst_uj" / Int32ul,
     "input_type" / Int8ub,
     "output_type" / Int8ub,
-    "reserved" / Bytes(18),
+    "crc_cycles" / Int16ul,
+    "mv2_cycles" / Int32ul,
+    "commit_cycles" / Int32ul,
+    "byte_cycles" / Int16ul,
+    "access_cycles" / Int16ul,
+    "reserved" / Bytes(4),
 )
 
 TENSOR = Struct(
@@ -113,6 +120,9 @@ OP = Struct(
     "name" / Int32ul,
     "stage_off" / Int32ul,
     "stage_size" / Int32ul,
+    "tile_cycles" / Int32ul,
+    "unit_cycles" / Int32ul,
+    "stage_cycles" / Int32ul,
 )
 
 TILE = Struct("op" / Int16ul, "scratch" / Int16ul, "first" / Int32ul, "count" / Int32ul)
@@ -123,7 +133,7 @@ SEGMENT = Struct(
     "typical_cycles" / Int32ul,
     "worst_uj" / Int32ul,
     "commit_bytes" / Int32ul,
-    Padding(4),
+    "flags" / Int32ul,
 )
 
 TENSOR_SIZE = TENSOR.sizeof()

@@ -156,7 +156,12 @@ def _header(plan: Plan, layout: _Layout, data_crc: int) -> dict[str, object]:
         "worst_uj": math.ceil(plan.worst_uj),
         "input_type": int(graph.input_type),
         "output_type": int(graph.output_type),
-        "reserved": bytes(18),
+        "crc_cycles": plan.pace.crc,
+        "mv2_cycles": plan.pace.mv2,
+        "commit_cycles": plan.pace.commit,
+        "byte_cycles": plan.pace.byte,
+        "access_cycles": plan.pace.access,
+        "reserved": bytes(4),
     }
 
 
@@ -185,7 +190,7 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
     for number, (op, arrays) in enumerate(zip(graph.ops, layout.arrays, strict=True)):
         stage_off, stage_size = plan.stage(number)
         off_w, off_bias, off_mult, off_shift = arrays.at
-        window = _window(op)
+        window, pace = _window(op), plan.pace.op(number)
         yield fmt.OP.build(
             {
                 "kind": int(op.kind),
@@ -219,6 +224,9 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
                 "name": layout.names[op.name],
                 "stage_off": stage_off,
                 "stage_size": stage_size,
+                "tile_cycles": pace.tile,
+                "unit_cycles": pace.unit,
+                "stage_cycles": pace.stage,
             }
         )
 
@@ -257,5 +265,6 @@ def _segments(plan: Plan) -> Iterable[bytes]:
                 "typical_cycles": min(UINT32_MAX, segment.typical_cycles),
                 "worst_uj": min(UINT32_MAX, math.ceil(segment.worst_uj)),
                 "commit_bytes": segment.commit_bytes,
+                "flags": fmt.OBLIGATORY * segment.obligatory,
             }
         )

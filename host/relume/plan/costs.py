@@ -195,7 +195,7 @@ class CostModel:
         cycles += meta * board.store.crc_per_byte + self._fetch_cycles(meta)
         if self.nvm == "flash" and board.flash is not None:
             cycles += board.flash.size / PAGE * MOUNT_PAGE_CYCLES
-            return cycles * self.uj_per_cycle + self._program_uj(1.0)
+            return cycles * self.uj_per_cycle + self.program_uj(1.0)
         return cycles * self.uj_per_cycle + self._fram_uj(MOUNT_BYTES, MOUNT_ACCESSES)
 
     def meta_bytes_bound(self, n_tiles: int) -> int:
@@ -220,6 +220,10 @@ class CostModel:
         store, graph = self.board.store, self.graph
         return store.survey_op * len(graph.ops) + store.survey_tensor * len(graph.tensors)
 
+    def survey_uj(self) -> float:
+        """Energy of finding out what is live."""
+        return self._survey_cycles() * self.uj_per_cycle
+
     def _fetch_cycles(self, size: int) -> float:
         """Reading `size` bytes of flash that the cache does not hold."""
         return bytes_cycles(self.board.xip, size)
@@ -240,7 +244,7 @@ class CostModel:
         step = (self._step + 2.0 * self._survey_cycles()) * self.uj_per_cycle
         if self.nvm == "flash":
             pages: Number = np.ceil(live_bytes / PAGE_DATA) + 1.0
-            return crc + step + self._program_uj(pages)
+            return crc + step + self.program_uj(pages)
         record = self._fram_uj(2.0 * RECORD_BYTES, 2.0)
         return crc + (step + record) + self._fram_uj(dirty_bytes, dirty_ranges)
 
@@ -254,7 +258,7 @@ class CostModel:
             return 0.0
         power = self.board.energy.active_mw + flash.program_mw
         read = self._fetch_cycles(flash.size + SECTOR) + 4.0 * (flash.size + SECTOR)
-        return flash.erase_ms * power + self._program_uj(2.0) + read * self.uj_per_cycle
+        return flash.erase_ms * power + self.program_uj(2.0) + read * self.uj_per_cycle
 
     def spi_hz(self) -> float:
         """SPI clock that the FRAM gets: peripheral clock / (2 k), not above the chip's."""
@@ -274,7 +278,8 @@ class CostModel:
         chip = fram.chip_nj_per_byte * 1e-3
         return wire * (byte_uj + chip) + accesses * (ACCESS_CYCLES * self.uj_per_cycle)
 
-    def _program_uj(self, pages: Number) -> Number:
+    def program_uj(self, pages: Number) -> Number:
+        """Energy of programming flash pages, at the datasheet's longest time."""
         flash = self.board.flash
         assert flash is not None
         blank_check = self._fetch_cycles(PAGE) + PAGE * 4

@@ -7,12 +7,17 @@ home is shared only with tensors that are dead before its first tile, and never 
 
 from __future__ import annotations
 
+import bisect
+import dataclasses
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
 from relume.model.graph import Graph
 from relume.plan.live import LiveMap
 from relume.plan.placement import place
+from relume.plan.types import Segment
 
 ALIGN = 4
 RESERVED = 256  # record slots and cells before the home area (SPEC 4.2)
@@ -28,6 +33,34 @@ def place_homes(
     if total <= capacity:
         return offsets, total
     return place(sizes, _conflicts(graph, live, ends), ALIGN)
+
+
+def obligatory_ends(
+    graph: Graph, live: LiveMap, ends: list[int], offsets: tuple[int, ...]
+) -> frozenset[int]:
+    """The segment ends without which a home would be written that the newest record needs.
+
+    Each pair of tensors that share bytes needs a commit from the last use of the one to the first
+    tile of the other: the fewest ends that do for all pairs, latest first use last.
+    """
+    sizes = [tensor.size for tensor in graph.tensors]
+    spans = []
+    for a, b in itertools.permutations(range(len(sizes)), 2):
+        share = offsets[a] < offsets[b] + sizes[b] and offsets[b] < offsets[a] + sizes[a]
+        if share and live.lives[a].last <= live.lives[b].first:
+            spans.append((live.lives[b].first, live.lives[a].last))
+    chosen: list[int] = []
+    for first, last in sorted(spans):
+        if not chosen or chosen[-1] < last:
+            chosen.append(ends[bisect.bisect_right(ends, first) - 1])
+    return frozenset(chosen)
+
+
+def with_obligatory(
+    segments: tuple[Segment, ...], ends: frozenset[int]
+) -> tuple[Segment, ...]:
+    """The segments, those that end at `ends` marked."""
+    return tuple(dataclasses.replace(s, obligatory=s.end in ends) for s in segments)
 
 
 def _conflicts(graph: Graph, live: LiveMap, ends: list[int]) -> _Conflicts:

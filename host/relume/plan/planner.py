@@ -8,9 +8,10 @@ from relume.model.graph import Graph
 from relume.plan.arena import in_use
 from relume.plan.commits import make_segments, segment_ends
 from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR, CostModel
-from relume.plan.homes import RESERVED, place_homes
+from relume.plan.homes import RESERVED, obligatory_ends, place_homes, with_obligatory
 from relume.plan.live import LiveMap
 from relume.plan.memory import Memory, choose_memory, work_bytes
+from relume.plan.pace import pace_of
 from relume.plan.smallest import check_supply, refusal, sufficient_capacitor
 from relume.plan.tiles import Infeasible, TiledGraph, tile_graph
 from relume.plan.types import Plan, Segment, Tile
@@ -117,6 +118,8 @@ def _finish(
     ends = segment_ends(costs, tiled, budget.charge_uj)
     segments = make_segments(costs, tiled, ends)
     nvm_off, nvm_size = _homes(graph, board, costs.nvm, tiled, ends)
+    if costs.nvm != "flash":
+        segments = with_obligatory(segments, obligatory_ends(graph, tiled.live, ends, nvm_off))
     exchange_uj = costs.exchange_uj(len(tiled.tiles))
     worst_uj = max(segment.worst_uj for segment in segments)
     if board.boot.early_ms is None:
@@ -142,6 +145,7 @@ def _finish(
         placed.scratch_off,
         memory.saved,
         memory.price,
+        pace_of(costs, budget),
     )
 
 

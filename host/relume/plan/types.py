@@ -23,7 +23,8 @@ class Segment:
     """Tiles [start, end), then a commit. Energies in microjoule, at worst.
 
     worst_uj: restore + tiles + commit (the boot comes on top), restore_uj its first part.
-    commit_bytes: data that the commit writes when every commit before it was made.
+    commit_bytes: data that the commit writes when every commit before it was made. obligatory:
+    homes are given on behind this commit (SPEC 3), so no supply voltage allows to leave it out.
     """
 
     start: int
@@ -33,6 +34,33 @@ class Segment:
     worst_uj: float
     commit_bytes: int
     restore_uj: float
+    obligatory: bool = False
+
+
+@dataclass(frozen=True)
+class OpPace:
+    """Worst-case cycles: of a tile beside its units, of a unit, of a copy of constants."""
+
+    tile: int
+    unit: int
+    stage: int
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The cost model for the board (relume.plan.pace), cycles. mv2: of a square millivolt, times
+    2^16; 0: the board does not look at the voltage. byte, access: written. crc: a live byte."""
+
+    mv2: int = 0
+    commit: int = 0
+    byte: int = 0
+    access: int = 0
+    crc: int = 0
+    ops: tuple[OpPace, ...] = ()
+
+    def op(self, number: int) -> OpPace:
+        """Of op `number`; zeros where nothing is known."""
+        return self.ops[number] if self.ops else OpPace(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -45,8 +73,8 @@ class Plan:
     (relume.blob.layouts.select). stages: op number -> block of SRAM for its constants
     (relume.plan.staging). exchange_uj: a boot in which a host hands over the input, which a charge
     must hold if that is to go on harvested power. saved, price: bytes of SRAM that finer
-    tiles save, and the share of cycles that they cost. tensor_of: TFLite tensor number -> blob
-    tensor number.
+    tiles save, and the share of cycles that they cost. pace: what the board counts with.
+    tensor_of: TFLite tensor number -> blob tensor number.
     """
 
     graph: Graph
@@ -69,6 +97,7 @@ class Plan:
     scratch_off: tuple[int, ...] = ()
     saved: int = 0
     price: float = 0.0
+    pace: Pace = Pace()
 
     def stage(self, op: int) -> tuple[int, int]:
         """(bytes from the arena's start, bytes) of an op's constants in SRAM; size 0: none."""

@@ -1,0 +1,160 @@
+/* relume: what is left of the charge. Energy is counted in cycles of active
+ * power, as the planner does: C (V^2 - Voff^2) / 2 is mv2_cycles / 2^16 a
+ * square millivolt. Products of two 32-bit numbers are made in 64 bits; there
+ * is no division. */
+#include "pace.h"
+
+#include <stddef.h>
+
+#include "nvm.h"
+
+/* ---------------------------------------------------------------- energy -- */
+
+static uint32_t clamped(uint64_t cycles)
+{
+    return cycles < RL_PACE_UNKNOWN ? (uint32_t)cycles : RL_PACE_UNKNOWN - 1u;
+}
+
+uint32_t rl_pace_left(const rl_pace *pace, const rl_blob *blob, void *ctx)
+{
+    const rl_header *h = blob->header;
+    uint32_t off = h->voff_mv;
+    uint32_t mv = pace->millivolts == NULL || h->mv2_cycles == 0
+                ? 0 : pace->millivolts(ctx);
+    if (mv == 0) {
+        return RL_PACE_UNKNOWN;
+    }
+    mv = mv < 0xFFFFu ? mv : 0xFFFFu;
+    mv -= mv >> RL_PACE_MARGIN_SHIFT;
+    if (mv <= off) {
+        return 0;
+    }
+    return clamped((uint64_t)(mv * mv - off * off) * h->mv2_cycles >> 16);
+}
+
+/* Worst case of a tile. */
+static uint64_t tile_cycles(const rl_blob *blob, uint32_t tile, int copies)
+{
+    const rl_tile *t = &blob->tiles[tile];
+    const rl_op *op = &blob->ops[t->op];
+    uint64_t cycles = (uint64_t)op->unit_cycles * t->count + op->tile_cycles;
+    return copies ? cycles + op->stage_cycles : cycles;
+}
+
+/* Flash carries what is live, the others what is dirty. */
+static uint64_t commit_cycles(const rl_header *h, uint32_t live,
+                              uint32_t dirty, uint32_t ranges)
+{
+    uint32_t written = h->nvm_kind == RL_NVM_FLASH ? live : dirty;
+    return (uint64_t)h->commit_cycles + (uint64_t)h->access_cycles * ranges
+         + (uint64_t)h->byte_cycles * written
+         + (uint64_t)h->crc_cycles * live;
+}
+
+static uint32_t drained(uint64_t cycles, uint32_t drain)
+{
+    return clamped(clamped(cycles) * (uint64_t)drain >> 8);
+}
+
+/* ----------------------------------------------------------------- drain -- */
+
+uint32_t rl_pace_raised(uint32_t drain, uint32_t failures)
+{
+    if (drain < RL_DRAIN_PLANNED) {
+        drain = RL_DRAIN_PLANNED;
+    }
+    while (failures-- > 0 && drain < RL_DRAIN_MOST) {
+        drain += drain / 4u;
+    }
+    return drain < RL_DRAIN_MOST ? drain : RL_DRAIN_MOST;
+}
+
+uint32_t rl_pace_settled(const rl_pace *pace, uint32_t left)
+{
+    uint32_t above = pace->drain - RL_DRAIN_PLANNED;
+    if (!pace->on || left == RL_PACE_UNKNOWN
+        || pace->left == RL_PACE_UNKNOWN || pace->spent == 0
+        || (uint64_t)left + pace->spent <= pace->left) {
+        return pace->drain;
+    }
+    return pace->drain - (above + 15u) / 16u;
+}
+
+/* ---------------------------------------------------------------- bounds -- */
+
+void rl_pace_carried(rl_pace *pace, uint32_t live)
+{
+    pace->live = live;
+    pace->dirty = 0;
+    pace->ranges = 0;
+    pace->spent = 0;
+    pace->rested = 0;
+}
+
+/* What the tile writes is all live, all dirty and a range of its own. */
+static void guess(rl_pace *pace, const rl_blob *blob, uint32_t tile)
+{
+    const rl_tile *t = &blob->tiles[tile];
+    uint32_t n = t->count * blob->ops[t->op].unit_bytes;
+    pace->next_live = pace->live + n;
+    pace->next_dirty = pace->dirty + n;
+    pace->next_ranges = pace->ranges + 1u;
+}
+
+/* The same, exactly. */
+static void survey(rl_pace *pace, rl_live *live, uint32_t tile)
+{
+    uint32_t tensors = live->blob->header->n_tensors;
+    rl_live_finish(live, tile, tile + 1u);
+    pace->next_live = rl_live_survey(live);
+    rl_live_unfinish(live, tile, tile + 1u);
+    pace->next_dirty = 0;
+    pace->next_ranges = 0;
+    for (uint32_t t = 0; t < tensors; t++) {
+        uint32_t n = rl_live_bytes(live, t), clean = rl_live_clean(live, t);
+        if (n > clean) {
+            pace->next_dirty += n - clean;
+            pace->next_ranges++;
+        }
+    }
+}
+
+static int enough(const rl_pace *pace, const rl_blob *blob, uint64_t tile,
+                  uint32_t left)
+{
+    uint64_t commit = commit_cycles(blob->header, pace->next_live,
+                                    pace->next_dirty, pace->next_ranges);
+    return drained(tile + commit, pace->drain) <= left;
+}
+
+int rl_pace_fits(rl_pace *pace, rl_live *live, uint32_t tile, int copies,
+                 void *ctx)
+{
+    const rl_blob *blob = live->blob;
+    guess(pace, blob, tile);
+    uint32_t left = pace->on ? rl_pace_left(pace, blob, ctx)
+                             : RL_PACE_UNKNOWN;
+    if (pace->spent == 0) {
+        pace->left = left;
+    }
+    if (left == RL_PACE_UNKNOWN) {
+        pace->on = 0;
+        return 1;
+    }
+    uint64_t cycles = tile_cycles(blob, tile, copies);
+    if (enough(pace, blob, cycles, left)) {
+        return 1;
+    }
+    survey(pace, live, tile);
+    return enough(pace, blob, cycles, left);
+}
+
+void rl_pace_ran(rl_pace *pace, const rl_blob *blob, uint32_t tile,
+                 int copies)
+{
+    uint64_t spent = tile_cycles(blob, tile, copies) + pace->spent;
+    pace->spent = clamped(spent);
+    pace->live = pace->next_live;
+    pace->dirty = pace->next_dirty;
+    pace->ranges = pace->next_ranges;
+}

@@ -1,0 +1,52 @@
+/* relume: what is left of the charge and what the next tile needs of it, in
+ * core cycles of the plan's cost model. SPEC 4.6. */
+#ifndef RELUME_PACE_H
+#define RELUME_PACE_H
+
+#include "live.h"
+
+#define RL_PACE_UNKNOWN 0xFFFFFFFFu
+
+/* The reading is taken to be high by 1 / 32: the RP2040's ADC and a divider
+ * of 1 % resistors are off by less. */
+#define RL_PACE_MARGIN_SHIFT 5
+
+/* Energy that the board draws by what the plan says, 8.8 fixed point. */
+#define RL_DRAIN_PLANNED 256u
+#define RL_DRAIN_MOST 2048u
+
+typedef struct {
+    uint32_t (*millivolts)(void *ctx); /* of the supply, 0 = unknown; or NULL */
+    uint32_t drain;
+    uint32_t live, dirty, ranges; /* upper bounds at the next tile */
+    uint32_t next_live, next_dirty, next_ranges; /* and behind it */
+    uint32_t left, spent; /* at the last commit; worst cycles since */
+    uint32_t rested;      /* highest millivolts seen since, while resting */
+    uint8_t  on;          /* the reading is followed until the next commit */
+} rl_pace;
+
+/* Cycles that the capacitor still feeds; RL_PACE_UNKNOWN without a reading. */
+uint32_t rl_pace_left(const rl_pace *pace, const rl_blob *blob, void *ctx);
+
+/* A commit or a restore: `live` bytes are live and none is dirty. */
+void rl_pace_carried(rl_pace *pace, uint32_t live);
+
+/* The drain after so many brown-outs that were not expected, from what the
+ * record says (0 = nothing yet). */
+uint32_t rl_pace_raised(uint32_t drain, uint32_t failures);
+
+/* The drain that a commit leaves: it falls when more is left than was to be
+ * expected. */
+uint32_t rl_pace_settled(const rl_pace *pace, uint32_t left);
+
+/* Is there enough for the tile and a commit behind it? Yes while the reading
+ * is not followed; it no longer is once it is unknown. `copies`: the tile begins with a copy of
+ * constants. Looks at the exact dirty bytes only when bounds do not do. */
+int rl_pace_fits(rl_pace *pace, rl_live *live, uint32_t tile, int copies,
+                 void *ctx);
+
+/* The tile that rl_pace_fits was asked for has run. */
+void rl_pace_ran(rl_pace *pace, const rl_blob *blob, uint32_t tile,
+                 int copies);
+
+#endif

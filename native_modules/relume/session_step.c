@@ -1,0 +1,215 @@
+/* relume: the scheduler's steps: how far to run, when to commit. SPEC 3, 4.
+ *
+ * Invariants. S4: a step computes only after the store has room for the
+ * commit that ends it. S5: constants in SRAM are forgotten before anything
+ * but a tile writes to the arena. S7: no write is under way when a step
+ * returns. */
+#include "session_parts.h"
+
+const rl_segment *rl_session_segment(const rl_session *s, uint32_t tile)
+{
+    const rl_segment *segments = s->blob->segments;
+    uint32_t low = 0, high = s->blob->header->n_segments - 1u;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2u;
+        if (segments[middle].end_tile > tile) {
+            high = middle;
+        } else {
+            low = middle + 1u;
+        }
+    }
+    return &segments[low];
+}
+
+/* ----------------------------------------------------------------- room -- */
+
+/* The most that a commit of this step carries: where the voltage decides it
+ * may come behind any tile. */
+static uint32_t most_live(rl_session *s, uint32_t end)
+{
+    rl_live l = rl_session_live(s);
+    if (s->pace.on) {
+        return s->blob->header->nvm_size;
+    }
+    rl_live_finish(&l, s->tile, end);
+    uint32_t bytes = rl_live_survey(&l);
+    rl_live_unfinish(&l, s->tile, end);
+    return bytes;
+}
+
+/* S4. Cheap where the store always has room. */
+static rl_status make_room(rl_session *s, uint32_t end)
+{
+    if (s->store->nvm->kind != RL_NVM_FLASH) {
+        return RL_OK;
+    }
+    return rl_store_room(s->store, most_live(s, end));
+}
+
+/* ---------------------------------------------------------------- tiles -- */
+
+/* The tile begins with a copy of its op's constants. */
+static int copies(const rl_session *s)
+{
+    uint32_t op = s->blob->tiles[s->tile].op;
+    return s->blob->ops[op].stage_size != 0 && s->stage.op != op + 1u;
+}
+
+int rl_session_fits(rl_session *s)
+{
+    rl_live l = rl_session_live(s);
+    return rl_pace_fits(&s->pace, &l, s->tile, copies(s), s->ctx);
+}
+
+static void run_tile(rl_session *s)
+{
+    uint32_t op = s->blob->tiles[s->tile].op;
+    rl_live l = rl_session_live(s);
+    uint64_t from = s->times ? rl_session_now(s) : 0;
+    rl_pace_ran(&s->pace, s->blob, s->tile, copies(s));
+    rl_stage_tile(&s->stage, s->blob, s->arena, s->tile);
+    if (s->times) {
+        s->times[op] += (uint32_t)(rl_session_now(s) - from);
+    }
+    rl_live_finish(&l, s->tile, s->tile + 1u);
+    s->tile++;
+}
+
+/* Behind a tile that is not the step's last. */
+static rl_status look_behind(rl_session *s)
+{
+    rl_live l = rl_session_live(s);
+    rl_status status = rl_behind_look(&s->behind, &l, s->store, s->arena,
+                                      s->blob->tiles[s->tile - 1u].op);
+    s->loaded = status == RL_OK;
+    return status;
+}
+
+static int is_clean(const rl_session *s)
+{
+    return s->tile == s->store->newest.tile;
+}
+
+/* ---------------------------------------------------------------- steps -- */
+
+static uint32_t next_end(rl_session *s)
+{
+    uint32_t end = rl_session_segment(s, s->tile)->end_tile;
+    if (s->part == 0 || s->part >= end - s->tile) {
+        s->part = 0; /* the next segment is whole again */
+        return end;
+    }
+    return s->tile + s->part;
+}
+
+static rl_status keep(rl_session *s)
+{
+    int last = s->tile == s->blob->header->n_tiles;
+    rl_record record = rl_session_successor(
+        s, last ? RL_STATE_DONE : RL_STATE_RUNNING);
+    rl_status status = rl_session_commit(s, &record);
+    if (status != RL_OK) {
+        return status;
+    }
+    return last ? RL_DONE : RL_MORE;
+}
+
+/* A segment's end is passed without a commit. S7. */
+static rl_status pass(rl_session *s)
+{
+    rl_live l = rl_session_live(s);
+    rl_status status = rl_behind_finish(&s->behind, &l, s->store);
+    s->loaded = status == RL_OK;
+    s->carry += rl_session_now(s) - s->since;
+    return status == RL_OK ? RL_RAN : status;
+}
+
+/* Nothing can be lost: sleeps while the voltage rises. */
+static int rests(rl_session *s)
+{
+    if (!s->rest) {
+        return 0;
+    }
+    uint32_t mv = s->pace.millivolts(s->ctx);
+    if (mv <= s->pace.rested) {
+        return 0;
+    }
+    s->pace.rested = mv;
+    s->rest(s->ctx);
+    return 1;
+}
+
+/* Behind a commit or a restore. RL_OK: run. */
+static rl_status set_out(rl_session *s, uint32_t end)
+{
+    uint32_t left = rl_pace_left(&s->pace, s->blob, s->ctx);
+    s->pace.on = left != RL_PACE_UNKNOWN;
+    rl_status status = make_room(s, end);
+    if (status == RL_OK && !rl_session_fits(s) && rests(s)) {
+        status = RL_RESTED;
+    }
+    return status;
+}
+
+/* To `end`, or to a commit before it. */
+static rl_status run_to(rl_session *s, uint32_t end, int passes)
+{
+    while (s->tile < end) {
+        if (!is_clean(s)) {
+            if (!rl_session_fits(s)) {
+                return keep(s);
+            }
+            rl_status status = look_behind(s);
+            if (status != RL_OK) {
+                return status;
+            }
+        }
+        run_tile(s);
+    }
+    passes = passes && rl_session_fits(s) && s->pace.on;
+    return passes ? pass(s) : keep(s);
+}
+
+static rl_status run(rl_session *s)
+{
+    uint32_t part = s->part, end = next_end(s);
+    const rl_segment *segment = rl_session_segment(s, s->tile);
+    int passes = part == 0 && s->store->attempts < 2
+              && end != s->blob->header->n_tiles
+              && (segment->flags & RL_OBLIGATORY) == 0;
+    s->since = rl_session_now(s);
+    if (is_clean(s)) {
+        rl_status status = set_out(s, end);
+        if (status != RL_OK) {
+            s->part = part;
+            return status;
+        }
+    }
+    return run_to(s, end, passes);
+}
+
+static rl_status give_up(rl_session *s)
+{
+    rl_record record = rl_session_successor(s, RL_STATE_STUCK);
+    record.tile = s->store->newest.tile;
+    rl_status status = rl_session_commit_empty(s, &record);
+    return status == RL_OK ? RL_E_STUCK : status;
+}
+
+rl_status rl_session_step(rl_session *s)
+{
+    switch (s->state) {
+    case RL_STATE_DONE:
+        return s->loaded ? RL_DONE : RL_E_STATE;
+    case RL_STATE_STUCK:
+        return RL_E_STUCK;
+    case RL_STATE_RUNNING:
+        break;
+    default:
+        return RL_E_STATE;
+    }
+    if (s->loaded) {
+        return run(s);
+    }
+    return s->stuck ? give_up(s) : RL_E_STATE;
+}
