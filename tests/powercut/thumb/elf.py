@@ -19,7 +19,7 @@ from tests.powercut import harness
 HERE = Path(__file__).parent
 FOLDER = harness.BUILD / "thumb"
 CORE = "m0plus"
-_SESSION = ("store*.c", "session.c", "live.c", "nvm_fram.c")
+_SESSION = ("store*.c", "session*.c", "live.c", "pace.c", "behind.c", "nvm_fram.c")
 _GLUE = "glue.c"
 
 
