@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from relume.model.reference import reference_output
 from relume.model.tflite_reader import read_tflite
 from relume.plan.costs import CostModel
 from relume.plan.planner import Budget, make_plan, sufficient_capacitor
+from relume.plan.types import Pace
 from relume_boards.virtual.emulated import EmulatedBoard
 from relume_boards.virtual.fram import Fault
 
@@ -50,14 +52,17 @@ class Bench:
 
 
 def blob_for(
-    model: bytes, nvm: str = "fram"
+    model: bytes, nvm: str = "fram", *, follows: bool = True
 ) -> tuple[bytes, Blob, float]:
-    """The blob for the smallest capacitor that is proven sufficient, and that capacitor."""
+    """The blob for the smallest capacitor that is proven sufficient, and that capacitor.
+
+    follows: commits follow the supply's voltage; else every planned one is made."""
     graph = read_tflite(model)
     cap = 1.02 * sufficient_capacitor(
         graph, BOARD, SUPPLY.von_v, SUPPLY.voff_v, nvm, "exact", exchange=True
     )
-    image = pack(make_plan(graph, BOARD, Budget(cap, SUPPLY.von_v, SUPPLY.voff_v), nvm))
+    plan = make_plan(graph, BOARD, Budget(cap, SUPPLY.von_v, SUPPLY.voff_v), nvm)
+    image = pack(plan if follows else replace(plan, pace=Pace()))
     return image, read_blob(image), cap
 
 
@@ -101,7 +106,7 @@ def segment_cycles(
     """Of each segment of a net: core cycles from commit to commit, and the plan's.
 
     traced: every XIP miss of the inference counts where it happens."""
-    image, blob, _ = blob_for(model)
+    image, blob, _ = blob_for(model, follows=False)
     with Bench(query) as bench:
         bench.board.deploy(image, "net")
         bench.emulated.pico.traced = traced

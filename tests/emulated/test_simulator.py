@@ -1,4 +1,4 @@
-"""The simulator's charges against the firmware's: the same segments, the same capacitor.
+"""The simulator's charges against the firmware's: the same planned segments and capacitor.
 
 Segment and resume times are the emulated board's own, so that what is compared is the simulator's
 supply, its restarts and its rule for what a charge keeps, not the cost model's margins.
@@ -6,6 +6,7 @@ supply, its restarts and its rule for what a charge keeps, not the cost model's 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -15,6 +16,7 @@ from relume.blob.reader import read_blob
 from relume.model.dead import without_dead_channels
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import Budget, make_plan
+from relume.plan.types import Pace
 from relume.power.trace import constant
 from relume.sim.route import Route, Tally, follow
 from relume.sim.supply import Supply
@@ -73,7 +75,8 @@ def _observed(run: Run, events: list[BoardEvent]) -> tuple[float, int, float, in
 def test_charges_and_active_time_are_those_of_the_firmware() -> None:
     graph = without_dead_channels(read_tflite(model_file("kws")))
     budget = Budget(CAP_UF * 1e-6, BOARD.supply.von_v, BOARD.supply.voff_v)
-    image, data = pack(make_plan(graph, BOARD, budget)), model_input("kws")
+    plan = dataclasses.replace(make_plan(graph, BOARD, budget), pace=Pace())
+    image, data = pack(plan), model_input("kws")
     blob = read_blob(image)
     with Bench(f"cap={CAP_UF}uF&power={MILLIWATT:g}mW&seed=4&plugged=1") as bench:
         bench.board.deploy(image, "net")
