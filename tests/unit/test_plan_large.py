@@ -33,5 +33,5 @@ def test_a_small_one_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
         return true_step(self, *state)  # type: ignore[arg-type]
 
     monkeypatch.setattr(shrink._Search, "_step", counted)
-    make_plan(RandomNet(3, 24).graph(20), BOARD, BUDGET)
+    make_plan(RandomNet(19, 48).graph(12), BOARD, BUDGET)
     assert steps
