@@ -10,9 +10,6 @@
 #include "crc32.h"
 #include "engine_fast.h"
 
-#define MAX_TENSORS 4096u
-#define MAX_TILES 65536u
-
 /* Of each status the first number behind its faults. */
 #define NO_END(name, text)
 #define END(status) [-1 - RL_E_##status] = RL_FAULT_END_##status,
@@ -28,6 +25,35 @@ rl_status rl_blob_refuse(rl_blob_state *c, const void *field, rl_fault fault)
         status++;
     }
     return (rl_status)(-1 - (int)status);
+}
+
+static int32_t most(uint32_t high)
+{
+    uint32_t power = 1u << (high & 31u);
+
+    if (high <= 128) {
+        return (int32_t)high;
+    }
+    return (int32_t)(high < POWER(0) ? power - 1u : power);
+}
+
+rl_status rl_blob_check_ranges(rl_blob_state *c, const void *base,
+                               const rl_blob_range *ranges, uint32_t n)
+{
+    for (; n; n--, ranges++) {
+        const uint8_t *field = (const uint8_t *)base + ranges->at;
+        int32_t value = *field;
+
+        if (ranges->size == 4) {
+            value = *(const int32_t *)(const void *)field;
+        } else if (ranges->size == 2) {
+            value = *(const uint16_t *)(const void *)field;
+        }
+        if (value < ranges->low || value > most(ranges->high)) {
+            return rl_blob_refuse(c, field, (rl_fault)ranges->fault);
+        }
+    }
+    return RL_OK;
 }
 
 static int all_zero(const uint8_t *bytes, uint32_t n)
@@ -88,26 +114,24 @@ static rl_status check_crc(rl_blob_state *c, int with_data)
 
 static rl_status check_limits(rl_blob_state *c)
 {
+    static const rl_blob_range limits[] = {
+        RANGE(NVM_KIND, rl_header, nvm_kind, 1, 3),
+        RANGE(HEADER_FLAGS, rl_header, flags, 0, 0),
+        RANGE(ARENA_SIZE, rl_header, arena_size, 0, POWER(24)),
+        RANGE(SCRATCH_SIZE, rl_header, scratch_size, 0, POWER(24)),
+        RANGE(N_TENSORS, rl_header, n_tensors, 1, POWER(12)),
+        RANGE(N_OPS, rl_header, n_ops, 1, POWER(12)),
+        RANGE(N_TILES, rl_header, n_tiles, 1, POWER(16)),
+        RANGE(INPUT_TYPE, rl_header, input_type, RL_INT8, RL_FLOAT32),
+        RANGE(OUTPUT_TYPE, rl_header, output_type, RL_INT8, RL_FLOAT32),
+    };
     const rl_header *h = c->blob.header;
 
+    CHECK_RANGES(c, h, limits);
     REFUSE_UNLESS(rl_fast_has_core(h->core), h->core, CORE);
-    REFUSE_UNLESS(h->nvm_kind >= 1 && h->nvm_kind <= 3, h->nvm_kind, NVM_KIND);
-    REFUSE_UNLESS(h->flags == 0, h->flags, HEADER_FLAGS);
-    REFUSE_UNLESS(h->arena_size <= RL_MAX_ARENA && h->arena_size % 16 == 0,
-                  h->arena_size, ARENA_SIZE);
-    REFUSE_UNLESS(h->scratch_size <= RL_MAX_ARENA && h->scratch_size % 16 == 0,
-                  h->scratch_size, SCRATCH_SIZE);
-    REFUSE_UNLESS(h->n_tensors >= 1 && h->n_tensors <= MAX_TENSORS,
-                  h->n_tensors, N_TENSORS);
-    REFUSE_UNLESS(h->n_ops >= 1 && h->n_ops <= RL_MAX_OPS, h->n_ops, N_OPS);
-    REFUSE_UNLESS(h->n_tiles >= 1 && h->n_tiles <= MAX_TILES, h->n_tiles,
-                  N_TILES);
-    REFUSE_UNLESS(h->n_segments >= 1 && h->n_segments <= h->n_tiles,
-                  h->n_segments, N_SEGMENTS);
-    REFUSE_UNLESS(h->input_type >= RL_INT8 && h->input_type <= RL_FLOAT32,
-                  h->input_type, INPUT_TYPE);
-    REFUSE_UNLESS(h->output_type >= RL_INT8 && h->output_type <= RL_FLOAT32,
-                  h->output_type, OUTPUT_TYPE);
+    REFUSE_UNLESS(h->arena_size % 16 == 0, h->arena_size, ARENA_SIZE);
+    REFUSE_UNLESS(h->scratch_size % 16 == 0, h->scratch_size, SCRATCH_SIZE);
+    REFUSE_UNLESS(h->n_segments - 1u < h->n_tiles, h->n_segments, N_SEGMENTS);
     REFUSE_UNLESS(all_zero(h->reserved, sizeof(h->reserved)), h->reserved,
                   HEADER_RESERVED);
     return RL_OK;
@@ -174,11 +198,15 @@ static rl_status check_header(rl_blob_state *c)
 
 static rl_status check_tensor(rl_blob_state *c, const rl_tensor *t)
 {
+    static const rl_blob_range ranges[] = {
+        RANGE(DTYPE, rl_tensor, dtype, 1, 1),
+        RANGE(DTYPE, rl_tensor, reserved, 0, 0),
+        RANGE(TENSOR_SIZE, rl_tensor, size, 1, BITS(24)),
+        RANGE(ZERO_POINT, rl_tensor, zero_point, -128, 127),
+    };
     const rl_header *h = c->blob.header;
 
-    REFUSE_UNLESS(t->dtype == 1 && t->reserved == 0, t->dtype, DTYPE);
-    REFUSE_UNLESS(t->size >= 1 && t->size < RL_MAX_ARENA, t->size,
-                  TENSOR_SIZE);
+    CHECK_RANGES(c, t, ranges);
     REFUSE_UNLESS((uint64_t)((uint32_t)t->h * t->w) * t->c == t->size, t->size,
                   TENSOR_SHAPE);
     REFUSE_UNLESS(t->arena_off % 4 == 0, t->arena_off, TENSOR_ALIGN);
@@ -186,7 +214,6 @@ static rl_status check_tensor(rl_blob_state *c, const rl_tensor *t)
                   t->arena_off, TENSOR_ARENA);
     REFUSE_UNLESS(within(t->nvm_off, t->size, 0, h->nvm_size), t->nvm_off,
                   TENSOR_HOME);
-    REFUSE_UNLESS(is_int8(t->zero_point), t->zero_point, ZERO_POINT);
     return check_string(c, &t->name);
 }
 
@@ -241,22 +268,28 @@ static rl_status check_tensors_of(rl_blob_state *c, const rl_op *op)
 
 static rl_status check_op(rl_blob_state *c, const rl_op *op)
 {
+    static const rl_blob_range ranges[] = {
+        RANGE(CLAMP, rl_op, act_min, -128, 127),
+        RANGE(CLAMP, rl_op, act_max, -128, 127),
+    };
     const rl_tensor *out;
 
     REFUSE_UNLESS(op->reserved2 == 0, op->reserved2, OP_RESERVED);
     CHECK(check_tensors_of(c, op));
     out = &c->blob.tensors[op->out];
+    c->op = op;
+    c->in = &c->blob.tensors[op->in0];
+    c->out = out;
     REFUSE_UNLESS(op->unit_bytes == unit_bytes(op, out), op->unit_bytes,
                   UNIT_BYTES);
     REFUSE_UNLESS((uint64_t)op->units * op->unit_bytes == out->size, op->units,
                   UNITS);
-    REFUSE_UNLESS(op->act_min <= op->act_max && is_int8(op->act_min)
-                  && is_int8(op->act_max), op->act_min, CLAMP);
+    CHECK_RANGES(c, op, ranges);
+    REFUSE_UNLESS(op->act_min <= op->act_max, op->act_min, CLAMP);
     REFUSE_UNLESS(op->kind == RL_DEPTHWISE_CONV_2D || op->depth_mult == 0,
                   op->depth_mult, DEPTH_MULT);
     CHECK(check_string(c, &op->name));
     CHECK(rl_blob_check_run(c, op));
-    c->op = op;
     return rl_blob_check_kind(c, op);
 }
 

@@ -13,6 +13,7 @@ typedef struct {
     rl_blob_fault *fault;
     uint32_t       channels; /* entries of multiplier arrays read so far */
     const rl_op   *op;       /* the op whose constants are looked at */
+    const rl_tensor *in, *out; /* its in0 and out */
 } rl_blob_state;
 
 /* Proves an op's shapes, parameters and constants, by its kind. in0 and out
@@ -23,7 +24,11 @@ RL_CHECKED rl_status rl_blob_check_kind(rl_blob_state *c, const rl_op *op);
 /* Constants of `size` bytes at *offset lie in the blob, aligned. */
 RL_CHECKED rl_status rl_blob_check_array(rl_blob_state *c,
                                          const uint32_t *offset,
-                                         uint64_t size);
+                                         uint32_t size);
+
+/* op.w_size is `size`, and the weights lie in the blob. */
+RL_CHECKED rl_status rl_blob_check_weights(rl_blob_state *c, const rl_op *op,
+                                           uint64_t size);
 
 /* Constants that are copied to SRAM: their run in the blob and their block,
  * before the op's arrays are looked at, which must lie in the run. */
@@ -43,6 +48,13 @@ RL_CHECKED rl_status rl_blob_check_concatenation(rl_blob_state *c,
 RL_CHECKED rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op);
 RL_CHECKED rl_status rl_blob_check_m0plus_depthwise(rl_blob_state *c,
                                                    const rl_op *op);
+
+/* Parts of both: n entries of `words` words, two more with corners, at
+ * off_mult; p[2] rows of exact constants at off_shift. */
+RL_CHECKED rl_status rl_blob_check_table(rl_blob_state *c, const rl_op *op,
+                                         uint32_t n, uint32_t words);
+RL_CHECKED rl_status rl_blob_check_exact(rl_blob_state *c, const rl_op *op);
+
 RL_CHECKED rl_status rl_blob_check_m4(rl_blob_state *c, const rl_op *op);
 
 /* Proves that each tensor has one writer, that tiles cover the ops in an
@@ -67,6 +79,36 @@ static inline uint32_t offset_of(const rl_blob_state *c, const void *field)
         }                                                                   \
     } while (0)
 
+/* A field, which lies in the blob or a struct of it, has `low` to `high`: 0 to
+ * 128, BITS(n) for 2^n - 1 or POWER(n) for 2^n, n from 1 to 31. A table of
+ * these is a third of the code that it stands for. */
+typedef struct {
+    uint8_t fault;    /* rl_fault */
+    uint8_t at, size; /* of the field: its bytes, 4 are signed */
+    int8_t  low;
+    uint8_t high;
+} rl_blob_range;
+
+#define BITS(n) (128 + (n))
+#define POWER(n) (160 + (n))
+
+#define RANGE(name, type, field, low, high)                                 \
+    { RL_FAULT_##name, offsetof(type, field), sizeof(((type *)0)->field),   \
+      low, high }
+
+/* Of multiplier p[n] and shift p[n + 1]. */
+#define RANGES_OF_MULTIPLIER(name, n)                                       \
+    RANGE(name, rl_op, p[n], 0, BITS(31)),                                  \
+    RANGE(name, rl_op, p[(n) + 1], -31, 30)
+
+RL_CHECKED rl_status rl_blob_check_ranges(rl_blob_state *c, const void *base,
+                                          const rl_blob_range *ranges,
+                                          uint32_t n);
+
+#define CHECK_RANGES(c, base, ranges)                                       \
+    CHECK(rl_blob_check_ranges(c, base, ranges,                             \
+                               sizeof(ranges) / sizeof((ranges)[0])))
+
 #define CHECK(call)                                                         \
     do {                                                                    \
         rl_status status_ = call;                                           \
@@ -77,10 +119,11 @@ static inline uint32_t offset_of(const rl_blob_state *c, const void *field)
 
 /* ----------------------------------------------------------------- numbers */
 
-static inline int within(uint64_t offset, uint64_t size, uint64_t low,
-                         uint64_t high)
+/* [offset, offset + size) lies in [low, high). */
+static inline int within(uint32_t offset, uint32_t size, uint32_t low,
+                         uint32_t high)
 {
-    return offset >= low && offset + size <= high;
+    return offset >= low && offset <= high && size <= high - offset;
 }
 
 /* Bytes of SRAM: tensors and what lies behind them; at most 2^25. */

@@ -17,26 +17,31 @@ typedef struct {
 
 static rl_status check_parameters(rl_blob_state *c, const rl_op *op)
 {
-    const rl_tensor *out = &c->blob.tensors[op->out];
+    static const rl_blob_range ranges[] = {
+        RANGE(BAND, rl_op, p[0], 1, BITS(16)),
+        RANGE(LIVE, rl_op, p[1], 1, BITS(16)),
+        RANGE(EXACT_CHANNELS, rl_op, p[2], 0, BITS(16)),
+        RANGE(FLAGS, rl_op, p[3], 0, 7),
+        RANGE(NARROW_LIMIT, rl_op, p[4], 0, BITS(16)),
+        RANGE(WEIGHT_OFFSET, rl_op, p[5], 0, 128),
+        RANGE(UNUSED, rl_op, p[6], 0, 0),
+        RANGE(UNUSED, rl_op, p[7], 0, 0),
+    };
     const int32_t *p = op->p;
-    uint32_t flags = (uint32_t)p[3];
 
-    REFUSE_UNLESS(p[0] >= 1 && p[0] <= 65535, p[0], BAND);
-    REFUSE_UNLESS(p[1] >= 1 && p[1] <= out->c, p[1], LIVE);
-    REFUSE_UNLESS(p[2] >= 0 && p[2] <= p[1], p[2], EXACT_CHANNELS);
-    REFUSE_UNLESS(flags <= 7, p[3], FLAGS);
-    REFUSE_UNLESS(p[5] >= 0 && p[5] <= 128, p[5], WEIGHT_OFFSET);
-    REFUSE_UNLESS(p[4] >= 0 && p[4] <= 65535, p[4], NARROW_LIMIT);
-    REFUSE_UNLESS(p[6] == 0 && p[7] == 0, p[6], UNUSED);
-    REFUSE_UNLESS((flags & RL_M0_SCATTER) || p[1] == out->c, p[1], LEFT_OUT);
+    CHECK_RANGES(c, op, ranges);
+    REFUSE_UNLESS(p[1] <= c->out->c, p[1], LIVE);
+    REFUSE_UNLESS(p[2] <= p[1], p[2], EXACT_CHANNELS);
+    REFUSE_UNLESS(((uint32_t)p[3] & RL_M0_SCATTER) || p[1] == c->out->c, p[1],
+                  LEFT_OUT);
     return RL_OK;
 }
 
 static rl_status check_dense_shape(rl_blob_state *c, const rl_op *op,
                                    uint64_t *taps, shape *s)
 {
-    const rl_tensor *in = &c->blob.tensors[op->in0];
-    const rl_tensor *out = &c->blob.tensors[op->out];
+    const rl_tensor *in = c->in;
+    const rl_tensor *out = c->out;
     uint32_t rows = (uint32_t)out->h * out->w;
 
     REFUSE_UNLESS(in->size % rows == 0, op->in0, DENSE_ROWS);
@@ -54,7 +59,7 @@ static rl_status check_conv_shape(rl_blob_state *c, const rl_op *op,
     REFUSE_UNLESS(((uint32_t)op->p[3] & RL_M0_SPARSE) == 0
                   || op->kh <= MAX_ROWS, op->kh, SPARSE_ROWS);
     *taps = (uint64_t)op->kh * op->kw;
-    s->depth = c->blob.tensors[op->in0].c;
+    s->depth = c->in->c;
     return RL_OK;
 }
 
@@ -76,33 +81,31 @@ static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
     s->flags = (uint32_t)op->p[3];
     REFUSE_UNLESS((s->flags & RL_M0_SPARSE) == 0 || s->depth % 4u == 0,
                   op->p[3], SPARSE_WORDS);
-    REFUSE_UNLESS(rl_m0_scratch(op, &c->blob.tensors[op->in0],
-                                &c->blob.tensors[op->out])
-                  <= memory_of(c), op->kind, SCRATCH);
+    REFUSE_UNLESS(rl_m0_scratch(op, c->in, c->out) <= memory_of(c), op->kind,
+                  SCRATCH);
     return RL_OK;
 }
 
 static rl_status check_weights(rl_blob_state *c, const rl_op *op,
                                const shape *s)
 {
-    uint64_t blocks = (s->quads + 1u) / 2u;
-    uint64_t size = blocks * s->inputs * RL_M0_WIDTH;
+    uint32_t blocks = (s->quads + 1u) / 2u; /* at most 2^13, of 2^18 bytes */
 
-    REFUSE_UNLESS(op->w_size == size, op->w_size, W_SIZE);
-    CHECK(rl_blob_check_array(c, &op->off_w, size));
+    CHECK(rl_blob_check_weights(c, op, blocks * s->inputs * RL_M0_WIDTH));
     return rl_blob_check_array(c, &op->off_bias,
-                               blocks * 2u * sizeof(rl_m0_sums));
+                               blocks * 2u * (uint32_t)sizeof(rl_m0_sums));
 }
 
 /* Entries without a formula name a row of the exact constants. */
-static rl_status check_table(rl_blob_state *c, const rl_op *op,
-                             const shape *s)
+rl_status rl_blob_check_table(rl_blob_state *c, const rl_op *op, uint32_t n,
+                              uint32_t words)
 {
-    uint32_t words = s->flags & RL_M0_CORNER ? 6u : 4u;
-    uint32_t n = 4u * s->quads;
     const uint32_t *entry;
 
-    CHECK(rl_blob_check_array(c, &op->off_mult, 4u * (uint64_t)n * words));
+    if ((uint32_t)op->p[3] & RL_M0_CORNER) {
+        words += 2;
+    }
+    CHECK(rl_blob_check_array(c, &op->off_mult, 4u * n * words));
     CHECK(rl_blob_count(c, &op->off_mult, n));
     entry = (const uint32_t *)(const void *)(c->blob.base + op->off_mult);
     for (; n; n--, entry += words) {
@@ -112,7 +115,7 @@ static rl_status check_table(rl_blob_state *c, const rl_op *op,
     return RL_OK;
 }
 
-static rl_status check_exact(rl_blob_state *c, const rl_op *op)
+rl_status rl_blob_check_exact(rl_blob_state *c, const rl_op *op)
 {
     const int32_t *row =
         (const int32_t *)(const void *)(c->blob.base + op->off_shift);
@@ -128,7 +131,7 @@ static rl_status check_exact(rl_blob_state *c, const rl_op *op)
 static rl_status check_places(rl_blob_state *c, const rl_op *op,
                               const shape *s, uint32_t at)
 {
-    uint32_t channels = c->blob.tensors[op->out].c;
+    uint32_t channels = c->out->c;
     const uint16_t *place =
         (const uint16_t *)(const void *)(c->blob.base + op->off_shift + at);
     uint32_t i;
@@ -144,33 +147,37 @@ static rl_status check_extra(rl_blob_state *c, const rl_op *op,
                              const shape *s)
 {
     uint32_t exact = 12u * (uint32_t)op->p[2];
-    uint32_t constants = ((uint32_t)c->blob.tensors[op->out].c + 3u) & ~3u;
+    uint32_t constants = ((uint32_t)c->out->c + 3u) & ~3u;
     int scatter = (s->flags & RL_M0_SCATTER) != 0;
 
     CHECK(rl_blob_check_array(c, &op->off_shift, scatter
                               ? exact + constants + 2u * s->live : exact));
-    CHECK(check_exact(c, op));
+    CHECK(rl_blob_check_exact(c, op));
     return scatter ? check_places(c, op, s, exact + constants) : RL_OK;
 }
 
 /* No constants, three parameters that are only computed with, and a shift. */
 static rl_status check_add(rl_blob_state *c, const rl_op *op)
 {
-    uint32_t size = c->blob.tensors[op->out].size;
-    uint32_t i;
+    static const rl_blob_range ranges[] = {
+        RANGE(ADD_SHIFT, rl_op, p[3], 0, 31),
+        RANGE(UNUSED, rl_op, p[4], 0, 0),
+        RANGE(UNUSED, rl_op, p[5], 0, 0),
+        RANGE(UNUSED, rl_op, p[6], 0, 0),
+        RANGE(UNUSED, rl_op, p[7], 0, 0),
+        RANGE(NO_ARRAY, rl_op, w_size, 0, 0),
+        RANGE(NO_ARRAY, rl_op, off_w, 0, 0),
+        RANGE(NO_ARRAY, rl_op, off_bias, 0, 0),
+        RANGE(NO_ARRAY, rl_op, off_mult, 0, 0),
+        RANGE(NO_ARRAY, rl_op, off_shift, 0, 0),
+    };
+    uint32_t size = c->out->size;
 
-    REFUSE_UNLESS(c->blob.tensors[op->in0].size == size
-                  && op->in1 != RL_NONE
+    REFUSE_UNLESS(c->in->size == size && op->in1 != RL_NONE
                   && c->blob.tensors[op->in1].size == size, op->in0,
                   ADD_SIZES);
-    REFUSE_UNLESS(op->w_size == 0 && op->off_w == 0 && op->off_bias == 0
-                  && op->off_mult == 0 && op->off_shift == 0, op->off_w,
-                  NO_ARRAY);
-    REFUSE_UNLESS(op->p[3] >= 0 && op->p[3] <= 31, op->p[3], ADD_SHIFT);
-    for (i = 4; i < 8; i++) {
-        REFUSE_UNLESS(op->p[i] == 0, op->p[i], UNUSED);
-    }
-    return RL_OK;
+    return rl_blob_check_ranges(c, op, ranges,
+                                sizeof(ranges) / sizeof(ranges[0]));
 }
 
 rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
@@ -188,7 +195,7 @@ rl_status rl_blob_check_m0plus(rl_blob_state *c, const rl_op *op)
                       || op->kind == RL_FULLY_CONNECTED), op->kernel, KERNEL);
     CHECK(check_shape(c, op, &s));
     CHECK(check_weights(c, op, &s));
-    CHECK(check_table(c, op, &s));
+    CHECK(rl_blob_check_table(c, op, 4u * s.quads, 4));
     return check_extra(c, op, &s);
 }
 

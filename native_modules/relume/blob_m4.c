@@ -8,7 +8,7 @@
 #include "kernels/m4/m4.h"
 
 static rl_status check_array(rl_blob_state *c, const uint32_t *offset,
-                             uint64_t size)
+                             uint32_t size)
 {
     if (size == 0) {
         REFUSE_UNLESS(*offset == 0, *offset, NO_ARRAY);
@@ -20,7 +20,7 @@ static rl_status check_array(rl_blob_state *c, const uint32_t *offset,
 /* Computed channels go to bytes inside a pixel. */
 static rl_status check_places(rl_blob_state *c, const rl_op *op, uint32_t n)
 {
-    uint32_t channels = c->blob.tensors[op->out].c;
+    uint32_t channels = c->out->c;
     const uint16_t *place =
         (const uint16_t *)(const void *)(c->blob.base + op->off_shift);
     uint32_t i;
@@ -39,23 +39,22 @@ static rl_status check_sizes(rl_blob_state *c, const rl_op *op,
     /* Rows are read by words: up to 3 bytes behind the last one. */
     REFUSE_UNLESS(c->blob.header->scratch_size > 0, op->kernel, NO_TAIL);
     REFUSE_UNLESS(op->w_size == layout->w, op->w_size, W_SIZE);
-    CHECK(check_array(c, &op->off_w, layout->w));
+    CHECK(check_array(c, &op->off_w, op->w_size));
     CHECK(check_array(c, &op->off_bias, layout->bias));
     CHECK(check_array(c, &op->off_mult, layout->mult));
     CHECK(check_array(c, &op->off_shift, layout->shift));
-    return check_places(c, op, (uint32_t)(layout->shift / 2u));
+    return check_places(c, op, layout->shift / 2u);
 }
 
 rl_status rl_blob_check_m4(rl_blob_state *c, const rl_op *op)
 {
     rl_m4_layout layout;
 
-    REFUSE_UNLESS(rl_m4_layout_of(op, &c->blob.tensors[op->in0],
-                                  &c->blob.tensors[op->out], &layout),
+    REFUSE_UNLESS(rl_m4_layout_of(op, c->in, c->out, &layout),
                   op->kernel, KERNEL);
     REFUSE_UNLESS(op->kind != RL_ADD
                   || (op->in1 != RL_NONE && c->blob.tensors[op->in1].size
-                      == c->blob.tensors[op->out].size), op->in1, ADD_SIZES);
+                      == c->out->size), op->in1, ADD_SIZES);
     return check_sizes(c, op, &layout);
 }
 

@@ -38,7 +38,7 @@ static rl_status check_reach(rl_blob_state *c, const rl_op *op,
             reach += (uint64_t)(n[i] - 1u) * last;
         }
     }
-    REFUSE_UNLESS(reach <= c->blob.tensors[op->in0].size, op->p[0],
+    REFUSE_UNLESS(reach <= c->in->size, op->p[0],
                   GATHER_REACH);
     return RL_OK;
 }
@@ -49,7 +49,7 @@ rl_status rl_blob_check_gather(rl_blob_state *c, const rl_op *op)
     uint32_t n[4], entries = 0, i;
 
     /* The output is [n[0]][n[1]][n[2]][run]. */
-    n[0] = c->blob.tensors[op->out].size;
+    n[0] = c->out->size;
     for (i = 3; i; i--) {
         n[i] = (uint32_t)op->p[i];
         REFUSE_UNLESS(n[i] && n[0] % n[i] == 0, op->p[i], GATHER_AXES);
@@ -70,12 +70,12 @@ rl_status rl_blob_check_gather(rl_blob_state *c, const rl_op *op)
 rl_status rl_blob_check_concatenation(rl_blob_state *c, const rl_op *op)
 {
     const rl_tensor *tensors = c->blob.tensors;
-    uint32_t size0 = tensors[op->in0].size, size1 = tensors[op->in1].size;
+    uint32_t size0 = c->in->size, size1 = tensors[op->in1].size;
     uint32_t run0 = (uint32_t)op->p[0], run1 = (uint32_t)op->p[1];
 
     REFUSE_UNLESS(run0 && size0 % run0 == 0 && run1 && size1 % run1 == 0
                   && size0 / run0 == size1 / run1
-                  && size0 + size1 == tensors[op->out].size, op->p[0],
+                  && size0 + size1 == c->out->size, op->p[0],
                   CONCATENATION_RUNS);
     return RL_OK;
 }

@@ -7,7 +7,7 @@
 /* --------------------------------------------------------------- constants */
 
 rl_status rl_blob_check_array(rl_blob_state *c, const uint32_t *offset,
-                              uint64_t size)
+                              uint32_t size)
 {
     const rl_header *h = c->blob.header;
 
@@ -16,9 +16,16 @@ rl_status rl_blob_check_array(rl_blob_state *c, const uint32_t *offset,
                   ARRAY);
     REFUSE_UNLESS(c->op->stage_size == 0
                   || within(*offset, size, c->op->off_w,
-                            (uint64_t)c->op->off_w + c->op->stage_size),
+                            c->op->off_w + c->op->stage_size),
                   *offset, ARRAY_STAGE);
     return RL_OK;
+}
+
+rl_status rl_blob_check_weights(rl_blob_state *c, const rl_op *op,
+                                uint64_t size)
+{
+    REFUSE_UNLESS(op->w_size == size, op->w_size, W_SIZE);
+    return rl_blob_check_array(c, &op->off_w, op->w_size);
 }
 
 rl_status rl_blob_count(rl_blob_state *c, const uint32_t *offset, uint32_t n)
@@ -33,12 +40,12 @@ rl_status rl_blob_count(rl_blob_state *c, const uint32_t *offset, uint32_t n)
 /* Multipliers and exponents, one per channel. */
 static rl_status check_multipliers(rl_blob_state *c, const rl_op *op)
 {
-    uint32_t n = c->blob.tensors[op->out].c;
+    uint32_t n = c->out->c;
     const int32_t *mult;
     const int8_t *shift;
     uint32_t i;
 
-    CHECK(rl_blob_check_array(c, &op->off_mult, 4u * (uint64_t)n));
+    CHECK(rl_blob_check_array(c, &op->off_mult, 4u * n));
     CHECK(rl_blob_check_array(c, &op->off_shift, n));
     CHECK(rl_blob_count(c, &op->off_mult, n));
     mult = (const int32_t *)(const void *)(c->blob.base + op->off_mult);
@@ -49,13 +56,12 @@ static rl_status check_multipliers(rl_blob_state *c, const rl_op *op)
     return RL_OK;
 }
 
-static rl_status check_weights(rl_blob_state *c, const rl_op *op, uint64_t size)
+static rl_status check_weights(rl_blob_state *c, const rl_op *op,
+                               uint64_t size)
 {
-    REFUSE_UNLESS(op->w_size == size, op->w_size, W_SIZE);
-    CHECK(rl_blob_check_array(c, &op->off_w, size));
+    CHECK(rl_blob_check_weights(c, op, size));
     if (op->off_bias) {
-        CHECK(rl_blob_check_array(c, &op->off_bias,
-                          4u * (uint64_t)c->blob.tensors[op->out].c));
+        CHECK(rl_blob_check_array(c, &op->off_bias, 4u * c->out->c));
     }
     return check_multipliers(c, op);
 }
@@ -75,8 +81,8 @@ static int window_fits(uint32_t in, uint32_t out, uint32_t taps,
 static rl_status check_window(rl_blob_state *c, const rl_op *op, uint32_t dil_h,
                               uint32_t dil_w)
 {
-    const rl_tensor *in = &c->blob.tensors[op->in0];
-    const rl_tensor *out = &c->blob.tensors[op->out];
+    const rl_tensor *in = c->in;
+    const rl_tensor *out = c->out;
 
     REFUSE_UNLESS(window_fits(in->h, out->h, op->kh, op->sh, op->pad_top,
                               dil_h), op->kh, WINDOW_HEIGHT);
@@ -91,18 +97,18 @@ static rl_status check_window(rl_blob_state *c, const rl_op *op, uint32_t dil_h,
 
 static rl_status check_conv(rl_blob_state *c, const rl_op *op)
 {
-    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *in = c->in;
     uint64_t k = (uint64_t)((uint32_t)op->kh * op->kw) * in->c;
 
     CHECK(check_window(c, op, op->dil_h, op->dil_w));
     REFUSE_UNLESS(k * 4u <= memory_of(c), op->kh, WINDOW_SCRATCH);
-    return check_weights(c, op, k * c->blob.tensors[op->out].c);
+    return check_weights(c, op, k * c->out->c);
 }
 
 static rl_status check_depthwise(rl_blob_state *c, const rl_op *op)
 {
-    const rl_tensor *in = &c->blob.tensors[op->in0];
-    const rl_tensor *out = &c->blob.tensors[op->out];
+    const rl_tensor *in = c->in;
+    const rl_tensor *out = c->out;
 
     CHECK(check_window(c, op, op->dil_h, op->dil_w));
     REFUSE_UNLESS((uint32_t)in->c * op->depth_mult == out->c, op->depth_mult,
@@ -113,8 +119,8 @@ static rl_status check_depthwise(rl_blob_state *c, const rl_op *op)
 
 static rl_status check_dense(rl_blob_state *c, const rl_op *op)
 {
-    const rl_tensor *in = &c->blob.tensors[op->in0];
-    const rl_tensor *out = &c->blob.tensors[op->out];
+    const rl_tensor *in = c->in;
+    const rl_tensor *out = c->out;
     uint32_t rows = (uint32_t)out->h * out->w;
 
     REFUSE_UNLESS(in->size % rows == 0, op->in0, DENSE_ROWS);
@@ -123,8 +129,8 @@ static rl_status check_dense(rl_blob_state *c, const rl_op *op)
 
 static rl_status check_pool(rl_blob_state *c, const rl_op *op)
 {
-    const rl_tensor *in = &c->blob.tensors[op->in0];
-    const rl_tensor *out = &c->blob.tensors[op->out];
+    const rl_tensor *in = c->in;
+    const rl_tensor *out = c->out;
 
     REFUSE_UNLESS(in->c == out->c, op->in0, CHANNELS_DIFFER);
     return check_window(c, op, 1, 1);
@@ -146,8 +152,8 @@ static int operand_fits(const rl_tensor *out, uint32_t h, uint32_t w,
  * flags: bits of p[7] that the kind has. */
 static rl_status check_pair(rl_blob_state *c, const rl_op *op, int32_t flags)
 {
-    const rl_tensor *out = &c->blob.tensors[op->out];
-    const rl_tensor *in = &c->blob.tensors[op->in0];
+    const rl_tensor *out = c->out;
+    const rl_tensor *in = c->in;
 
     REFUSE_UNLESS(operand_fits(out, in->h, in->w, in->c), op->in0, OPERAND);
     if (op->in1 == RL_NONE) {
@@ -155,9 +161,8 @@ static rl_status check_pair(rl_blob_state *c, const rl_op *op, int32_t flags)
         REFUSE_UNLESS(operand_fits(out, op->kh, op->kw, op->sh), op->kh,
                       OPERAND);
         /* It divides the output's size, which is below 2^24. */
-        REFUSE_UNLESS(op->w_size == (uint32_t)op->kh * op->kw * op->sh,
-                      op->w_size, W_SIZE);
-        CHECK(rl_blob_check_array(c, &op->off_w, op->w_size));
+        CHECK(rl_blob_check_weights(c, op,
+                                    (uint32_t)op->kh * op->kw * op->sh));
     } else {
         in = &c->blob.tensors[op->in1];
         REFUSE_UNLESS(operand_fits(out, in->h, in->w, in->c), op->in1,
@@ -169,81 +174,96 @@ static rl_status check_pair(rl_blob_state *c, const rl_op *op, int32_t flags)
 
 static rl_status check_add(rl_blob_state *c, const rl_op *op)
 {
-    CHECK(check_pair(c, op, RL_NEGATE_0 | RL_NEGATE_1));
-    REFUSE_UNLESS(op->p[0] >= 0 && op->p[0] <= 22, op->p[0], LEFT_SHIFT);
-    REFUSE_UNLESS(is_multiplier(op->p[1], op->p[2]), op->p[1], MULTIPLIER_IN0);
-    REFUSE_UNLESS(is_multiplier(op->p[3], op->p[4]), op->p[3], MULTIPLIER_IN1);
-    REFUSE_UNLESS(is_multiplier(op->p[5], op->p[6]), op->p[5], MULTIPLIER_OUT);
-    return RL_OK;
+    static const rl_blob_range ranges[] = {
+        RANGE(LEFT_SHIFT, rl_op, p[0], 0, 22),
+        RANGES_OF_MULTIPLIER(MULTIPLIER_IN0, 1),
+        RANGES_OF_MULTIPLIER(MULTIPLIER_IN1, 3),
+        RANGES_OF_MULTIPLIER(MULTIPLIER_OUT, 5),
+    };
+
+    CHECK_RANGES(c, op, ranges);
+    return check_pair(c, op, RL_NEGATE_0 | RL_NEGATE_1);
 }
 
 static rl_status check_mul(rl_blob_state *c, const rl_op *op)
 {
-    CHECK(check_pair(c, op, 0));
-    REFUSE_UNLESS(is_multiplier(op->p[0], op->p[1]), op->p[0], MULTIPLIER);
-    return RL_OK;
+    static const rl_blob_range ranges[] = {
+        RANGES_OF_MULTIPLIER(MULTIPLIER, 0),
+    };
+
+    CHECK_RANGES(c, op, ranges);
+    return check_pair(c, op, 0);
 }
 
 /* The scaled difference stays in Q5.26: diff_min * 2^shift >= -31. */
 static rl_status check_softmax(rl_blob_state *c, const rl_op *op)
 {
-    const rl_tensor *in = &c->blob.tensors[op->in0];
-    const rl_tensor *out = &c->blob.tensors[op->out];
+    static const rl_blob_range ranges[] = {
+        RANGE(SOFTMAX_MULTIPLIER, rl_op, p[0], 0, BITS(31)),
+        RANGE(SOFTMAX_MULTIPLIER, rl_op, p[1], 0, 30),
+    };
+    const rl_tensor *in = c->in;
+    const rl_tensor *out = c->out;
 
     REFUSE_UNLESS(in->size == out->size && in->c == out->c, op->in0,
                   SOFTMAX_SHAPE);
     REFUSE_UNLESS(out->c <= MAX_SOFTMAX, op->in0, SOFTMAX_SIZE);
-    REFUSE_UNLESS(op->p[0] >= 0 && op->p[1] >= 0 && op->p[1] <= 30, op->p[0],
-                  SOFTMAX_MULTIPLIER);
+    CHECK_RANGES(c, op, ranges);
     REFUSE_UNLESS(op->p[2] <= 0 && op->p[2] >= -(31 << 26)
                   && -(int64_t)op->p[2] * (1 << op->p[1]) <= 31 << 26,
                   op->p[2], DIFF_MIN);
     return RL_OK;
 }
 
+/* before is at most 2^16 - 1. */
 static int pad_fits(int32_t before, uint32_t in, uint32_t out)
 {
-    return before >= 0 && before <= 0xFFFF && (uint32_t)before + in <= out;
+    return (uint32_t)before + in <= out;
 }
 
 static rl_status check_pad(rl_blob_state *c, const rl_op *op)
 {
-    const rl_tensor *in = &c->blob.tensors[op->in0];
-    const rl_tensor *out = &c->blob.tensors[op->out];
+    static const rl_blob_range ranges[] = {
+        RANGE(PAD_TOP, rl_op, p[0], 0, BITS(16)),
+        RANGE(PAD_LEFT, rl_op, p[1], 0, BITS(16)),
+        RANGE(PAD_FRONT, rl_op, p[2], 0, BITS(16)),
+        RANGE(PAD_VALUE, rl_op, p[3], -128, 127),
+    };
+    const rl_tensor *in = c->in;
+    const rl_tensor *out = c->out;
 
+    CHECK_RANGES(c, op, ranges);
     REFUSE_UNLESS(pad_fits(op->p[0], in->h, out->h), op->p[0], PAD_TOP);
     REFUSE_UNLESS(pad_fits(op->p[1], in->w, out->w), op->p[1], PAD_LEFT);
     REFUSE_UNLESS(pad_fits(op->p[2], in->c, out->c), op->p[2], PAD_FRONT);
-    REFUSE_UNLESS(is_int8(op->p[3]), op->p[3], PAD_VALUE);
     return RL_OK;
 }
 
 static rl_status check_mean(rl_blob_state *c, const rl_op *op)
 {
-    const rl_tensor *in = &c->blob.tensors[op->in0];
-    const rl_tensor *out = &c->blob.tensors[op->out];
+    static const rl_blob_range ranges[] = {
+        RANGE(MEAN_AXES, rl_op, p[0], 1, 3),
+        RANGES_OF_MULTIPLIER(MULTIPLIER, 1),
+    };
+    const rl_tensor *in = c->in;
     uint32_t over;
 
-    REFUSE_UNLESS(op->p[0] >= 1 && op->p[0] <= 3, op->p[0], MEAN_AXES);
+    CHECK_RANGES(c, op, ranges);
     over = (op->p[0] & 1 ? in->h : 1u) * (op->p[0] & 2 ? in->w : 1u);
-    REFUSE_UNLESS(out->size == in->size / over, op->in0, MEAN_SHAPE);
-    REFUSE_UNLESS(op->p[3] >= 0 && (uint32_t)op->p[3] == over, op->p[3],
-                  MEAN_COUNT);
-    REFUSE_UNLESS(is_multiplier(op->p[1], op->p[2]), op->p[1], MULTIPLIER);
+    REFUSE_UNLESS(c->out->size == in->size / over, op->in0, MEAN_SHAPE);
+    REFUSE_UNLESS((uint32_t)op->p[3] == over, op->p[3], MEAN_COUNT);
     return RL_OK;
 }
 
 static rl_status check_reshape(rl_blob_state *c, const rl_op *op)
 {
-    REFUSE_UNLESS(c->blob.tensors[op->in0].size
-                  == c->blob.tensors[op->out].size, op->in0, SIZES_DIFFER);
+    REFUSE_UNLESS(c->in->size == c->out->size, op->in0, SIZES_DIFFER);
     return RL_OK;
 }
 
 static rl_status check_map(rl_blob_state *c, const rl_op *op)
 {
-    REFUSE_UNLESS(op->w_size == 256, op->w_size, W_SIZE);
-    CHECK(rl_blob_check_array(c, &op->off_w, 256));
+    CHECK(rl_blob_check_weights(c, op, 256));
     return check_reshape(c, op);
 }
 

@@ -15,7 +15,7 @@ rl_status rl_blob_check_run(rl_blob_state *c, const rl_op *op)
                             h->total_size), op->stage_size, STAGE_SIZE);
     REFUSE_UNLESS(op->stage_off % 4 == 0
                   && within(op->stage_off, op->stage_size, 0,
-                            (uint64_t)h->arena_size + h->scratch_size),
+                            h->arena_size + h->scratch_size),
                   op->stage_off, STAGE_OFF);
     return RL_OK;
 }

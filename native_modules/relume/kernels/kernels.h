@@ -13,11 +13,14 @@
 #define RL_HOT
 #endif
 
-/* Runs too seldom for speed to matter. */
+/* Runs too seldom for speed to matter; and the loop that matters of a file
+ * that is compiled for size. */
 #if defined(__arm__) && defined(__GNUC__) && !defined(__clang__)
 #define RL_SMALL __attribute__((optimize("Os")))
+#define RL_FAST __attribute__((optimize("O2"), noinline))
 #else
 #define RL_SMALL
+#define RL_FAST
 #endif
 
 typedef struct {

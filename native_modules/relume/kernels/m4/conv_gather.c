@@ -8,7 +8,7 @@ typedef struct {
 
 typedef uint32_t word __attribute__((may_alias, aligned(1)));
 
-RL_HOT int8_t *rl_m4_put(int8_t *to, const int8_t *from, uint32_t n)
+RL_FAST RL_HOT int8_t *rl_m4_put(int8_t *to, const int8_t *from, uint32_t n)
 {
     for (; n >= 4; n -= 4, to += 4, from += 4) {
         *(word *)(void *)to = *(const word *)(const void *)from;
@@ -19,7 +19,7 @@ RL_HOT int8_t *rl_m4_put(int8_t *to, const int8_t *from, uint32_t n)
     return to;
 }
 
-RL_HOT int8_t *rl_m4_put_fill(int8_t *to, uint32_t fill, uint32_t n)
+RL_FAST RL_HOT int8_t *rl_m4_put_fill(int8_t *to, uint32_t fill, uint32_t n)
 {
     for (; n >= 4; n -= 4, to += 4) {
         *(word *)(void *)to = fill;
@@ -66,8 +66,8 @@ static RL_HOT taps clip(const rl_m4_walk *at, int32_t x)
 
 /* Rows of one word: bytes outside the input are masked in. The word may end
  * up to 3 bytes behind the row. */
-static RL_HOT void gather_words(const rl_m4_walk *at, const rl_m4_corner *p,
-                                word *to)
+static RL_FAST RL_HOT void gather_words(const rl_m4_walk *at,
+                                        const rl_m4_corner *p, word *to)
 {
     const rl_op *op = at->call->op;
     taps t = clip(at, p->x);
@@ -95,6 +95,7 @@ RL_HOT void rl_m4_gather(const rl_m4_walk *at, const rl_m4_corner *p,
                          int8_t *to)
 {
     const rl_op *op = at->call->op;
+    uint32_t first = (uint32_t)(p->x < 0 ? 0 : p->x) * at->call->in0->c;
     taps t;
     int32_t y = p->y;
     uint32_t n;
@@ -116,10 +117,13 @@ RL_HOT void rl_m4_gather(const rl_m4_walk *at, const rl_m4_corner *p,
         } else if (op->dil_w != 1) {
             to = put_dilated(at, to, row, p->x);
         } else {
-            to = rl_m4_put_fill(to, at->fill, t.left);
-            to = rl_m4_put(to, row + (p->x < 0 ? 0 : p->x) * at->call->in0->c,
-                     t.inner);
-            to = rl_m4_put_fill(to, at->fill, t.right);
+            if (t.left) {
+                to = rl_m4_put_fill(to, at->fill, t.left);
+            }
+            to = rl_m4_put(to, row + first, t.inner);
+            if (t.right) {
+                to = rl_m4_put_fill(to, at->fill, t.right);
+            }
         }
         while (to != end) {
             *to++ = 0;

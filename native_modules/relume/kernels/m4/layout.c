@@ -38,7 +38,7 @@ static int conv(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
     uint64_t terms = op->kh * whole_words((uint64_t)op->kw * in->c);
     int columns = op->sw == 1 && op->dil_h == 1 && op->dil_w == 1
         && in->c % 4u == 0;
-    uint64_t channels = out->c;
+    uint32_t channels = out->c;
 
     if (terms >= (1u << 24) || op->p[1] < 1 || op->p[1] >= (1 << 24)
         || !none_from(op, 4)
@@ -48,12 +48,12 @@ static int conv(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
         return 0;
     }
     if (op->p[3]) {
-        channels = whole_words((uint32_t)op->p[3]);
+        channels = ((uint32_t)op->p[3] + 3u) & ~3u;
         layout->mult = out->c;
-        layout->shift = 2u * (uint64_t)(uint32_t)op->p[3];
+        layout->shift = 2u * (uint32_t)op->p[3];
     }
     layout->w = terms * channels;
-    layout->bias = (uint64_t)TABLE_BYTES * (channels / 4u);
+    layout->bias = TABLE_BYTES * (channels / 4u);
     layout->scratch = conv_scratch(op, in->c, terms);
     return 1;
 }
@@ -77,7 +77,7 @@ static int taps(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
                 rl_m4_layout *layout)
 {
     uint64_t n = (uint32_t)op->kh * op->kw;
-    uint64_t channels = whole_words(out->c);
+    uint32_t channels = (out->c + 3u) & ~3u;
 
     layout->w = 2u * n * channels;
     layout->bias = TABLE_BYTES * (channels / 4u);
@@ -98,7 +98,7 @@ static int dense(const rl_op *op, const rl_tensor *in, const rl_tensor *out,
 {
     uint32_t rows = (uint32_t)out->h * out->w;
     uint64_t terms = whole_words(in->size / rows);
-    uint64_t blocks = ((uint32_t)out->c + 7u) / 8u;
+    uint32_t blocks = ((uint32_t)out->c + 7u) / 8u;
 
     layout->w = 8u * blocks * terms;
     layout->bias = 2u * TABLE_BYTES * blocks;

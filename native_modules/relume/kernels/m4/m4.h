@@ -120,7 +120,8 @@ void rl_m4_add_tile(const rl_call *call);
 
 /* Bytes of constants and scratch memory that an op's kernel reads. */
 typedef struct {
-    uint64_t w, bias, mult, shift, scratch; /* 0: absent */
+    uint64_t w, scratch;
+    uint32_t bias, mult, shift; /* 0: absent */
 } rl_m4_layout;
 
 /* Fills *layout for an op whose window, if its kind has one, and tensors are

@@ -16,8 +16,8 @@ static RL_HOT int32_t *put_zeros(int32_t *to, uint32_t n)
     return to;
 }
 
-static RL_HOT int32_t *put_bytes(int32_t *to, const int8_t *from, uint32_t n,
-                                 int32_t zero_point)
+static RL_FAST RL_HOT int32_t *put_bytes(int32_t *to, const int8_t *from,
+                                         uint32_t n, int32_t zero_point)
 {
     const int8_t *end4 = from + (n & ~3u);
     const int8_t *end = from + n;
@@ -76,16 +76,22 @@ static RL_HOT void gather(const rl_call *call, int32_t y, int32_t x)
     }
 }
 
-RL_APART RL_HOT void dot_words(const int32_t *x, const int8_t *w, uint32_t n,
-                               uint32_t *sum)
+static RL_FAST RL_HOT void dot_words(const int32_t *x, const int8_t *w,
+                                     uint32_t n, uint32_t *sum)
 {
     rl_dot_words(x, w, n, sum);
 }
 
-RL_APART RL_HOT void dot_bytes(const int32_t *x, const int8_t *w, uint32_t n,
-                               uint32_t *sum)
+static RL_FAST RL_HOT void dot_bytes(const int32_t *x, const int8_t *w,
+                                     uint32_t n, uint32_t *sum)
 {
     rl_dot_bytes(x, w, n, sum);
+}
+
+static RL_FAST RL_HOT uint32_t dot_row(const int32_t *x, const int8_t *w,
+                                       uint32_t n)
+{
+    return rl_dot_row(x, w, n);
 }
 
 /* All channels of one gathered pixel, four at a time; the last four reach
@@ -98,7 +104,7 @@ static RL_HOT void channels_of(const rl_call *call, int8_t *y, uint32_t k)
     uint32_t sums[4];
 
     for (channel = 0; n < 4 && channel < n; channel++) {
-        sums[channel] = rl_dot_row(call->scratch, call->w + channel * k, k);
+        sums[channel] = dot_row(call->scratch, call->w + channel * k, k);
     }
     if (n < 4) {
         rl_output_put(call, 0, sums, n, y);

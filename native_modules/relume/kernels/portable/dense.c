@@ -51,8 +51,9 @@ static RL_HOT uint32_t dot_row(const int8_t *x, const int8_t *w, uint32_t n,
 }
 
 /* Outputs [channel, channel + n) of one input row x[k]. */
-static RL_HOT void row_of(const rl_call *call, const int8_t *x, uint32_t k,
-                          uint32_t channel, uint32_t n, int8_t *y)
+static RL_HOT RL_SMALL void row_of(const rl_call *call, const int8_t *x,
+                                   uint32_t k, uint32_t channel, uint32_t n,
+                                   int8_t *y)
 {
     int32_t zero_point = call->in0->zero_point;
     const int8_t *w = call->w + channel * k;
@@ -69,7 +70,7 @@ static RL_HOT void row_of(const rl_call *call, const int8_t *x, uint32_t k,
     }
 }
 
-RL_HOT void rl_dense_tile(const rl_call *call)
+RL_HOT RL_SMALL void rl_dense_tile(const rl_call *call)
 {
     uint32_t channels = call->out->c;
     uint32_t rows = (uint32_t)call->out->h * call->out->w;

@@ -40,7 +40,7 @@ static RL_HOT int32_t average(int32_t sum, uint32_t count)
     return -(int32_t)divide((uint32_t)-sum + count / 2, count);
 }
 
-static RL_HOT int32_t sum_of(const pixel *at, uint32_t channel)
+static RL_FAST RL_HOT int32_t sum_of(const pixel *at, uint32_t channel)
 {
     const int8_t *row = at->x + channel;
     uint32_t step = at->channels;
@@ -61,7 +61,8 @@ static RL_HOT int32_t sum_of(const pixel *at, uint32_t channel)
 
 /* Channels [channel, channel + 4), which begin at a multiple of 4, of at most
  * LANE_TAPS taps: two channels a word. */
-static RL_HOT void sum_four(const pixel *at, uint32_t channel, int32_t *sums)
+static RL_FAST RL_HOT void sum_four(const pixel *at, uint32_t channel,
+                                    int32_t *sums)
 {
     const int8_t *row = at->x + channel;
     uint32_t step = at->channels;
@@ -87,7 +88,7 @@ static RL_HOT void sum_four(const pixel *at, uint32_t channel, int32_t *sums)
     sums[3] = (int32_t)(odd >> 16) - zero;
 }
 
-static RL_HOT int32_t max_of(const pixel *at, uint32_t channel)
+static RL_FAST RL_HOT int32_t max_of(const pixel *at, uint32_t channel)
 {
     const int8_t *row = at->x + channel;
     uint32_t step = at->channels;
