@@ -12,7 +12,8 @@
  * steps are unrolled 32 times and entered where what is left begins. About
  * 80 cycles for the eight outputs on top.
  *
- * rl_m4_rows: one row x eight channels. With two steps at a time the ten loads
+ * rl_m4_rows: one row x eight channels, 22 steps unrolled (10 more would be
+ * 0.5 % faster and 680 bytes larger). With two steps at a time the ten loads
  * come in three runs (4, 3, 3), as the four spare registers allow: 37 cycles
  * for 32 MACs. About 100 cycles for the eight outputs on top.
  *
@@ -295,7 +296,7 @@ rl_m4_blocks:
 
 /* ---------------------------------------------------------------- one row */
 
-    .equ ROW_UNROLL, 16         /* of two steps each */
+    .equ ROW_UNROLL, 11         /* of two steps each */
     .equ ROW_STEPS_BYTES, 136
     .equ R_X, 0
     .equ R_W, 4
@@ -381,7 +382,9 @@ rl_m4_rows:
     str r6, [sp, #F_X_END]
     lsr r2, r2, #1
     sub r2, r2, #1
-    and r2, r2, #(ROW_UNROLL - 1)
+    movs r3, #ROW_UNROLL
+    udiv r6, r2, r3
+    mls r2, r6, r3, r2
     rsb r2, r2, #(ROW_UNROLL - 1)
     movs r3, #ROW_STEPS_BYTES
     adr r6, .Lrows_top
