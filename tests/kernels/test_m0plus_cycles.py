@@ -63,7 +63,7 @@ def loaded(name: str) -> Model:
     data = model_file(name).read_bytes()
     graph = read_tflite(data)
     board = replace(load_board("RPI_PICO"), core="m0plus")
-    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True)
+    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), "flash", apart=True)
     tiles = tuple(Tile(number, 0, graph.units(op)) for number, op in enumerate(graph.ops))
     whole = replace(plan.segments[0], start=0, end=len(tiles))
     reference = oracle.run_reference(data, model_input(name))

@@ -49,7 +49,7 @@ def loaded(name: str) -> tuple[Runner, dict[int, bytes]]:
     """A model with one tile an op on the machine, and all its tensors."""
     graph = read_tflite(model_file(name).read_bytes())
     board = replace(load_board("RPI_PICO"), core="m4")
-    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True)
+    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), "flash", apart=True)
     tiles = tuple(Tile(number, 0, graph.units(op)) for number, op in enumerate(graph.ops))
     whole = replace(plan.segments[0], start=0, end=len(tiles))
     blob = pack(replace(plan, tiles=tiles, segments=(whole,)))
