@@ -12,7 +12,7 @@ minor version
 flags
 reserved bytes of the header
 reserved bytes of an op
-reserved bytes of a segment
+flags of a segment
 metadata checksum
 constants checksum
 another blob than announced
