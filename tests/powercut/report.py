@@ -26,7 +26,7 @@ class Row:
 
 ROWS = (
     Row("operation", 10_000_000, ("cuts", "lives", "erases")),
-    Row("consecutive", 100_000, ("cuts", "lives", "erases")),
+    Row("consecutive", 100_000, ("cuts", "lives")),
     Row("instruction", 100_000_000, ("boundaries", "pairs", "images", "lives", "recoveries")),
     Row("firmware", 1_000, ("cuts", "inside_writes", "inferences", "resumed", "interpreter")),
 )

@@ -61,6 +61,19 @@ def test_commits_follow_each_other_around_the_ring_without_a_gap() -> None:
         expected = (record + 1) % pages
 
 
+@pytest.mark.parametrize("left", [1, 254, 300])
+def test_a_commit_that_was_given_up_leaves_nothing_in_the_next(left: int) -> None:
+    b = opened()
+    commit(b, 10)
+    assert store_call(b, "begin", u32(400)) == RL_OK
+    data = ctypes.create_string_buffer(b"\x5a" * left, left)
+    assert store_call(b, "put", u32(0), data, u32(left), u32(0)) == RL_OK
+    commit(b, 300)
+    back = ctypes.create_string_buffer(300)
+    assert store_call(b, "get", u32(0), u32(0), back, u32(300)) == RL_OK
+    assert back.raw == (bytes(range(1, 201)) * 2)[:300]
+
+
 def test_no_sector_of_a_record_that_runs_over_the_end_of_the_ring_is_erased() -> None:
     b, live = opened(), 255 * 20
     home = record = 0
