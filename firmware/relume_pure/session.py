@@ -23,7 +23,8 @@ class Session:
         if base < 0 or base > nvm.size or size < -1 or size > nvm.size - base:
             raise ValueError("store leaves the NVM")
         self.nvm, self.base = nvm, base
-        self.size = nvm.size - base if size == -1 else size
+        part = nvm.size - nvm.size // 8 // 256 * 256  # the last eighth is for keys and values
+        self.size = (part if base < part else nvm.size) - base if size == -1 else size
         size = self.blob.arena_size + self.blob.scratch_size
         self.arena = memoryview(bytearray(size))  # a view: no slice can change its length
         self._store = None
