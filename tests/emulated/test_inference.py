@@ -114,7 +114,7 @@ def segment_cycles(
         events = [e for e in bench.emulated.events if e.kind == "committed"]
     assert [e.tile for e in events] == [0] + [s.end_tile for s in blob.segments]
     hz, store = BOARD.hz, BOARD.store
-    byte = 8 * hz / CostModel(read_tflite(model), BOARD, "fram").spi_hz() + store.crc_per_byte
+    byte = 8 * hz / CostModel(read_tflite(model), BOARD, "fram").spi_hz() + store.live_crc
     return [
         ((after.boot_us - before.boot_us) * 1e-6 * hz,
          segment.worst_cycles + store.step + segment.commit_bytes * byte)

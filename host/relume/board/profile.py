@@ -114,10 +114,11 @@ class FlashNvm:
 class StoreCycles:
     """Core cycles of the scheduler's own work, worst case.
 
-    crc_per_byte: CRC-32 of one byte. survey_op, survey_tensor: finding out what is live, a commit
-    or a restore. step: a segment's fixed part, interpreter and event frame. resume: from the first
-    line of user code to the first tile, without what grows with the model. early_step,
-    early_resume: the same before the interpreter starts.
+    crc_per_byte: CRC-32 of one byte by the core; crc_live: of a live byte by what the port has for
+    it, 0: the core. survey_op, survey_tensor: finding out what is live, a commit or a restore.
+    step: a segment's fixed part, interpreter and event frame. resume: from the first line of user
+    code to the first tile, without what grows with the model. early_step, early_resume: the same
+    before the interpreter starts.
     """
 
     crc_per_byte: float
@@ -127,6 +128,12 @@ class StoreCycles:
     resume: float
     early_step: float = 0.0
     early_resume: float = 0.0
+    crc_live: float = 0.0
+
+    @property
+    def live_crc(self) -> float:
+        """Cycles of a live byte's CRC-32 in a commit and a restore."""
+        return self.crc_live or self.crc_per_byte
 
 
 @dataclass(frozen=True)
@@ -359,4 +366,5 @@ def _store(table: _Table) -> StoreCycles:
         table.real("resume"),
         table.real("early_step"),
         table.real("early_resume"),
+        table.real("crc_live"),
     )

@@ -231,7 +231,7 @@ class CostModel:
     def restore_uj(self, live_bytes: Number, live_ranges: Number) -> Number:
         """Energy of reading the live bytes back and checking their CRC."""
         board = self.board
-        crc = live_bytes * (board.store.crc_per_byte * self.uj_per_cycle)
+        crc = live_bytes * (board.store.live_crc * self.uj_per_cycle)
         if self.nvm == "flash":
             byte = bytes_cycles(board.xip, 1.0) * self.uj_per_cycle
             return crc + live_bytes * byte + live_ranges * (ACCESS_CYCLES * self.uj_per_cycle)
@@ -240,7 +240,7 @@ class CostModel:
     def commit_uj(self, dirty_bytes: Number, dirty_ranges: Number, live_bytes: Number) -> Number:
         """Energy of a commit, record included: dirty bytes written (flash: all live bytes)."""
         board = self.board
-        crc = live_bytes * (board.store.crc_per_byte * self.uj_per_cycle)
+        crc = live_bytes * (board.store.live_crc * self.uj_per_cycle)
         step = (self._step + 2.0 * self._survey_cycles()) * self.uj_per_cycle
         if self.nvm == "flash":
             pages: Number = np.ceil(live_bytes / PAGE_DATA) + 1.0
