@@ -231,3 +231,17 @@ def test_errors_are_one_line(net, tmp_path, capsys, options, said) -> None:
     assert main(["plan", str(net), "-o", str(output), *options]) == 1
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and not output.exists()
+
+
+def test_plan_tells_the_latency_on_a_trace(net, tmp_path, capsys) -> None:
+    words = ["plan", str(net), "-o", str(tmp_path / "a.rlm"), "--trace", "2mW"]
+    assert main([*words, "--json"]) == 0
+    times = json.loads(capsys.readouterr().out)["latency"]
+    assert 0 < times["p50_s"] <= times["p95_s"] and times["never"] == 0
+    assert main(words) == 0
+    assert "(p95)" in capsys.readouterr().out
+
+
+def test_a_supply_that_never_fails_is_not_simulated(net, tmp_path, capsys) -> None:
+    assert main(["plan", str(net), "-o", str(tmp_path / "a.rlm"), "--trace", "1W"]) == 0
+    assert "not simulated" in capsys.readouterr().out

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from relume.plan.response import Schedule, Task
     from relume.plan.types import Plan
     from relume.power.trace import Trace
+    from relume.sim.latency import Latency
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,19 @@ def trace_of(args: argparse.Namespace) -> Trace | None:
     if (args.deadline or args.beside) and not args.period:
         raise PlanError("--deadline and --beside need --period: how often an input comes")
     return load_trace(args.trace, args.scale)
+
+
+def latency_of(plan: Plan, board: BoardProfile, trace: Trace) -> Latency | None:
+    """Simulated times on the harvest; None for another NVM than FRAM, or if no power fails."""
+    from relume.errors import TraceError
+    from relume.sim.latency import latency
+
+    if plan.nvm != "fram":
+        return None
+    try:
+        return latency(plan, board, trace)
+    except TraceError:
+        return None
 
 
 def schedule_of(

@@ -56,12 +56,15 @@ def run(args: argparse.Namespace) -> int:
     if plan is None:
         plan = make_plan(graph, board, Budget(smallest, von, voff), args.nvm, sram=args.sram)
     promised = deadlines.schedule_of(args, plan, board, trace) if trace else None
+    times = deadlines.latency_of(plan, board, trace) if trace else None
     output = args.output or Path(args.net.stem + ".rlm")
     blob = pack(plan)
     ui.write_atomic(output, blob)
     ops = found(whole, graph, board, args.nvm)
     if args.json:
         document = facts(plan, board, smallest, len(blob), str(output))
+        if times:
+            document["latency"] = report.latency_facts(times)
         if promised:
             document["schedule"] = report.facts(promised)
         ui.emit_json(document | {"ops": [asdict(op) for op in ops]})
@@ -70,6 +73,9 @@ def run(args: argparse.Namespace) -> int:
             ui.console().print(table(f"{graph.name}: the ops", ops))
         _show(plan, board, smallest, len(blob), output)
         ui.console().print(f"{'ops':9} {summary(ops)}", markup=False, soft_wrap=True)
+        if trace:
+            line = f"{'latency':9} {report.latency_line(times, trace)}"
+            ui.console().print(line, markup=False, soft_wrap=True)
         if promised and trace:
             ui.console().print(report.table(promised, trace))
     return 0

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from relume.plan.response import Schedule
     from relume.power.trace import Trace
+    from relume.sim.latency import Latency
 
 
 def table(schedule: Schedule, trace: Trace) -> Table:
@@ -52,3 +53,20 @@ def facts(schedule: Schedule) -> dict[str, Any]:
             for one in schedule.responses
         ],
     }
+
+
+def latency_line(found: Latency | None, trace: Trace) -> str:
+    """The simulated times in words."""
+    if found is None:
+        return f"not simulated on {trace.name}: that takes FRAM, and a supply that fails"
+    return (
+        f"{format_duration(found.p50_s)} (p50), {format_duration(found.p95_s)} (p95), "
+        f"{found.charges:g} charges on {trace.name}, simulated from an empty capacitor"
+    )
+
+
+def latency_facts(found: Latency) -> dict[str, Any]:
+    """JSON-able; null where so many never finish."""
+    times = {"p50_s": found.p50_s, "p95_s": found.p95_s}
+    finite = {name: value if value < float("inf") else None for name, value in times.items()}
+    return {**finite, "charges": found.charges, "never": found.never}
