@@ -315,7 +315,7 @@ def test_thumb_code_is_exact_and_never_slower_than_planned(kind: str) -> None:
     board = replace(load_board("RPI_PICO"), core="portable")
     for seed in range(20):
         graph = cycle_case(kind, seed)
-        plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8))
+        plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True)
         tiles = oracle.random_tiles(graph, seed)
         whole = replace(plan.segments[0], start=0, end=len(tiles))
         blob = pack(replace(plan, tiles=tiles, segments=(whole,)))
