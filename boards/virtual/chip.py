@@ -251,6 +251,7 @@ class Chip:
             execute=core.execute_instruction,
             tick=self._clock.tick,
             asleep=lambda: bool(core.waiting),
+            on_read=self.ssi.on_flash_read,
         )
 
     # --- wiring -----------------------------------------------------------------------------

@@ -4,7 +4,8 @@ Timing of a read of several frames (RP2040 datasheet 4.10, boot2_w25q080.S): 8 S
 address and mode, the dummy clocks of SPI_CTRLR0, 8 SPI clocks for each 32-bit frame, back to back;
 an SPI clock is BAUDR core cycles. Frames are handed to the DMA four at a time, at the instant at
 which the fourth has come. A read through XIP while the controller is taken is a fault of the
-firmware: `on_conflict` is told when code in flash starts such a read or sets the controller back.
+firmware: `on_conflict` is told when code in flash starts such a read or sets the controller back,
+and when flash is read before it is set back, as far as the XIP tracer looks.
 """
 
 from __future__ import annotations
@@ -96,6 +97,11 @@ class FlashSsi(RPSSI):
         pc = int(self.rp2040.core.registers[15])
         if _FLASH_LO <= pc < _FLASH_HI:
             self.on_conflict(f"flash controller taken by code in flash at {pc:#x}")
+
+    def on_flash_read(self, address: int) -> None:
+        """The core reads flash through XIP."""
+        if self._dmacr & _RDMAE:
+            self.on_conflict(f"flash controller is taken when {address:#x} is read")
 
     def _frame_ns(self, clocks: int) -> float:
         return clocks * (self._baudr or 2) * self._cycle_ns

@@ -56,7 +56,8 @@ def decode(opcode: int) -> _Decoded:
 @dataclass(frozen=True)
 class Probe:
     """The core as the tracer needs it: halfwords of flash and SRAM, the 16 registers, one
-    instruction (returns cycles), the clock's tick, and whether the core sleeps."""
+    instruction (returns cycles), the clock's tick, whether the core sleeps, and who is told of an
+    address of flash that is read."""
 
     flash: memoryview
     sram: memoryview
@@ -64,6 +65,7 @@ class Probe:
     execute: Callable[[], int]
     tick: Callable[[float], None]
     asleep: Callable[[], bool]
+    on_read: Callable[[int], None]
 
 
 class XipSampler:
@@ -133,7 +135,7 @@ class XipSampler:
     def _trace(self, probe: Probe, count: int) -> int:
         """Step `count` instructions, or until the core sleeps; returns their cycles."""
         registers, flash, sram, table = probe.registers, probe.flash, probe.sram, self._table
-        execute, tick = probe.execute, probe.tick
+        execute, tick, on_read = probe.execute, probe.tick, probe.on_read
         access, shift = self.cache.access, self._shift
         last, total = -1, 0
         for number in range(count):
@@ -146,6 +148,7 @@ class XipSampler:
                 opcode = flash[(pc - _FLASH_LO) >> 1]
                 if pc >> shift != last:
                     last = pc >> shift
+                    on_read(pc)
                     if access(last):
                         self._missed(last)
             else:
@@ -155,6 +158,7 @@ class XipSampler:
                 address = ((pc + 4) & ~3) if base == 15 else registers[base]
                 address += registers[extra] if form == _REGISTER else extra
                 if _FLASH_LO <= address < _FLASH_HI:
+                    on_read(address)
                     for word in range(words):
                         self._load((address >> shift) + word)
             cycles = execute()

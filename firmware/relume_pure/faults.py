@@ -11,7 +11,6 @@ major version
 minor version
 flags
 reserved bytes of the header
-reserved bytes of an op
 flags of a segment
 metadata checksum
 constants checksum
@@ -64,6 +63,7 @@ GATHER: map falls
 GATHER: reads outside its input
 stage_off
 stage_size
+chunk
 tile's op
 tile leaves its op
 tensor size
@@ -75,6 +75,7 @@ units
 output clamp
 depth_mult
 w_size does not fit the shapes
+chunk does not fit the shapes
 windows do not fit the height
 windows do not fit the width
 dilation

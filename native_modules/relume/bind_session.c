@@ -55,7 +55,8 @@ static mp_obj_t session_make_new(const mp_obj_type_t *type, size_t n_args,
     session->store = &self->store;
     session->cycles = rl_port_cycles;
     session->pace.millivolts = millivolts;
-    session->stage.fetch = rl_port_fetch;
+    session->stage.fetch.begin = rl_port_fetch;
+    session->stage.fetch.end = rl_port_fetched;
     return MP_OBJ_FROM_PTR(self);
 }
 

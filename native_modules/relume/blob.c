@@ -274,7 +274,6 @@ static rl_status check_op(rl_blob_state *c, const rl_op *op)
     };
     const rl_tensor *out;
 
-    REFUSE_UNLESS(op->reserved2 == 0, op->reserved2, OP_RESERVED);
     CHECK(check_tensors_of(c, op));
     out = &c->blob.tensors[op->out];
     c->op = op;

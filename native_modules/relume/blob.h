@@ -69,7 +69,7 @@ typedef struct {
     uint16_t in0, in1, out, from1;
     uint32_t units, unit_bytes;
     uint16_t kh, kw, sh, sw, pad_top, pad_left, dil_h, dil_w;
-    uint16_t depth_mult, reserved2;
+    uint16_t depth_mult, chunk; /* chunk: 16 bytes each, SPEC 2.8 */
     int32_t  act_min, act_max;
     uint32_t off_w, w_size, off_bias, off_mult, off_shift;
     int32_t  p[8];

@@ -14,6 +14,8 @@ typedef struct {
     uint32_t       channels; /* entries of multiplier arrays read so far */
     const rl_op   *op;       /* the op whose constants are looked at */
     const rl_tensor *in, *out; /* its in0 and out */
+    const uint32_t *run; /* the first offset of staged constants */
+    uint32_t       run_size; /* bytes of these; 0: none */
 } rl_blob_state;
 
 /* Proves an op's shapes, parameters and constants, by its kind. in0 and out

@@ -15,7 +15,6 @@
     FAULT(MINOR, "minor version") \
     FAULT(HEADER_FLAGS, "flags") \
     FAULT(HEADER_RESERVED, "reserved bytes of the header") \
-    FAULT(OP_RESERVED, "reserved bytes of an op") \
     FAULT(SEGMENT_FLAGS, "flags of a segment")
 
 #define RL_FAULTS_CRC(FAULT) \
@@ -72,6 +71,7 @@
     FAULT(GATHER_REACH, "GATHER: reads outside its input") \
     FAULT(STAGE_OFF, "stage_off") \
     FAULT(STAGE_SIZE, "stage_size") \
+    FAULT(CHUNK, "chunk") \
     FAULT(TILE_OP, "tile's op") \
     FAULT(TILE_UNITS, "tile leaves its op")
 
@@ -85,6 +85,7 @@
     FAULT(CLAMP, "output clamp") \
     FAULT(DEPTH_MULT, "depth_mult") \
     FAULT(W_SIZE, "w_size does not fit the shapes") \
+    FAULT(CHUNK_BLOCK, "chunk does not fit the shapes") \
     FAULT(WINDOW_HEIGHT, "windows do not fit the height") \
     FAULT(WINDOW_WIDTH, "windows do not fit the width") \
     FAULT(DILATION, "dilation") \

@@ -86,12 +86,31 @@ static rl_status check_shape(rl_blob_state *c, const rl_op *op, shape *s)
     return RL_OK;
 }
 
+/* A block of channels fits the buffer. CONV_2D: what is computed of a pixel
+ * can be stored. FULLY_CONNECTED: nothing is in flash, which cannot be read
+ * while the next part comes. */
+static int takes_parts(const rl_blob_state *c, const rl_op *op,
+                       const shape *s)
+{
+    uint32_t block = s->inputs * RL_M0_WIDTH;
+
+    if (op->kind == RL_FULLY_CONNECTED) {
+        return (c->run_size || op->p[2] == 0)
+            && RL_GRAIN * op->chunk
+               >= block + rl_m0_tables(s->flags & RL_M0_CORNER);
+    }
+    return RL_GRAIN * op->chunk >= block
+        && s->live == c->blob.tensors[op->out].c && s->live % 4u == 0;
+}
+
 static rl_status check_weights(rl_blob_state *c, const rl_op *op,
                                const shape *s)
 {
     uint32_t blocks = (s->quads + 1u) / 2u; /* at most 2^13, of 2^18 bytes */
 
     CHECK(rl_blob_check_weights(c, op, blocks * s->inputs * RL_M0_WIDTH));
+    REFUSE_UNLESS(op->chunk == 0 || takes_parts(c, op, s), op->chunk,
+                  CHUNK_BLOCK);
     return rl_blob_check_array(c, &op->off_bias,
                                blocks * 2u * (uint32_t)sizeof(rl_m0_sums));
 }

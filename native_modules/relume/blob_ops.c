@@ -14,9 +14,9 @@ rl_status rl_blob_check_array(rl_blob_state *c, const uint32_t *offset,
     REFUSE_UNLESS(*offset % 4 == 0, *offset, ARRAY_ALIGN);
     REFUSE_UNLESS(within(*offset, size, h->meta_size, h->total_size), *offset,
                   ARRAY);
-    REFUSE_UNLESS(c->op->stage_size == 0
-                  || within(*offset, size, c->op->off_w,
-                            c->op->off_w + c->op->stage_size),
+    REFUSE_UNLESS(c->run_size == 0 || offset < c->run
+                  || within(*offset, size, *c->run,
+                            *c->run + c->run_size),
                   *offset, ARRAY_STAGE);
     return RL_OK;
 }

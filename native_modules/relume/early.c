@@ -121,6 +121,7 @@ rl_early_end rl_early(const rl_early_board *board,
     e.session.rest = board->wait;
     e.session.ctx = board->ctx;
     e.session.pace.millivolts = board->millivolts;
+    e.session.stage.fetch = board->fetch;
     int running = e.store.newest.state == RL_STATE_RUNNING;
     if (!running && interpreter_fits(&e)) {
         return RL_EARLY_NOTHING;

@@ -44,6 +44,7 @@ typedef struct {
     uint32_t    start_uj; /* energy of the interpreter's start */
     /* As rl_crc32, by hardware; NULL: rl_crc32. */
     uint32_t  (*crc)(uint32_t crc, const void *data, uint32_t n);
+    rl_fetch    fetch;    /* constants to SRAM */
 } rl_early_board;
 
 typedef enum {

@@ -25,13 +25,36 @@ static RL_HOT const void *constant(uintptr_t origin, uint32_t offset)
     return offset ? (const void *)(origin + offset) : NULL;
 }
 
+/* Weights, bias and multipliers, shifts: each from an origin of its own. */
+static RL_HOT void set_constants(rl_call *call, const rl_op *op, uintptr_t w,
+                                 uintptr_t tables, uintptr_t last)
+{
+    call->w = constant(w, op->off_w);
+    call->bias = constant(tables, op->off_bias);
+    call->mult = constant(tables, op->off_mult);
+    call->shift = constant(last, op->off_shift);
+}
+
+static RL_HOT void set_staged(rl_call *call, const rl_op *op, uintptr_t base,
+                              uint8_t *stage)
+{
+    uint32_t buffer = RL_GRAIN * op->chunk;
+    const uint32_t *from = rl_stage_from(op);
+    uintptr_t moved = (uintptr_t)stage + buffer - *from;
+
+    call->chunk = buffer ? stage : NULL;
+    if (op->stage_size > buffer) {
+        set_constants(call, op, buffer ? base : moved,
+                      from == &op->off_shift ? base : moved, moved);
+    }
+}
+
 static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena,
-                           const rl_tile *tile, const uint8_t *constants,
+                           const rl_tile *tile, uint8_t *stage,
                            rl_call *call)
 {
     const rl_op *op = &blob->ops[tile->op];
-    uintptr_t origin = constants ? (uintptr_t)constants - op->off_w
-                                 : (uintptr_t)blob->base;
+    uintptr_t base = (uintptr_t)blob->base;
 
     call->op = op;
     call->in0 = &blob->tensors[op->in0];
@@ -40,27 +63,30 @@ static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena,
     call->a = (const int8_t *)arena + call->in0->arena_off;
     call->b = call->in1 ? (const int8_t *)arena + call->in1->arena_off : NULL;
     call->y = (int8_t *)arena + call->out->arena_off;
-    call->w = constant(origin, op->off_w);
-    call->bias = constant(origin, op->off_bias);
-    call->mult = constant(origin, op->off_mult);
-    call->shift = constant(origin, op->off_shift);
-    call->resident = constants != NULL;
+    set_constants(call, op, base, base, base);
     call->scratch = (int32_t *)(void *)(arena + RL_GRAIN * tile->scratch);
     call->first = tile->first;
     call->count = tile->count;
+    call->resident = stage != NULL;
+    call->chunk = NULL;
+    if (stage) {
+        set_staged(call, op, base, stage);
+    }
 }
 
 RL_HOT void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile)
 {
-    rl_engine_tile_with(blob, arena, tile, NULL);
+    rl_engine_tile_with(blob, arena, tile, NULL, NULL);
 }
 
 RL_HOT void rl_engine_tile_with(const rl_blob *blob, uint8_t *arena,
-                                uint32_t tile, const uint8_t *constants)
+                                uint32_t tile, uint8_t *stage,
+                                const rl_fetch *fetch)
 {
     rl_call call;
 
-    prepare(blob, arena, &blob->tiles[tile], constants, &call);
+    prepare(blob, arena, &blob->tiles[tile], stage, &call);
+    call.fetch = fetch;
     if (call.op->kernel) {
         rl_fast_tile(blob->header->core, &call);
         return;

@@ -10,10 +10,28 @@
  * output bytes and the scratch: running it twice is harmless. Cannot fail. */
 void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile);
 
-/* The same, with the op's constants, which lie behind one another in the
- * blob from off_w on, in memory at `constants`. NULL: in the blob. */
+/* The array with which an op's run of staged constants begins (SPEC 2.8). */
+static inline const uint32_t *rl_stage_from(const rl_op *op)
+{
+    if (op->chunk == 0) {
+        return &op->off_w;
+    }
+    return op->kind == RL_FULLY_CONNECTED ? &op->off_shift : &op->off_bias;
+}
+
+/* Copies flash to SRAM. begin: bytes is a multiple of 4, at least 4, both are
+ * aligned; at most one copy is under way. From begin on until end has returned nothing
+ * reads flash but end itself, and the bytes are not to be looked at. */
+typedef struct {
+    void (*begin)(void *to, const void *from, uint32_t bytes);
+    void (*end)(void);
+} rl_fetch;
+
+/* The same, with the op's constants in memory at `stage` as SPEC 2.8 has
+ * them; weights in parts are fetched by the kernel. fetch lies in SRAM if its
+ * copies go on in the background. stage NULL: all in the blob. */
 void rl_engine_tile_with(const rl_blob *blob, uint8_t *arena, uint32_t tile,
-                         const uint8_t *constants);
+                         uint8_t *stage, const rl_fetch *fetch);
 
 /* First byte of input tensor `which` (0 or 1) of op that units [unit, units)
  * still need: need() of SPEC 3. Rises with unit. */

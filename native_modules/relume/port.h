@@ -24,8 +24,9 @@ uint64_t rl_port_cycles(void *ctx);
 /* Microseconds since turn-on, wraps. */
 uint32_t rl_port_micros(void);
 
-/* Copies bytes of flash, a multiple of 4, to SRAM; both are aligned. */
+/* Copies flash to SRAM (rl_fetch): begins, waits for the end. */
 void rl_port_fetch(void *to, const void *from, uint32_t bytes);
+void rl_port_fetched(void);
 
 /* As rl_crc32, by hardware where there is some. */
 uint32_t rl_port_crc32(uint32_t crc, const void *data, uint32_t n);

@@ -3,7 +3,6 @@
  * scratch; so it is whole from the copy until a tile of another op runs. */
 #include "stage.h"
 
-#include "engine.h"
 #include "kernels/kernels.h"
 
 void rl_stage_forget(rl_stage *stage)
@@ -11,33 +10,29 @@ void rl_stage_forget(rl_stage *stage)
     stage->op = 0;
 }
 
-/* bytes is a multiple of 4, both addresses are aligned. */
-static RL_HOT void copy_words(uint8_t *to, const uint8_t *from,
-                              uint32_t bytes)
+static RL_HOT void copy_words(void *to, const void *from, uint32_t bytes)
 {
-    uint32_t *word = (uint32_t *)(void *)to;
-    const uint32_t *source = (const uint32_t *)(const void *)from;
+    uint32_t *word = to;
+    const uint32_t *source = from;
 
     for (; bytes; bytes -= 4) {
         *word++ = *source++;
     }
 }
 
-static RL_HOT void fetch(const rl_stage *stage, uint8_t *to,
-                         const uint8_t *from, uint32_t bytes)
+static RL_HOT void nothing(void)
 {
-    if (stage->fetch) {
-        stage->fetch(to, from, bytes);
-    } else {
-        copy_words(to, from, bytes);
-    }
 }
+
+static const rl_fetch by_words = { copy_words, nothing };
 
 RL_HOT void rl_stage_tile(rl_stage *stage, const rl_blob *blob,
                           uint8_t *arena, uint32_t tile)
 {
     uint32_t number = blob->tiles[tile].op;
     const rl_op *op = &blob->ops[number];
+    const rl_fetch *fetch = stage->fetch.begin ? &stage->fetch : &by_words;
+    uint32_t buffer = RL_GRAIN * op->chunk;
 
     if (!op->stage_size) {
         stage->op = 0;
@@ -46,9 +41,13 @@ RL_HOT void rl_stage_tile(rl_stage *stage, const rl_blob *blob,
     }
     if (stage->op != number + 1u) {
         stage->op = 0;
-        fetch(stage, arena + op->stage_off, blob->base + op->off_w,
-              op->stage_size);
+        if (op->stage_size > buffer) {
+            fetch->begin(arena + op->stage_off + buffer,
+                         blob->base + *rl_stage_from(op),
+                         op->stage_size - buffer);
+            fetch->end();
+        }
         stage->op = number + 1u;
     }
-    rl_engine_tile_with(blob, arena, tile, arena + op->stage_off);
+    rl_engine_tile_with(blob, arena, tile, arena + op->stage_off, fetch);
 }

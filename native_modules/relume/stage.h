@@ -3,12 +3,11 @@
 #ifndef RELUME_STAGE_H
 #define RELUME_STAGE_H
 
-#include "blob.h"
+#include "engine.h"
 
 typedef struct {
-    /* Copies words of flash to SRAM; NULL: word by word. */
-    void   (*fetch)(void *to, const void *from, uint32_t bytes);
-    uint32_t op; /* 1 + the op whose constants are in SRAM; 0: none */
+    rl_fetch fetch; /* NULL: word by word, at once */
+    uint32_t op;    /* 1 + the op whose constants are in SRAM; 0: none */
 } rl_stage;
 
 /* The arena holds no constants any more: it was restored, given to others or

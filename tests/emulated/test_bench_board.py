@@ -13,8 +13,8 @@ from relume.board.profile import load_board
 from relume.cli import main
 from relume.model.dead import without_dead_channels
 from relume.model.tflite_reader import read_tflite
-from relume.plan.costs import copy_cycles
 from relume.plan.planner import make_plan
+from relume.plan.xip import copy_cycles
 
 from tests.emulated.test_board_firmware import firmware
 from tests.unit.tflite_nets import small_net
@@ -42,7 +42,7 @@ def test_cycles_on_the_emulated_pico_are_those_of_the_kernels(
         "board": "RPI_PICO", "firmware": "0.1.0", "emulated": True, "hz": 125_000_000
     }  # fmt: skip
     plan = make_plan(without_dead_channels(read_tflite(file)), load_board("RPI_PICO"), PLUGGED)
-    copied = sum(copy_cycles(load_board("RPI_PICO").xip, size) for _, size in plan.stages.values())
+    copied = sum(copy_cycles(load_board("RPI_PICO").xip, one.size) for one in plan.stages.values())
     assert rows[1]["exact"]
     counted = rows[0]["cycles"] + copied
     assert 0.95 * counted <= rows[1]["cycles"] <= 1.05 * counted + TRIAL + 4 * TICK

@@ -76,6 +76,19 @@ def test_a_controller_that_is_switched_off_brings_nothing_more() -> None:
     assert bytes(chip.sram[TO + 512 : TO + 1024]) != data[512:]
 
 
+def test_a_read_while_the_controller_is_taken_is_told_on() -> None:
+    chip, told = chip_with(b""), []
+    chip.ssi.on_conflict = told.append
+    read = chip.probe().on_read
+    read(0x1000_0100)
+    begin(chip, 4)
+    assert told == []
+    read(0x1000_0104)
+    chip.ssi.write_uint32(DMACR, 0)
+    read(0x1000_0108)
+    assert told == ["flash controller is taken when 0x10000104 is read"]
+
+
 def test_code_in_flash_that_takes_the_controller_is_told_on() -> None:
     chip, told = chip_with(b""), []
     chip.ssi.on_conflict = told.append

@@ -24,8 +24,10 @@ from relume.plan.types import Pace
 from relume_boards.virtual.emulated import EmulatedBoard
 from relume_boards.virtual.fram import Fault
 
+from tests import native
 from tests.emulated.bench import BOARD
 from tests.emulated.test_board_firmware import firmware
+from tests.kernels import m0plus_ops
 from tests.kernels.netgen import random_net
 from tests.shared import ROOT, model_file, model_input
 
@@ -149,6 +151,23 @@ def test_constants_are_fetched_by_bursts_and_the_output_is_exact() -> None:
         chip, notes = bench.emulated.pico.chip, bench.emulated.run.notes
     assert result.output == reference_output(model, data)
     assert chip is not None and chip.ssi.bursts > sum(op.stage_size > 0 for op in blob.ops)
+    assert not [note for note in notes if "flash controller" in note]
+
+
+def test_weights_in_parts_come_behind_the_kernel_and_nothing_reads_flash_meanwhile() -> None:
+    random = np.random.default_rng(0)
+    plan = make_plan(m0plus_ops.dense_of(random, 128, 160), BOARD, Budget(1.0, 5.0, 1.8))
+    assert plan.stages[0].chunk
+    image, data = pack(plan), m0plus_ops.inputs(128, random)[0]
+    blob = read_blob(image)
+    with Bench("seed=2&xip=0") as bench:
+        bench.board.deploy(image, "net")
+        bench.emulated.pico.traced = True
+        result = bench.board.run(data, blob=blob)
+        chip, notes = bench.emulated.pico.chip, bench.emulated.run.notes
+    (wanted,) = native.run_program(native.runners()[0], [(image, data)])
+    assert result.output == wanted.data
+    assert chip is not None and chip.ssi.bursts > 3 * plan.stages[0].size // plan.stages[0].chunk
     assert not [note for note in notes if "flash controller" in note]
 
 

@@ -123,6 +123,11 @@ def dense_graph(random: Random) -> Graph:
     return _graph(Kind.FULLY_CONNECTED, random, shape, out, Window())
 
 
+def dense_of(random: Random, inputs: int, channels: int) -> Graph:
+    """FULLY_CONNECTED of one row."""
+    return _graph(Kind.FULLY_CONNECTED, random, (1, 1, inputs), (1, 1, channels), Window())
+
+
 def _graph(
     kind: Kind, random: Random, shape: tuple[int, int, int], out: tuple[int, int, int],
     window: Window,

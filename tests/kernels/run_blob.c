@@ -95,7 +95,7 @@ static void run(const rl_blob *blob, const uint8_t *input, size_t size,
     const rl_tensor *in = &blob->tensors[h->input];
     size_t all = (size_t)h->arena_size + h->scratch_size;
     uint8_t *arena = need_memory(all);
-    rl_stage stage = { NULL, 0 };
+    rl_stage stage = { { NULL, NULL }, 0 };
     uint32_t i;
 
     memset(arena, NOISE, all);

@@ -11,7 +11,7 @@ import pytest
 from tests.shared import ROOT
 
 COMPILER = "arm-none-eabi-gcc"
-MOST = {"m0plus": 24_780, "m4": 24_260}  # bytes of code and constants
+MOST = {"m0plus": 25_700, "m4": 24_580}  # bytes of code and constants
 
 
 @pytest.mark.parametrize("core", MOST)

@@ -83,12 +83,12 @@ def test_a_board_without_bursts_stages_nothing() -> None:
 
 
 class _Stage(ctypes.Structure):
-    _fields_ = (("fetch", ctypes.c_void_p), ("op", ctypes.c_uint32))
+    _fields_ = (("fetch", ctypes.c_void_p * 2), ("op", ctypes.c_uint32))
 
 
 def run_with(checked: native.Checked, data: bytes, before: Callable[[_Stage, int], None]) -> bytes:
     """The output when `before` may change what the engine believes to be in SRAM."""
-    stage = _Stage(None, 0)
+    stage = _Stage((None, None), 0)
     return checked.run_staged(data, ctypes.byref(stage), lambda tile: before(stage, tile))
 
 
@@ -136,7 +136,7 @@ def test_a_copy_that_a_brown_out_took_and_nobody_forgot_is_caught() -> None:
 def test_hostile_places_are_refused_by_name() -> None:
     checked, one, _ = staged_case()
     blob, header = checked.blob, checked.header
-    off, size = one.stages[0]
+    off, size = one.stages[0].off, one.stages[0].size
     end = header.arena_size + header.scratch_size
     hostile: list[tuple[dict[str, int], str]] = [
         ({"op[0].stage_off": off + 2}, "stage_off"),
@@ -157,7 +157,7 @@ def test_a_copy_over_what_a_tile_uses_is_refused_by_name() -> None:
     seen = set()
     for checked, one, _ in staged_cases():
         blob, header, op = checked.blob, checked.header, one.graph.ops[0]
-        size, scratch = one.stages[0][1], header.scratch(blob, 0)
+        size, scratch = one.stages[0].size, header.scratch(blob, 0)
         end = header.tensor(blob, op.output)[0] + one.tiles[0].count * one.graph.unit_bytes(op)
         places = [
             (scratch, "over scratch"),

@@ -24,13 +24,14 @@ TENSOR = {
 }  # fmt: skip
 OP = {
     "kind": (0, "B"), "kernel": (1, "B"), "from0": (2, "H"), "in0": (4, "H"), "in1": (6, "H"),
-    "out": (8, "H"), "from1": (10, "H"), "reserved": (38, "H"), "units": (12, "I"),
+    "out": (8, "H"), "from1": (10, "H"), "units": (12, "I"),
     "unit_bytes": (16, "I"), "kh": (20, "H"), "kw": (22, "H"),
     "sh": (24, "H"), "sw": (26, "H"), "pad_top": (28, "H"), "pad_left": (30, "H"),
-    "dil_h": (32, "H"), "dil_w": (34, "H"), "depth_mult": (36, "H"), "act_min": (40, "i"),
-    "act_max": (44, "i"), "off_w": (48, "I"), "w_size": (52, "I"), "off_bias": (56, "I"),
-    "off_mult": (60, "I"), "off_shift": (64, "I"), "p0": (68, "i"), "p1": (72, "i"),
-    "p2": (76, "i"), "p3": (80, "i"), "p4": (84, "i"), "p5": (88, "i"), "p6": (92, "i"),
+    "dil_h": (32, "H"), "dil_w": (34, "H"), "depth_mult": (36, "H"), "chunk": (38, "H"),
+    "act_min": (40, "i"), "act_max": (44, "i"), "off_w": (48, "I"), "w_size": (52, "I"),
+    "off_bias": (56, "I"), "off_mult": (60, "I"), "off_shift": (64, "I"),
+    "p0": (68, "i"), "p1": (72, "i"), "p2": (76, "i"), "p3": (80, "i"), "p4": (84, "i"),
+    "p5": (88, "i"), "p6": (92, "i"),
     "p7": (96, "i"), "name": (100, "I"), "stage_off": (104, "I"), "stage_size": (108, "I"),
     "tile_cycles": (112, "I"), "unit_cycles": (116, "I"), "stage_cycles": (120, "I"),
 }  # fmt: skip

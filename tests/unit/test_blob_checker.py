@@ -117,7 +117,7 @@ REFUSED = [
     ("op[0].kind", 3, "RL_E_SHAPE", "unit_bytes"),
     ("op[0].kind", 15, "RL_E_SHAPE|RL_E_KIND", "unit_bytes|op kind"),
     ("op[0].kernel", 1, "RL_E_KIND", "kernel"),
-    ("op[0].reserved", 1, "RL_E_VERSION", "reserved"),
+    ("op[0].chunk", 1, "RL_E_BOUNDS", "chunk"),
     ("op[0].stage_off", 4, "RL_E_BOUNDS", "stage_off"),
     ("op[0].in0", 7, "RL_E_BOUNDS", "in0"),
     ("op[0].in0", 0xFFFF, "RL_E_BOUNDS", "in0"),

@@ -70,6 +70,7 @@ class _Board(ctypes.Structure):
         ("nvm", _OPEN), ("cycles", _U64), ("micros", _U32), ("millivolts", _U32),
         ("receive", _TAKE_BYTE), ("send", _SEND), ("wait", _WAIT), ("start_uj", ctypes.c_uint32),
         ("crc", ctypes.c_void_p),
+        ("fetch", ctypes.c_void_p * 2),
     )  # fmt: skip
 
 

@@ -29,8 +29,7 @@ NVMS = st.sampled_from(("fram", "flash"))
 
 def _need(plan: Plan, start: int, end: int) -> float:
     """Restore + tiles + commit of tiles [start, end), from the cost model alone."""
-    staged = {number: size for number, (_, size) in plan.stages.items()}
-    costs = CostModel(plan.graph, BOARD, plan.nvm, staged)
+    costs = CostModel(plan.graph, BOARD, plan.nvm, plan.stages)
     live = LiveMap(plan.graph, plan.tiles)
     ranges = live.live(start)
     size = sum(stop - first for _, first, stop in ranges)

@@ -174,6 +174,7 @@ void relume_board_startup(void) {
         .blobs_size = RL_BLOBS_SIZE, .board = rl_port_board,
         .version = RL_FIRMWARE_VERSION, .start_uj = RL_START_UJ,
         .crc = rl_port_crc32,
+        .fetch = { rl_port_fetch, rl_port_fetched },
     };
     uintptr_t start = ((uintptr_t)&__GcHeapStart + 7u) & ~(uintptr_t)7u;
     early.memory = (uint8_t *)start;

@@ -149,6 +149,9 @@ void rl_port_fetch(void *to, const void *from, uint32_t bytes) {
     memcpy(to, from, bytes);
 }
 
+void rl_port_fetched(void) {
+}
+
 uint32_t rl_port_crc32(uint32_t crc, const void *data, uint32_t n) {
     return rl_crc32(crc, data, n);
 }

@@ -123,6 +123,15 @@ class Machine:
         counted = Count(self._cycles, self._instructions, self.cache.misses - before)
         return int(self.uc.reg_read(reg.UC_ARM_REG_R0)), counted
 
+    @property
+    def now(self) -> int:
+        """Cycles of the call that runs."""
+        return self._cycles
+
+    def wait_until(self, cycles: int) -> None:
+        """The call that runs waits until it has taken so many cycles."""
+        self._cycles = max(self._cycles, cycles)
+
     def write(self, address: int, data: bytes) -> None:
         self.uc.mem_write(address, data)
 

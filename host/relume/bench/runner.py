@@ -8,7 +8,7 @@ from relume.bench.machine import SRAM, XIP, Count, Machine
 from relume.blob.reader import Blob, read_blob
 from relume.errors import RelumeError
 
-_BLOB_STRUCT, _FAULT, _ARENA = SRAM, SRAM + 64, SRAM + 0x100
+BLOB_STRUCT, _FAULT, ARENA = SRAM, SRAM + 64, SRAM + 0x100
 
 
 @dataclass(frozen=True)
@@ -26,26 +26,26 @@ class Runner:
         self.machine = machine
         self.blob: Blob = read_blob(image)
         machine.write(XIP, image)
-        status, _ = machine.call("rl_blob_check", XIP, len(image), 1, _BLOB_STRUCT, _FAULT,
+        status, _ = machine.call("rl_blob_check", XIP, len(image), 1, BLOB_STRUCT, _FAULT,
                                  count=False)
         if status:
             raise RelumeError(f"bench: the engine refuses the blob (status {status - (1 << 32)})")
 
     def put(self, tensor: int, data: bytes) -> None:
         """Writes a tensor's bytes into the arena."""
-        self.machine.write(_ARENA + self.blob.tensors[tensor].arena_off, data)
+        self.machine.write(ARENA + self.blob.tensors[tensor].arena_off, data)
 
     def get(self, tensor: int) -> bytes:
         """Reads a tensor's bytes from the arena."""
         entry = self.blob.tensors[tensor]
-        return self.machine.read(_ARENA + entry.arena_off, entry.size)
+        return self.machine.read(ARENA + entry.arena_off, entry.size)
 
     def run(self, op: int, count: bool = True) -> OpRun:
         """All tiles of one op; its inputs must lie in the arena."""
         total = Count(0, 0, 0)
         for number, tile in enumerate(self.blob.tiles):
             if tile.op == op:
-                _, one = self.machine.call("rl_engine_tile", _BLOB_STRUCT, _ARENA, number,
+                _, one = self.machine.call("rl_engine_tile", BLOB_STRUCT, ARENA, number,
                                            count=count, xip=count)
                 total = Count(total.cycles + one.cycles, total.instructions + one.instructions,
                               total.xip_fills + one.xip_fills)

@@ -27,6 +27,7 @@ CORE_PORTABLE = 0
 NVM_NAMES = {1: "fram", 2: "flash", 3: "file"}
 META_CRC_AT = 16
 OP_P_WORDS = 8
+CHUNK = 16  # bytes that op.chunk counts
 
 OBLIGATORY = 1  # flag of a segment
 
@@ -108,7 +109,7 @@ OP = Struct(
     "dil_h" / Int16ul,
     "dil_w" / Int16ul,
     "depth_mult" / Int16ul,
-    Padding(2),
+    "chunk" / Int16ul,
     "act_min" / Int32sl,
     "act_max" / Int32sl,
     "off_w" / Int32ul,

@@ -188,7 +188,7 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
     graph = plan.graph
     writer = {op.output: number for number, op in enumerate(graph.ops)}
     for number, (op, arrays) in enumerate(zip(graph.ops, layout.arrays, strict=True)):
-        stage_off, stage_size = plan.stage(number)
+        stage = plan.stage(number)
         off_w, off_bias, off_mult, off_shift = arrays.at
         window, pace = _window(op), plan.pace.op(number)
         yield fmt.OP.build(
@@ -213,6 +213,7 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
                 "dil_h": window.dil_h,
                 "dil_w": window.dil_w,
                 "depth_mult": op.depth_mult,
+                "chunk": stage.chunk // fmt.CHUNK,
                 "act_min": op.act_min,
                 "act_max": op.act_max,
                 "off_w": off_w,
@@ -222,8 +223,8 @@ def _ops(plan: Plan, layout: _Layout) -> Iterable[bytes]:
                 "off_shift": off_shift,
                 "p": [*arrays.p, *[0] * (fmt.OP_P_WORDS - len(arrays.p))],
                 "name": layout.names[op.name],
-                "stage_off": stage_off,
-                "stage_size": stage_size,
+                "stage_off": stage.off,
+                "stage_size": stage.size,
                 "tile_cycles": pace.tile,
                 "unit_cycles": pace.unit,
                 "stage_cycles": pace.stage,

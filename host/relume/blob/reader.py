@@ -39,7 +39,8 @@ class BlobTensor:
 class BlobOp:
     """An op: numbers of its tensors, units of its output; in1 None = none.
 
-    stage_off, stage_size: block of SRAM for its constants, size 0 = none (SPEC 2.8).
+    stage_off, stage_size: block of SRAM for its constants, size 0 = none; chunk: bytes in front of
+    it for weights in parts, 0 = none (SPEC 2.8).
     """
 
     name: str
@@ -51,6 +52,7 @@ class BlobOp:
     unit_bytes: int
     stage_off: int
     stage_size: int
+    chunk: int
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,8 @@ class _Reader:
                 raise self.fail(at + 68, f"op {number}, {Kind(row.kind).name}: {moved}")
             if row.stage_off + row.stage_size > header.arena_size + header.scratch_size:
                 raise self.fail(at + 104, f"op {number}: staged constants leave the arena")
+            if row.chunk and fmt.CHUNK * row.chunk > row.stage_size:
+                raise self.fail(at + 38, f"op {number}: weights in parts leave their block")
             ops.append(
                 BlobOp(
                     self._string(header, row.name),
@@ -292,6 +296,7 @@ class _Reader:
                     row.unit_bytes,
                     row.stage_off,
                     row.stage_size,
+                    fmt.CHUNK * row.chunk,
                 )
             )
         return tuple(ops)

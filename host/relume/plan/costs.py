@@ -8,7 +8,8 @@ it reads once; when an op's constants do not fit the cache, every unit fetches t
 (Cortex-M0+ convolutions: every tile, as ever; operands and maps: what the unit reads,
 `relume.plan.fills`). FULLY_CONNECTED touches each weight once.
 
-Staged constants are copied to SRAM by bursts when their op begins, and again after a restore.
+Staged constants are copied to SRAM by bursts when their op begins, and again after a restore;
+weights in parts by every tile that uses them.
 
 SPI FRAM: the core waits for the transfer, so a byte costs 8 SPI clocks of active power plus the
 chip. The SPI clock is the peripheral clock divided by an even number, at most the chip's. Flash: a
@@ -27,13 +28,15 @@ import numpy.typing as npt
 
 from relume.blob.layouts.packed import Packed
 from relume.blob.layouts.select import M0PLUS, lay_out
-from relume.board.profile import BoardProfile, Xip
+from relume.board.profile import BoardProfile
 from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op
 from relume.plan.fills import FILL, fills_by_unit
 from relume.plan.kernel_work import kernel_work
 from relume.plan.m0plus_work import fits_spans, m0plus_work
-from relume.plan.xip import burst_cycles, bytes_cycles, fills_cycles
+from relume.plan.parts import conv_waits, dense_waits
+from relume.plan.types import Stage
+from relume.plan.xip import bytes_cycles, copy_cycles, fills_cycles
 
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
@@ -46,7 +49,6 @@ PAGE_DATA = 255  # live bytes in a data page (SPEC 4.3)
 SECTOR = 4096
 RING_PAGES = 15  # pages of a sector that hold commits
 TILE_BYTES = 260  # of the tables that a tile reads: tile, op, three tensors, header
-CALL_CYCLES = 200.0  # of a copy to SRAM, beside its bursts
 CHUNK = 240  # bytes of input a frame (SPEC 6)
 FRAME_BYTES = 64.0  # of a frame and its answer, beside the input's bytes
 HANDSHAKE = 3  # frames before the input's first: HELLO, STATUS and one lost
@@ -84,9 +86,13 @@ class CostModel:
     """Costs of one graph on one board with one kind of NVM."""
 
     def __init__(
-        self, graph: Graph, board: BoardProfile, nvm: str, staged: Mapping[int, int] | None = None
+        self,
+        graph: Graph,
+        board: BoardProfile,
+        nvm: str,
+        staged: Mapping[int, Stage] | None = None,
     ) -> None:
-        """staged: op number -> bytes of constants copied to SRAM (relume.plan.staging)."""
+        """staged: op number -> its constants in SRAM, wherever they lie (relume.plan.staging)."""
         self.staged = dict(staged or {})
         self.graph = graph
         self.board = board
@@ -97,35 +103,59 @@ class CostModel:
         early = board.boot.early_ms is not None
         self._step = board.store.early_step if early else board.store.step
         self._resume = board.store.early_resume if early else board.store.resume
-        self.ops = tuple(self._op(number) for number in range(len(graph.ops)))
+        self.ops = tuple(
+            self.op_cycles(number, self.staged.get(number, Stage()))
+            for number in range(len(graph.ops))
+        )
 
-    def _op(self, number: int) -> OpCycles:
-        """The kernel's cycles and what is fetched from flash in place."""
-        core = self.kernel_cycles(self.graph.ops[number])
-        tile, unit = (0.0, 0.0) if number in self.staged else self.fetches(number)
+    def op_cycles(self, number: int, stage: Stage) -> OpCycles:
+        """The kernel's cycles and what its tiles fetch from flash, with that stage."""
+        core = self.kernel_cycles(self.graph.ops[number], stage.chunk or stage.size or None)
+        tile, unit = (0.0, 0.0) if stage.size else self.fetches(number)
+        typical = unit
+        if stage.chunk:
+            tile, unit = self._part_cycles(number, stage, core.unit)
+            _, typical = self._part_cycles(number, stage, core.typical_unit)
         tile += bytes_cycles(self.board.xip, TILE_BYTES)
         return OpCycles(
             core.fixed + tile,
             core.unit + unit,
             core.typical_fixed + tile,
-            core.typical_unit + unit,
+            core.typical_unit + typical,
             core.row,
             core.area,
         )
 
     def stage_cycles(self, number: int) -> float:
         """Copying an op's constants to SRAM, before its first tile and after a restore."""
-        if number not in self.staged:
-            return 0.0
-        return copy_cycles(self.board.xip, self.staged[number])
+        stage = self.staged.get(number, Stage())
+        return copy_cycles(self.board.xip, stage.size - stage.chunk)
 
-    def kernel_cycles(self, op: Op) -> OpCycles:
-        """Core cycles of an op's kernel, flash left out."""
+    def _part_cycles(self, number: int, stage: Stage, unit: float) -> tuple[float, float]:
+        """Cycles (once a tile, of a unit) of waiting for weights in parts, and for the other
+        arrays where these are left in flash; the kernel takes `unit` cycles a unit."""
+        op, xip = self.graph.ops[number], self.board.xip
+        fast = lay_out(self.board.core, self.graph, op)
+        assert fast is not None
+        shape = self.graph.tensors[op.output].shape
+        if op.kind is Kind.FULLY_CONNECTED:
+            return dense_waits(xip, fast, shape, stage.chunk, unit)
+        tile = conv_waits(xip, fast, stage.chunk)
+        if stage.size > stage.chunk:
+            return tile, 0.0
+        size = fast.constant_bytes - len(fast.weights)
+        tables = self._fetch_cycles(size)
+        return (tile + tables, 0.0) if size <= xip.cache_bytes else (tile, tables)
+
+    def kernel_cycles(self, op: Op, room: int | None = None) -> OpCycles:
+        """Core cycles of an op's kernel, flash left out.
+
+        room: bytes of weights that SRAM holds at a time, None: they are read in place."""
         row = self.board.fast_cycles.get(op.kind.name)
         if self.board.core == M0PLUS and row is not None:
             fast = lay_out(M0PLUS, self.graph, op)
             if fast is not None:
-                return self._fast_op(op, fast, row)
+                return self._fast_op(op, fast, row, room)
         row = self.board.cycles.get(op.kind.name)
         if row is None:
             raise BoardError(
@@ -137,9 +167,11 @@ class CostModel:
         typical = per_mac * work * self._inside(op) + per_output * outputs
         return OpCycles(per_tile, unit, per_tile, typical)
 
-    def _fast_op(self, op: Op, fast: Packed, row: tuple[float, float, float]) -> OpCycles:
+    def _fast_op(
+        self, op: Op, fast: Packed, row: tuple[float, float, float], room: int | None
+    ) -> OpCycles:
         per_work, per_output, per_tile = row
-        work = m0plus_work(self.graph, op, fast)
+        work = m0plus_work(self.graph, op, fast, room)
         unit = per_work * work.unit + per_output * work.outputs
         typical = per_work * work.typical_unit + per_output * work.outputs
         tile = per_work * work.tile + per_tile
@@ -285,11 +317,6 @@ class CostModel:
         blank_check = self._fetch_cycles(PAGE) + PAGE * 4
         program = flash.program_ms * (self.board.energy.active_mw + flash.program_mw)
         return pages * (program + 2 * blank_check * self.uj_per_cycle)
-
-
-def copy_cycles(xip: Xip, size: int) -> float:
-    """Cycles of copying an op's constants to SRAM."""
-    return CALL_CYCLES + burst_cycles(xip, size)
 
 
 def _taps(outputs: int, inputs: int, size: int, stride: int, pad: int, dilation: int) -> int:

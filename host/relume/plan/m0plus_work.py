@@ -37,16 +37,19 @@ class Work:
     row: int = 1
 
 
-def m0plus_work(graph: Graph, op: Op, fast: Packed) -> Work:
-    """Work of an op laid out by one of relume.blob.layouts.m0plus_*."""
+def m0plus_work(graph: Graph, op: Op, fast: Packed, room: int | None = None) -> Work:
+    """Work of an op laid out by one of relume.blob.layouts.m0plus_*.
+
+    room: bytes of its weights that SRAM holds at a time, None: they are read in place.
+    """
     out = graph.tensors[op.output].shape
     if op.kind is Kind.DEPTHWISE_CONV_2D:
         return Work(*depthwise_work(op, fast.p, out), row=out[1])
     if op.kind is Kind.ADD:
         return Work(0.0, 0.0, 0.0, 1.0)
-    return _fully_connected(graph, op, fast) if op.kind is Kind.FULLY_CONNECTED else _conv(
-        graph, op, fast
-    )
+    if op.kind is Kind.FULLY_CONNECTED:
+        return _fully_connected(graph, op, fast)
+    return _conv(graph, op, fast, room)
 
 
 def fits_spans(graph: Graph, op: Op, fast: Packed) -> bool:
@@ -75,14 +78,14 @@ def _fully_connected(graph: Graph, op: Op, fast: Packed) -> Work:
     return Work(block / WIDTH * rows, begun, share * block / WIDTH * rows, each)
 
 
-def _conv(graph: Graph, op: Op, fast: Packed) -> Work:
+def _conv(graph: Graph, op: Op, fast: Packed, room: int | None) -> Work:
     """Of a pixel; a tile of several rows lists all the rows of its first windows."""
     _, in_width, depth = graph.tensors[op.inputs[0]].shape
     _, width, channels = graph.tensors[op.output].shape
     band, live, _, flags = fast.p[:4]
     window, taps = op.window, op.window.kh * op.window.kw
     inputs, blocks = taps * depth, -(-live // WIDTH)
-    spans = _spans(inputs, -(-live // 4)) if live == channels and live % 4 == 0 else 1
+    spans = _spans(inputs, -(-live // 4), room) if takes_spans(channels, live) else 1
     outputs = _outputs(fast, channels)
     if not flags & WITH_SPARSE:
         products = blocks * (inputs * DENSE + BLOCK)
@@ -103,9 +106,14 @@ def _conv(graph: Graph, op: Op, fast: Packed) -> Work:
     return Work(unit, row * (window.kh + window.sh), typical, outputs, spans > 1)
 
 
-def _spans(inputs: int, quads: int) -> int:
+def takes_spans(channels: int, live: int) -> bool:
+    """Whether some of a CONV_2D's channels can be computed, and stored, without the others."""
+    return live == channels and live % 4 == 0
+
+
+def _spans(inputs: int, quads: int, room: int | None) -> int:
     """Parts that the channels of a layer are computed in."""
-    if quads * 4 * inputs <= CACHED:
+    if room is None and quads * 4 * inputs <= CACHED:
         return 1
-    blocks = max(1, CACHED // ((inputs + inputs % 2) * WIDTH))
+    blocks = max(1, (CACHED if room is None else room) // ((inputs + inputs % 2) * WIDTH))
     return -(-quads // (2 * blocks))

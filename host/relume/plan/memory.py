@@ -14,8 +14,9 @@ from relume.model.graph import Graph
 from relume.plan.arena import MAX_SRAM, Sram, place_sram
 from relume.plan.costs import CostModel
 from relume.plan.shrink import proposals
-from relume.plan.staging import Stage, gains, place_stages
+from relume.plan.staging import gains, place_stages
 from relume.plan.tiles import Infeasible, TiledGraph, assemble, too_big
+from relume.plan.types import Stage
 
 PRICE = 0.08
 KEPT = 0.9  # of the staged bytes
@@ -96,11 +97,10 @@ def _staged(plain: Memory, charge_uj: float, limit: int, apart: bool) -> Memory:
     An op that does not fit a charge with its copy is read in place.
     """
     costs, tiled, graph = plain.costs, plain.tiled, plain.costs.graph
-    sizes = gains(costs, tiled.tiles)
-    while sizes:
-        stages, sram = place_stages(costs, tiled, plain.sram, sizes, limit, apart)
-        staged = {number: stage.size for number, stage in stages.items()}
-        cheaper = CostModel(graph, costs.board, costs.nvm, staged)
+    ways = gains(costs, tiled.tiles)
+    while ways:
+        stages, sram = place_stages(costs, tiled, plain.sram, ways, limit, apart)
+        cheaper = CostModel(graph, costs.board, costs.nvm, stages)
         with_copies = assemble(graph, cheaper, tiled.tiles)
         try:
             over = too_big(graph, cheaper, with_copies, charge_uj)
@@ -110,7 +110,7 @@ def _staged(plain: Memory, charge_uj: float, limit: int, apart: bool) -> Memory:
                 return plain
         if not over:
             return Memory(cheaper, with_copies, sram, stages)
-        sizes = {number: size for number, size in staged.items() if number not in over}
-        if len(sizes) == len(staged):
+        ways = {number: ways[number] for number in stages if number not in over}
+        if len(ways) == len(stages):
             return plain
     return plain

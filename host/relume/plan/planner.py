@@ -140,7 +140,7 @@ def _finish(
         min(budget.charge_uj, MAX_CHARGE_UJ),
         worst_uj,
         board.core,
-        {number: (stage.off, stage.size) for number, stage in memory.stages.items()},
+        dict(memory.stages),
         exchange_uj,
         placed.scratch_off,
         memory.saved,

@@ -1,5 +1,11 @@
 """Which constants are copied from flash into SRAM before their op runs, and where they lie there.
 
+Where not even the smallest gap holds an op's constants, its weights may come in parts: the kernel
+copies those of the next channels into one buffer whenever it has done with the last (Cortex-M0+
+CONV_2D and FULLY_CONNECTED; the other layouts read such weights in place).
+
+Where no gap holds an op's constants, its weights may come in parts (`relume.plan.parts`).
+
 A burst past the XIP cache fetches a word in 16 cycles, a miss in 48, and what lies in SRAM is not
 fetched twice (relume.plan.xip). A copy stays as long as tiles of its op follow one another; a
 brown-out loses it. It takes bytes of arena and scratch memory that are free while its op runs, so
@@ -8,30 +14,26 @@ it never raises the peak; only a model that needs less than SMALL bytes grows, u
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from relume.blob.layouts.select import M0PLUS, lay_out
 from relume.blob.pack import constant_arrays
 from relume.model.graph import Graph
 from relume.plan.arena import Sram
-from relume.plan.costs import CostModel, copy_cycles
+from relume.plan.costs import CostModel
 from relume.plan.overlap import IntArray, Use, whole
+from relume.plan.parts import buffers
 from relume.plan.scratch import op_scratch
 from relume.plan.tiles import TiledGraph
-from relume.plan.types import Tile
+from relume.plan.types import Stage, Tile
+from relume.plan.xip import copy_cycles
 
 SMALL = 16_000  # bytes of arena and scratch that staging may fill, 9 % of the Pico's free SRAM
 ALIGN = 16
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A block of SRAM, `off` bytes from the arena's start; size 0: constants are read in place."""
-
-    off: int = 0
-    size: int = 0
 
 
 def run_bytes(graph: Graph, core: str) -> tuple[int, ...]:
@@ -43,28 +45,49 @@ def run_bytes(graph: Graph, core: str) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def gains(costs: CostModel, tiles: Sequence[Tile]) -> dict[int, int]:
-    """Op number -> bytes of its constants, where one copy costs less than what a tile fetches."""
-    largest: dict[int, int] = {}
-    for tile in tiles:
-        largest[tile.op] = max(tile.count, largest.get(tile.op, 0))
-    sizes = {}
+def gains(costs: CostModel, tiles: Sequence[Tile]) -> dict[int, tuple[Stage, ...]]:
+    """Op number -> blocks, not placed yet, the cheapest for all of its tiles first. With each of
+    them a single tile, copy included, costs less than without."""
+    counts = [Counter(tile.count for tile in tiles if tile.op == n) for n in range(len(costs.ops))]
+    order = [tile.op for tile in tiles]
+    begun = Counter(op for op, before in zip(order, [-1, *order], strict=False) if op != before)
+    found = {}
     for number, size in enumerate(run_bytes(costs.graph, costs.board.core)):
-        once, unit = costs.fetches(number)
-        if size and copy_cycles(costs.board.xip, size) < once + unit * largest[number]:
-            sizes[number] = size
-    return sizes
+        largest = max(counts[number])
+        priced = []
+        for way in _ways(costs, number, size):
+            cycles = costs.op_cycles(number, way)
+            copy = copy_cycles(costs.board.xip, way.size - way.chunk)
+            if copy + cycles.worst(largest) < costs.ops[number].worst(largest):
+                all_tiles = sum(n * cycles.worst(count) for count, n in counts[number].items())
+                priced.append((begun[number] * copy + all_tiles, way))
+        if priced:
+            priced.sort(key=lambda pair: pair[0])
+            found[number] = tuple(way for _, way in priced)
+    return found
+
+
+def _ways(costs: CostModel, number: int, size: int) -> Iterator[Stage]:
+    """Blocks that could hold an op's `size` bytes of constants, or parts of them."""
+    graph, core = costs.graph, costs.board.core
+    op = graph.ops[number]
+    if not size:
+        return
+    yield Stage(0, size)
+    fast = lay_out(core, graph, op) if core == M0PLUS else None
+    if fast is not None:
+        yield from buffers(op.kind, graph.tensors[op.output].shape, fast, size)
 
 
 def place_stages(
     costs: CostModel,
     tiled: TiledGraph,
     sram: Sram,
-    sizes: Mapping[int, int],
+    ways: Mapping[int, Sequence[Stage]],
     limit: int,
     apart: bool = False,
 ) -> tuple[dict[int, Stage], Sram]:
-    """(blocks of those ops of `sizes` for which there is room, the memory with them).
+    """(of each op of `ways` the first block for which there is room, the memory with them).
 
     limit: bytes of tensors and scratch memory that the memory may grow to, at most SMALL.
     """
@@ -75,7 +98,7 @@ def place_stages(
     top = max(sram.total, min(SMALL, limit))
     stages: dict[int, Stage] = {}
     end = sram.total
-    for number, size in sizes.items():
+    for number, blocks in ways.items():
         places = tiled.live.places(number)
         beside = np.flatnonzero((first <= places[-1]) & (last > places[0]))
         taken = []
@@ -85,14 +108,23 @@ def place_stages(
         scratch = op_scratch(graph, costs.board.core, graph.ops[number])
         starts = {sram.scratch_at(place) for place in places.tolist()}
         taken += [(at, at + scratch) for at in starts]
-        taken.sort()
-        off = _fit(taken, size, sram.total)
-        if off is None:
-            off = _fit(taken, size, top)
-        if off is not None:
-            stages[number] = Stage(off, size)
-            end = max(end, off + size)
+        stage = _first_fit(sorted(taken), blocks, sram.total, top)
+        if stage is not None:
+            stages[number] = stage
+            end = max(end, stage.off + stage.size)
     return stages, replace(sram, scratch_size=_up(end, ALIGN) - sram.arena_size)
+
+
+def _first_fit(
+    taken: list[tuple[int, int]], blocks: Sequence[Stage], total: int, top: int
+) -> Stage | None:
+    """The first of the blocks that a gap holds, below `total` or else below `top`, placed."""
+    for block in blocks:
+        for end in (total, top):
+            off = _fit(taken, block.size, end)
+            if off is not None:
+                return replace(block, off=off)
+    return None
 
 
 def _held(use: Use, places: IntArray) -> tuple[int, int]:

@@ -19,6 +19,19 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A block of SRAM for an op's constants, `off` bytes from the arena's start; size 0: none.
+
+    chunk: bytes in front of it that hold a part of the weights at a time, the rest of the block
+    the other arrays, if there is a rest; 0: all constants are copied at once (SPEC 2.8).
+    """
+
+    off: int = 0
+    size: int = 0
+    chunk: int = 0
+
+
+@dataclass(frozen=True)
 class Segment:
     """Tiles [start, end), then a commit. Energies in microjoule, at worst.
 
@@ -92,16 +105,16 @@ class Plan:
     charge_uj: float
     worst_uj: float
     core: str = "portable"
-    stages: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    stages: Mapping[int, Stage] = field(default_factory=dict)
     exchange_uj: float = 0.0
     scratch_off: tuple[int, ...] = ()
     saved: int = 0
     price: float = 0.0
     pace: Pace = Pace()
 
-    def stage(self, op: int) -> tuple[int, int]:
-        """(bytes from the arena's start, bytes) of an op's constants in SRAM; size 0: none."""
-        return self.stages.get(op, (0, 0))
+    def stage(self, op: int) -> Stage:
+        """Where an op's constants lie in SRAM."""
+        return self.stages.get(op, Stage())
 
     @property
     def tensor_of(self) -> Mapping[int, int]:

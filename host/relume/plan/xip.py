@@ -7,7 +7,7 @@ bytes asked for and no more, in one frame of the flash controller.
 `LineCache` replays the addresses that a kernel really read: `relume bench` and the emulated board
 count its misses. `bytes_cycles` is the price of what the cache does not hold: the planner counts
 with it (relume.plan.costs), since nothing is known of the cache after a brown-out.
-`burst_cycles` is that of a copy to SRAM past the cache.
+`burst_cycles` is that of a read past the cache to SRAM, `copy_cycles` of a call that makes such.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from __future__ import annotations
 from relume.board.profile import Xip
 
 BURST_BYTES = 4096  # at most, so that interrupts wait for 0.2 ms at most
+AHEAD_BYTES = 8192  # at most in one burst while the core computes, 0.3 ms
+CALL_CYCLES = 200.0  # of a copy to SRAM, beside its bursts
 
 
 class LineCache:
@@ -63,3 +65,8 @@ def bytes_cycles(xip: Xip, size: float) -> float:
 def burst_cycles(xip: Xip, size: int) -> float:
     """Core cycles of copying `size` bytes of flash to SRAM by bursts (the board has them)."""
     return -(-size // 4) * xip.word_cycles + -(-size // BURST_BYTES) * xip.start_cycles
+
+
+def copy_cycles(xip: Xip, size: int) -> float:
+    """Core cycles of copying `size` bytes of flash to SRAM in one call."""
+    return CALL_CYCLES + burst_cycles(xip, size) if size else 0.0

@@ -45,8 +45,7 @@ class Study:
     def costs(self) -> CostModel:
         """One for all policies: constants are copied to SRAM where our plan does."""
         stages = {} if self.plan is None else self.plan.stages
-        staged = {number: size for number, (_, size) in stages.items() if size}
-        return CostModel(self.graph, self.board, "fram", staged)
+        return CostModel(self.graph, self.board, "fram", stages)
 
     @cached_property
     def supply(self) -> Supply:

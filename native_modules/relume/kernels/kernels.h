@@ -6,7 +6,7 @@
 #ifndef RELUME_KERNELS_H
 #define RELUME_KERNELS_H
 
-#include "../blob.h"
+#include "../engine.h"
 
 /* The firmware defines RL_HOT to put kernels into SRAM. */
 #ifndef RL_HOT
@@ -34,7 +34,9 @@ typedef struct {
     const int8_t    *shift;           /* [out.c] */
     int32_t         *scratch;         /* rl_engine_scratch(op) bytes */
     uint32_t         first, count;    /* count >= 1 */
-    int              resident;        /* w and what follows: in SRAM */
+    int              resident;        /* w is in SRAM, or comes there in parts */
+    uint8_t         *chunk;           /* [16 * op->chunk] for parts of w, NULL */
+    const rl_fetch  *fetch;           /* brings them there */
 } rl_call;
 
 void rl_conv_tile(const rl_call *call);

@@ -1,19 +1,17 @@
-/* relume: CONV_2D and FULLY_CONNECTED on Cortex-M0+.
+/* relume: CONV_2D on Cortex-M0+, and what FULLY_CONNECTED shares with it.
  *
  * Inputs of a window are listed (sparse: zero is -128 and zeros are left out)
  * or spread to words (dense); the sums of all channels are made from them,
  * taken apart and requantised. A layer whose weights are more than the flash
- * cache holds is computed some blocks of channels at a time, so that their
- * weights are fetched once a tile; a wide row some columns at a time, which
- * keeps the lists short. SPEC 2.7.1 has the layout, docs/KERNELS.md the
- * arithmetic. */
+ * cache, or the buffer for their parts, holds is computed some blocks of
+ * channels at a time, so that their weights are fetched once a tile; a wide
+ * row some columns at a time, which keeps the lists short. SPEC 2.7.1 has the
+ * layout, docs/KERNELS.md the arithmetic. */
 #include "conv.h"
 
 #define CACHED 14336u /* bytes of weights that stay in the flash cache */
 
-/* n / by, by >= 1, below 2^24 both: this core has no division, and a library
- * call would not do in a native module. */
-static RL_HOT uint32_t quotient(uint32_t n, uint32_t by)
+RL_HOT uint32_t rl_m0_quotient(uint32_t n, uint32_t by)
 {
     uint32_t shift = 0, result = 0;
 
@@ -41,7 +39,7 @@ static uint32_t depth_of(const rl_op *op, const rl_tensor *in,
                          const rl_tensor *out)
 {
     if (op->kind == RL_FULLY_CONNECTED) {
-        return quotient(in->size, (uint32_t)out->h * out->w);
+        return rl_m0_quotient(in->size, (uint32_t)out->h * out->w);
     }
     return in->c;
 }
@@ -86,7 +84,7 @@ uint32_t rl_m0_scratch(const rl_op *op, const rl_tensor *in,
 
 /* ------------------------------------------------------------------- set-up */
 
-static RL_HOT void prepare(rl_m0_kernel *m, const rl_call *call)
+RL_HOT void rl_m0_prepare(rl_m0_kernel *m, const rl_call *call)
 {
     const rl_op *op = call->op;
     uint8_t *at = (uint8_t *)call->scratch;
@@ -98,6 +96,7 @@ static RL_HOT void prepare(rl_m0_kernel *m, const rl_call *call)
     m->live = (uint32_t)op->p[1];
     m->quads = (m->live + 3u) / 4u;
     m->flags = (uint32_t)op->p[3];
+    m->narrow = (uint32_t)op->p[4];
     m->offset = (uint32_t)op->p[5];
     m->direct = m->live == call->out->c && (m->live & 3u) == 0
         && op->kind != RL_FULLY_CONNECTED;
@@ -124,8 +123,7 @@ static RL_HOT void prepare(rl_m0_kernel *m, const rl_call *call)
     m->finish.zero_point = call->out->zero_point;
 }
 
-/* Quads [first, first + n) come next; first begins a block. */
-static RL_HOT void set_span(rl_m0_kernel *m, uint32_t first, uint32_t n)
+RL_HOT void rl_m0_set_span(rl_m0_kernel *m, uint32_t first, uint32_t n)
 {
     const rl_call *call = m->call;
     uint32_t words = m->flags & RL_M0_CORNER ? 24u : 16u;
@@ -137,80 +135,38 @@ static RL_HOT void set_span(rl_m0_kernel *m, uint32_t first, uint32_t n)
     m->finish.quads = n;
 }
 
-/* Quads at a time: all, or blocks whose weights the flash cache holds.
- * Channels that are stored one by one are not taken apart. */
+/* ----------------------------------------------------------------- CONV_2D */
+
+/* Quads at a time: all, or blocks whose weights the flash cache, or the
+ * buffer in SRAM, holds. Channels that are stored one by one are not taken
+ * apart. */
 static RL_HOT uint32_t span_of(const rl_m0_kernel *m)
 {
-    uint32_t bytes = m->job.step, quads = 2;
+    const rl_call *call = m->call;
+    uint32_t bytes = m->job.step, quads = 2, most = CACHED;
 
-    if (!m->direct || m->quads * 4u * m->k <= CACHED) {
+    if (call->chunk) {
+        most = RL_GRAIN * call->op->chunk;
+    } else if (!m->direct || call->resident
+               || m->quads * 4u * m->k <= CACHED) {
         return m->quads;
     }
-    while (bytes + m->job.step <= CACHED) {
+    while (bytes + m->job.step <= most) {
         bytes += m->job.step;
         quads += 2u;
     }
     return quads;
 }
 
-/* -------------------------------------------------------------------- sums */
-
-/* Sums of the runs, whose u sum up to total. */
-RL_INLINE void sum_runs(const rl_m0_kernel *m, uint32_t total)
+/* The span's weights come to the buffer. */
+static RL_HOT void fetch_span(rl_m0_kernel *m)
 {
-    if (total <= (uint32_t)m->call->op->p[4]) {
-        rl_m0_narrow(&m->job);
-    } else {
-        rl_m0_sparse(&m->job);
-    }
+    const rl_call *call = m->call;
+
+    call->fetch->begin(call->chunk, m->job.w, m->job.blocks * m->job.step);
+    call->fetch->end();
+    m->job.w = call->chunk;
 }
-
-/* --------------------------------------------------------- FULLY_CONNECTED */
-
-/* Outputs [channel, channel + n) of an input row x[k]. */
-static RL_HOT void dense_row(rl_m0_kernel *m, const int8_t *x, uint32_t channel,
-                      uint32_t n, int8_t *y)
-{
-    uint32_t first = channel / RL_M0_WIDTH * RL_M0_WIDTH;
-    uint32_t total;
-
-    set_span(m, first / 4u, (channel + n + 3u) / 4u - first / 4u);
-    if (m->flags & RL_M0_SPARSE) {
-        total = rl_m0_run_of(m, x);
-        sum_runs(m, total);
-    } else {
-        total = rl_m0_words_of(m, x);
-        rl_m0_dense(&m->job);
-    }
-    rl_m0_finish_span(m, total, m->row);
-    rl_m0_put_bytes(y, m->row + (channel - first), n);
-}
-
-RL_HOT void rl_m0_dense_tile(const rl_call *call)
-{
-    uint32_t channels = call->out->c;
-    uint32_t row = quotient(call->first, channels);
-    uint32_t channel = call->first - row * channels;
-    int8_t *y = call->y + call->first;
-    uint32_t left = call->count;
-    rl_m0_kernel m;
-
-    prepare(&m, call);
-    while (left) {
-        uint32_t n = channels - channel;
-
-        if (n > left) {
-            n = left;
-        }
-        dense_row(&m, call->a + row * m.k, channel, n, y);
-        y += n;
-        row++;
-        left -= n;
-        channel = 0;
-    }
-}
-
-/* ----------------------------------------------------------------- CONV_2D */
 
 /* Pixels of a tile: from `first` in row `top` to before `last` in row
  * `bottom`. */
@@ -227,7 +183,7 @@ static RL_HOT void point_row(rl_m0_kernel *m, const int8_t *x, uint32_t n,
     for (; n; n--, x += call->op->sw * call->in0->c, to += call->out->c) {
         uint32_t total = rl_m0_run_of(m, x);
 
-        sum_runs(m, total);
+        rl_m0_sum_runs(m, total);
         rl_m0_finish_pixel(m, total, to);
     }
 }
@@ -243,7 +199,7 @@ static RL_HOT void window_row(rl_m0_kernel *m, const rl_m0_ring *r,
 
         if (m->flags & RL_M0_SPARSE) {
             total = rl_m0_ring_runs(m, r, x);
-            sum_runs(m, total);
+            rl_m0_sum_runs(m, total);
         } else {
             total = rl_m0_gather(m, y, x);
             rl_m0_dense(&m->job);
@@ -316,14 +272,18 @@ RL_HOT void rl_m0_conv_tile(const rl_call *call)
     rl_m0_kernel m;
     area tile;
 
-    tile.top = quotient(call->first, width);
+    tile.top = rl_m0_quotient(call->first, width);
     tile.first = call->first - tile.top * width;
-    tile.bottom = quotient(last, width);
+    tile.bottom = rl_m0_quotient(last, width);
     tile.last = last - tile.bottom * width + 1u;
-    prepare(&m, call);
+    rl_m0_prepare(&m, call);
     span = span_of(&m);
     for (first = 0; first < m.quads; first += span) {
-        set_span(&m, first, m.quads - first < span ? m.quads - first : span);
+        rl_m0_set_span(&m, first,
+                       m.quads - first < span ? m.quads - first : span);
+        if (call->chunk) {
+            fetch_span(&m);
+        }
         m.y = call->y + 4u * first;
         conv_span(&m, &tile);
     }

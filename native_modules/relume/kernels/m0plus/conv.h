@@ -9,6 +9,7 @@ typedef struct {
     uint32_t k, pairs;       /* inputs of a window, rounded up to pairs */
     uint32_t live, quads;
     uint32_t flags, offset;  /* of the weights */
+    uint32_t narrow;         /* two sums are enough up to this sum of u */
     int          direct;     /* outputs are stored as they are computed */
     int8_t      *y;          /* channel 0 of the span, of the first pixel */
     rl_m0_job    job;
@@ -20,6 +21,25 @@ typedef struct {
     rl_m0_entry *entries;    /* sparse: [rows][columns * depth] */
     uint32_t    *words;      /* dense: [2 * pairs] */
 } rl_m0_kernel;
+
+/* n / by, by >= 1, below 2^24 both: this core has no division, and a library
+ * call would not do in a native module. */
+uint32_t rl_m0_quotient(uint32_t n, uint32_t by);
+
+void rl_m0_prepare(rl_m0_kernel *m, const rl_call *call);
+
+/* Quads [first, first + n) come next; first begins a block. */
+void rl_m0_set_span(rl_m0_kernel *m, uint32_t first, uint32_t n);
+
+/* Sums of the runs, whose u sum up to total. */
+RL_INLINE void rl_m0_sum_runs(const rl_m0_kernel *m, uint32_t total)
+{
+    if (total <= m->narrow) {
+        rl_m0_narrow(&m->job);
+    } else {
+        rl_m0_sparse(&m->job);
+    }
+}
 
 /* Lists of the input's rows that windows touch, columns [low, high). */
 typedef struct {

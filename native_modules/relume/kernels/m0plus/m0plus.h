@@ -88,6 +88,12 @@ void rl_m0_narrow(const rl_m0_job *job);
 
 void rl_m0_dense(const rl_m0_job *job);
 
+/* Bytes of a block of channels: what its sums begin with, and its table. */
+RL_INLINE uint32_t rl_m0_tables(uint32_t corner)
+{
+    return 2u * ((uint32_t)sizeof(rl_m0_sums) + (corner ? 96u : 64u));
+}
+
 /* Takes sums apart and requantises. */
 typedef struct {
     const rl_m0_sums *sums;  /* [quads] */
