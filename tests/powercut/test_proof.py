@@ -28,7 +28,7 @@ def test_a_hundred_thousand_cuts_change_nothing() -> None:
 @pytest.mark.parametrize("kind", ["fram", "flash", "file"])
 def test_cuts_in_a_row_change_nothing_while_counters_wrap(kind: str) -> None:
     """Sequence numbers pass 2^32; erase counts stay at their highest."""
-    arguments = (("soak", 10**7), ("inferences", 2500), *AGED)
+    arguments = (("soak", 10**7), ("inferences", 4000), *AGED)
     assert Case(3, (), arguments, kind).run()["cuts"] > 10_000
 
 
