@@ -1,4 +1,4 @@
-"""Negative controls: mistakes in what follows the voltage and writes behind the tiles are found."""
+"""Negative controls: mistakes in what follows the voltage and writes behind tiles are found."""
 
 from __future__ import annotations
 
