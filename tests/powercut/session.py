@@ -54,7 +54,8 @@ Store = _struct(
 _Session = _struct(
     "_Session", ("blob", ctypes.c_void_p), ("store", ctypes.c_void_p),
     ("arena", ctypes.c_void_p), ("work", ctypes.c_void_p), *_words("tile"),
-    ("fetch", ctypes.c_void_p), *_words("staged", "staged_pad", "part"),
+    ("fetch_begin", ctypes.c_void_p), ("fetch_end", ctypes.c_void_p),
+    *_words("staged", "staged_pad", "part"),
     ("state", ctypes.c_uint8), ("loaded", ctypes.c_uint8), ("stuck", ctypes.c_uint8),
     ("same_boot", ctypes.c_uint8),
     ("cycles", _CYCLES), ("rest", _REST), ("ctx", ctypes.c_void_p),
@@ -164,7 +165,7 @@ class Board:
         session.work = ctypes.addressof(self.work)
         session.cycles = _CYCLES()
         session.rest, session.millivolts = _REST(), _READING()
-        session.times = session.fetch = None
+        session.times = session.fetch_begin = session.fetch_end = None
         session.same_boot = 0
 
     def mount(self) -> int:
