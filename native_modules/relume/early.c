@@ -118,7 +118,6 @@ rl_early_end rl_early(const rl_early_board *board,
     e.session.blob = &model->blob;
     e.session.store = &e.store;
     e.session.cycles = board->cycles;
-    e.session.rest = board->wait;
     e.session.ctx = board->ctx;
     e.session.pace.millivolts = board->millivolts;
     e.session.stage.fetch = board->fetch;
