@@ -67,9 +67,9 @@ static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena,
     call->scratch = (int32_t *)(void *)(arena + RL_GRAIN * tile->scratch);
     call->first = tile->first;
     call->count = tile->count;
-    call->resident = stage != NULL;
+    call->resident = RL_WITH_STAGES && stage != NULL;
     call->chunk = NULL;
-    if (stage) {
+    if (RL_WITH_STAGES && stage) {
         set_staged(call, op, base, stage);
     }
 }

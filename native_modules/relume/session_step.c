@@ -139,13 +139,25 @@ static int rests(rl_session *s)
     return 1;
 }
 
+/* Three quarters of a charge are stored: a wake-up for less would soon pay
+ * for the next commit again. */
+static int is_rested(const rl_session *s)
+{
+    const rl_header *h = s->blob->header;
+    uint64_t mv = s->pace.millivolts(s->ctx);
+    uint64_t off = (uint64_t)h->voff_mv * h->voff_mv;
+    return 4u * mv * mv >= 3u * ((uint64_t)h->von_mv * h->von_mv) + off;
+}
+
 /* Behind a commit or a restore. RL_OK: run. */
 static rl_status set_out(rl_session *s, uint32_t end)
 {
     uint32_t left = rl_pace_left(&s->pace, s->blob, s->ctx);
     s->pace.on = left != RL_PACE_UNKNOWN;
     rl_status status = make_room(s, end);
-    if (status == RL_OK && !rl_session_fits(s) && rests(s)) {
+    int ready = rl_session_fits(s)
+             && (s->pace.rested == 0 || is_rested(s));
+    if (status == RL_OK && !ready && rests(s)) {
         status = RL_RESTED;
     }
     return status;

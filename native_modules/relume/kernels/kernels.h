@@ -23,6 +23,13 @@
 #define RL_FAST
 #endif
 
+/* 0: constants are always read in place, never copied to SRAM; what copies
+ * them is left out (native modules). */
+#ifndef RL_WITH_STAGES
+#define RL_WITH_STAGES 1
+#endif
+#define RL_IN_PARTS(call) (RL_WITH_STAGES && (call)->chunk)
+
 typedef struct {
     const rl_op     *op;
     const rl_tensor *in0, *in1, *out; /* in1: NULL if there is none */

@@ -141,7 +141,7 @@ RL_HOT void rl_m0_dense_tile(const rl_call *call)
         if (n > left) {
             n = left;
         }
-        if (call->chunk) {
+        if (RL_IN_PARTS(call)) {
             row_in_parts(&m, x, channel, channel + n, y);
         } else {
             row(&m, x, channel, channel + n, y);

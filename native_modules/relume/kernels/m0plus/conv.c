@@ -145,7 +145,7 @@ static RL_HOT uint32_t span_of(const rl_m0_kernel *m)
     const rl_call *call = m->call;
     uint32_t bytes = m->job.step, quads = 2, most = CACHED;
 
-    if (call->chunk) {
+    if (RL_IN_PARTS(call)) {
         most = RL_GRAIN * call->op->chunk;
     } else if (!m->direct || call->resident
                || m->quads * 4u * m->k <= CACHED) {
@@ -281,7 +281,7 @@ RL_HOT void rl_m0_conv_tile(const rl_call *call)
     for (first = 0; first < m.quads; first += span) {
         rl_m0_set_span(&m, first,
                        m.quads - first < span ? m.quads - first : span);
-        if (call->chunk) {
+        if (RL_IN_PARTS(call)) {
             fetch_span(&m);
         }
         m.y = call->y + 4u * first;
