@@ -58,7 +58,7 @@ def packed(
     if lean:
         graph = without_dead_channels(graph)
     board = replace(load_board("RPI_PICO"), core=core)
-    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), apart=True)
+    plan = make_plan(graph, board, Budget(1.0, 5.0, 1.8), "flash", apart=True)
     if seed is not None:
         tiles = random_tiles(graph, seed)
         whole = replace(plan.segments[0], start=0, end=len(tiles))
