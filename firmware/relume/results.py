@@ -16,11 +16,13 @@ class Results:
     """A queue in a Store: at most `most` outputs under the name `name`, each kept exactly once.
 
     A full queue refuses the newest, it never gives up an older one. Several models: a name each.
+    Inferences that follow one another have different numbers, as Session.run gives them.
     """
 
     def __init__(self, store, name="results", most=16):
         self.store = store
         self.prefix = name.encode() + b":"
+        self.last = name.encode() + b"=last"  # the key of the newest that was ever queued
         self.most = most
 
     def _key(self, inference):
@@ -39,14 +41,20 @@ class Results:
         if session.state != DONE:
             raise ValueError("the session has no output")
         key = self._key(session.core.inference)
-        if key not in self.store:
+        before = self.store.get(self.last)
+        if before != key:  # else it was queued, maybe dropped, and only not taken
             if len(self) >= self.most:
                 raise OSError("the queue of outputs is full: drop some")
             self.store.put(key, session.output)
+            self.store.put(self.last, key)
             try:
                 self.store.commit()
             except OSError:
                 self.store.delete(key)
+                if before is None:
+                    self.store.delete(self.last)
+                else:
+                    self.store.put(self.last, before)
                 raise
         session.take()
 

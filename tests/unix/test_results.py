@@ -71,6 +71,27 @@ print(json.dumps([[i for i, _ in results], session.state == relume.IDLE]))
     assert machine.value(source) == [[5], True]
 
 
+def test_an_output_that_was_dropped_but_not_taken_does_not_come_again(machine: Machine) -> None:
+    machine.script(setup() + """
+session.run(data, 5)
+class Cut:
+    state, core, output = session.state, session.core, session.output
+    def take(self):
+        raise SystemExit  # the power is lost between the queue's commit and the session's
+results.keep(Cut())
+""")
+    source = setup() + """
+first = [i for i, _ in results]
+results.drop(5)
+results.keep(session)
+idle = session.state == relume.IDLE
+session.run(data, 6)
+results.keep(session)
+print(json.dumps([first, idle, [i for i, _ in results]]))
+"""
+    assert machine.value(source) == [[5], True, [6]]
+
+
 def test_without_an_output_nothing_is_queued(machine: Machine) -> None:
     source = setup() + """
 try:
