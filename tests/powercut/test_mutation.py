@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.powercut.mutation import run
+from tests.powercut.mutation import run, suite
 from tests.powercut.mutation.mutants import SOURCES, Mutant, mutants
 from tests.powercut.mutation.suite import EQUIVALENT, KILLED, SURVIVED, verdict
 
@@ -46,6 +46,15 @@ def test_a_mutant_is_killed_and_one_that_changes_no_code_is_told_apart() -> None
         "store->wear = count >= store->wear ? count : store->wear;",
     )
     assert verdict(same) == EQUIVALENT
+
+
+def test_nothing_is_judged_by_a_suite_that_fails_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = named("store_ring.c", "return here <= span;", "return here < span;")
+    monkeypatch.setattr(suite, "_fails", lambda *run: True)
+    suite._sound.cache_clear()
+    with pytest.raises(AssertionError, match="as it is fails"):
+        verdict(wrong)
+    suite._sound.cache_clear()
 
 
 @pytest.mark.heavy

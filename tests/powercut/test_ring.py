@@ -253,3 +253,11 @@ def test_the_largest_commit_that_fits_always_finds_room(sectors: int) -> None:
         assert b.mount() == RL_OK
         for live in [1] * before + [(pages - 1) * 255] * 4:
             commit(b, live)
+
+
+def test_a_commit_may_take_every_page_beside_the_newest_record() -> None:
+    b = Board(Memory(3 * SECTOR, FLASH), FLASH_BLOB)
+    assert b.mount() == RL_OK
+    for page in range(RING):
+        assert commit(b, 0) == (page, page)
+    assert commit(b, (2 * RING - 1) * 255) == (RING, 3 * RING - 1)

@@ -47,7 +47,11 @@ RUNS: tuple[tuple[int, str, tuple[str, ...], tuple[tuple[str, int], ...]], ...] 
 
 
 def verdict(mutant: Mutant) -> str:
-    """KILLED, EQUIVALENT (the same code), SURVIVED, or INVALID (does not compile)."""
+    """KILLED, EQUIVALENT (the same code), SURVIVED, or INVALID (does not compile).
+
+    Errors: AssertionError when the sources as they are do not get past the suite: all would be
+    killed, and nothing said."""
+    _sound(mutant.source)
     folder = FOLDER / str(os.getpid())
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / mutant.source
@@ -57,13 +61,26 @@ def verdict(mutant: Mutant) -> str:
         return INVALID
     if part.read_bytes() == _original(mutant.source).read_bytes():
         return EQUIVALENT
-    parts = {**harness.objects(harness.FAST), mutant.source: part}
+    return KILLED if _found_by(source, part, folder) else SURVIVED
+
+
+@functools.cache
+def _sound(name: str) -> None:
+    part = _original(name)
+    found = _found_by(part.with_name(name), part, part.parent)
+    assert not found, f"{name} as it is fails: {found}"
+
+
+def _found_by(source: Path, part: Path, folder: Path) -> str:
+    """What fails with the source, '' if nothing does. part: its object."""
+    parts = {**harness.objects(harness.FAST), source.name: part}
     program = harness.made(["cc", *map(str, parts.values())], folder / "powercut")
-    if any(_fails(program, *run) for run in RUNS[:FIRST]) or _tests_fail(source, folder):
-        return KILLED
-    if any(_fails(program, *run) for run in RUNS[FIRST:]) or _leaves_memory(source, folder):
-        return KILLED
-    return SURVIVED
+    for number, run in enumerate(RUNS):
+        if number == FIRST and _tests_fail(source, folder):
+            return "a test of the store"
+        if _fails(program, *run):
+            return f"run {number}"
+    return "a sanitizer" if _leaves_memory(source, folder) else ""
 
 
 def _leaves_memory(source: Path, folder: Path) -> bool:
@@ -81,7 +98,8 @@ def _leaves_memory(source: Path, folder: Path) -> bool:
 def _object(source: Path, flags: tuple[str, ...]) -> Path | None:
     computes = source.name.startswith("session") and "-fPIC" not in flags
     extra = harness.SESSION if computes else ()
-    target = source.with_suffix(".pic.o" if "-fPIC" in flags else ".o")
+    kind = ".pic" if "-fPIC" in flags else ".sane" if flags == harness.SANITIZED else ""
+    target = source.with_suffix(f"{kind}.o")
     command = ["cc", "-std=gnu11", "-w", *flags, *extra, f"-I{NATIVE}", f"-I{harness.HERE}"]
     done = subprocess.run(
         [*command, "-c", source.name, "-o", str(target)], cwd=source.parent, capture_output=True,
