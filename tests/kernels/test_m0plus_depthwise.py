@@ -186,11 +186,11 @@ def test_every_layer_of_a_real_model_is_laid_out(name: str) -> None:
 HOSTILE = [
     ("op[0].kernel", 2, "RL_E_KIND"),
     ("op[0].kh", 4, "RL_E_SHAPE"),
-    ("op[0].kw", 5, "RL_E_BOUNDS"),
+    ("op[0].kw", 5, "RL_E_SHAPE"),
     ("op[0].kh", 65535, "RL_E_SHAPE"),
     ("op[0].kw", 65535, "RL_E_SHAPE"),
     ("op[0].sh", 0, "RL_E_SHAPE"),
-    ("op[0].dil_w", 2, "RL_E_BOUNDS"),
+    ("op[0].dil_w", 2, "RL_E_SHAPE"),
     ("op[0].dil_h", 65535, "RL_E_SHAPE"),
     ("op[0].depth_mult", 2, "RL_E_SHAPE"),
     ("op[0].p0", 0, "RL_E_SHAPE"),
