@@ -2,7 +2,7 @@
 
 Checkpoints, tables and NVM are Python's. Tiles are computed by the native module _relume_native
 where it is installed (MicroPython that loads .mpy files for its core), else in Python: the same
-bytes, slower by a factor of hundreds; plans for that have portable kernels (plan --core portable).
+bytes, far slower; plans for that have portable kernels (plan --core portable).
 """
 
 from . import blob as _blob

@@ -148,20 +148,25 @@ def test_the_open_mark_is_all_that_changes_before_an_erase() -> None:
     assert seen[erase][2] == header(3, open_mark=0) + b"\xff" * (PAGE - 16)
 
 
+def failing_call(b: Board, number: int) -> list[int]:
+    """The NVM refuses its call `number` from now on; [calls so far], counted on."""
+    calls = [0]
+
+    def spoil(what: str, at: int, n: int) -> bool:
+        calls[0] += 1
+        return calls[0] == number + 1
+
+    b.memory.spoil = spoil
+    return calls
+
+
 def test_a_refused_call_of_an_erase_is_told_and_ends_it() -> None:
     total = len(_calls(used()))
     for number in range(total):
         b = used()
-        calls = 0
-
-        def spoil(what: str, at: int, n: int, number: int = number) -> bool:
-            nonlocal calls
-            calls += 1
-            return calls == number + 1
-
-        b.memory.spoil = spoil
+        calls = failing_call(b, number)
         assert store_call(b, "room", u32(255 * RING * SECTORS)) == rl.RL_E_NVM
-        assert calls == number + 1, "nothing is done after a failure"
+        assert calls[0] == number + 1, "nothing is done after a failure"
         b.memory.spoil = lambda what, at, n: False
         assert store_call(b, "room", u32(1)) == rl.RL_E_NVM, "until it is opened again"
 
@@ -182,17 +187,10 @@ def test_a_refused_call_of_a_commit_is_told_and_ends_it(live: int) -> None:
     for number in range(total):
         b = opened()
         commit(b, 10)
-        calls = 0
-
-        def spoil(what: str, at: int, n: int, number: int = number) -> bool:
-            nonlocal calls
-            calls += 1
-            return calls == number + 1
-
-        b.memory.spoil = spoil
+        calls = failing_call(b, number)
         with pytest.raises(AssertionError):
             commit(b, live)
-        assert calls == number + 1 and b.store.broken == 1
+        assert calls[0] == number + 1 and b.store.broken == 1
 
 
 def test_the_smallest_ring_has_three_whole_sectors() -> None:

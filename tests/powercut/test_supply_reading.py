@@ -220,6 +220,31 @@ def test_a_board_that_can_sleep_rests_while_the_voltage_rises() -> None:
     assert RL_MORE in found  # it rises no more: the board tries on
 
 
+def test_a_board_that_rests_goes_on_at_three_quarters_of_a_charge() -> None:
+    plan = paced(3)
+    seen: list[int] = []
+
+    def rising(tile: int) -> int:
+        seen.append(min(1900 + 20 * len(seen), 5000))
+        return seen[-1]
+
+    board = Supplied(plan, rising)
+    board.rest_with_hook()
+    board.start()
+    while board.step() == RL_RESTED:
+        rested = seen[-1]
+    von, voff = plan.budget.von_v, plan.budget.voff_v
+    enough = 1e3 * ((3 * von**2 + voff**2) / 4) ** 0.5
+    assert enough - 100 <= rested <= enough, "long after the tile would have fitted"
+
+
+def test_a_board_whose_tile_fits_does_not_rest() -> None:
+    board = Supplied(paced(3), lambda tile: 3000)
+    board.rest_with_hook()
+    board.start()
+    assert RL_RESTED not in steps(board) and board.rests == 0
+
+
 def test_a_supply_that_reads_low_is_tried_on_without_a_rest() -> None:
     board = Supplied(plan := paced(3), lambda tile: 1900)
     board.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
 import struct
 import zlib
 
@@ -12,7 +14,7 @@ from relume.model.graph import Kind
 
 from tests.kernels import oracle
 from tests.native import Header
-from tests.pure.twin import engine, net
+from tests.pure.twin import FOLDER, engine, net
 
 SEEDS = (*range(32), 71)
 
@@ -117,3 +119,20 @@ def test_info_is_what_the_blob_says() -> None:
     tensor = packed.graph.tensors[packed.graph.input]
     assert facts["input_size"] == len(data) and facts["size"] == len(packed.blob)
     assert facts["input_shape"] == tensor.shape and facts["board"] == "RPI_PICO"
+
+
+def test_statuses_have_the_c_engine_s_texts() -> None:
+    from relume_pure import status
+
+    from tests.native import library
+
+    text = library().rl_status_text
+    text.restype = ctypes.c_char_p
+    assert {code: text(code).decode() for code in status._TEXTS} == status._TEXTS
+
+
+def test_the_package_list_names_every_file() -> None:
+    listed = json.loads((FOLDER / "package_pure.json").read_text())["urls"]
+    assert all(target == source and (FOLDER / source).is_file() for target, source in listed)
+    names = {f"relume_pure/{path.name}" for path in (FOLDER / "relume_pure").glob("*.py")}
+    assert names | {"relume/__init__.py", "relume/board.py"} == {source for _, source in listed}
