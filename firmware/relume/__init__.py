@@ -1,10 +1,13 @@
 """relume: TFLite models on boards whose power keeps dying.
 
     import relume
-    session = relume.Session()          # the active model on this board
-    output = session.run(input)         # bytes, int8 as the model has them
+    model = relume.Model()              # the active model on this board
+    output = model.predict(x)           # numbers in, numbers out
 
-`run` takes up an inference that a power cut interrupted, if one is there. relume.Store() keeps a
+    session = relume.Session()          # the same, in bytes
+    output = session.run(input)         # int8 as the model has them
+
+Both take up an inference that a power cut interrupted, if one is there. relume.Store() keeps a
 program's own keys and values through power cuts.
 """
 
@@ -22,6 +25,13 @@ IDLE = 3
 STUCK = 4
 
 STATES = ("empty", "running", "done", "idle", "stuck")
+
+
+def Model(*args, **kwargs):
+    """model.Model: a Session with real values for input and output."""
+    from .model import Model
+
+    return Model(*args, **kwargs)
 
 
 def Store(*args, **kwargs):
@@ -92,6 +102,9 @@ class Session:
     def __init__(self, model=None, nvm=None, base=0, size=-1):
         blob = load(model)
         self.info = _relume.info(blob)
+        self._start(blob, nvm, base, size)
+
+    def _start(self, blob, nvm, base, size):
         if nvm is None:
             from .board import open_nvm
 
