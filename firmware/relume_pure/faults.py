@@ -10,7 +10,6 @@ magic is not RLUM
 major version
 minor version
 flags
-reserved bytes of the header
 flags of a segment
 metadata checksum
 constants checksum

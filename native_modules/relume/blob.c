@@ -56,16 +56,6 @@ rl_status rl_blob_check_ranges(rl_blob_state *c, const void *base,
     return RL_OK;
 }
 
-static int all_zero(const uint8_t *bytes, uint32_t n)
-{
-    while (n--) {
-        if (*bytes++) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 /* ------------------------------------------------------------------ header */
 
 static rl_status check_version(rl_blob_state *c)
@@ -132,8 +122,6 @@ static rl_status check_limits(rl_blob_state *c)
     REFUSE_UNLESS(h->arena_size % 16 == 0, h->arena_size, ARENA_SIZE);
     REFUSE_UNLESS(h->scratch_size % 16 == 0, h->scratch_size, SCRATCH_SIZE);
     REFUSE_UNLESS(h->n_segments - 1u < h->n_tiles, h->n_segments, N_SEGMENTS);
-    REFUSE_UNLESS(all_zero(h->reserved, sizeof(h->reserved)), h->reserved,
-                  HEADER_RESERVED);
     return RL_OK;
 }
 

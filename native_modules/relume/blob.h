@@ -38,7 +38,7 @@ typedef struct {
     uint32_t mv2_cycles;                 /* in a square millivolt, 16.16 */
     uint32_t commit_cycles;
     uint16_t byte_cycles, access_cycles; /* of a byte written, of a range */
-    uint8_t  reserved[4];
+    uint32_t test_crc; /* of the output of a known input, 0: unknown */
 } rl_header;
 
 typedef struct {

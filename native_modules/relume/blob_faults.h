@@ -14,7 +14,6 @@
     FAULT(MAJOR, "major version") \
     FAULT(MINOR, "minor version") \
     FAULT(HEADER_FLAGS, "flags") \
-    FAULT(HEADER_RESERVED, "reserved bytes of the header") \
     FAULT(SEGMENT_FLAGS, "flags of a segment")
 
 #define RL_FAULTS_CRC(FAULT) \

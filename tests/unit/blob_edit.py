@@ -15,7 +15,7 @@ HEADER = {
     "input": (76, "H"), "output": (78, "H"), "name": (80, "I"), "board": (84, "I"),
     "input_type": (108, "B"), "output_type": (109, "B"),
     "crc_cycles": (110, "H"), "mv2_cycles": (112, "I"), "commit_cycles": (116, "I"),
-    "byte_cycles": (120, "H"), "access_cycles": (122, "H"), "reserved": (127, "B"),
+    "byte_cycles": (120, "H"), "access_cycles": (122, "H"), "test_crc": (124, "I"),
 }  # fmt: skip
 TENSOR = {
     "arena_off": (0, "I"), "nvm_off": (4, "I"), "size": (8, "I"), "h": (12, "H"), "w": (14, "H"),

@@ -101,7 +101,6 @@ REFUSED = [
     ("header.input_type", 4, "RL_E_KIND", "input_type"),
     ("header.output_type", 0, "RL_E_KIND", "output_type"),
     ("header.output_type", 255, "RL_E_KIND", "output_type"),
-    ("header.reserved", 1, "RL_E_VERSION", "reserved"),
     ("tensor[1].arena_off", 0, "RL_E_PLAN", "writes over what it reads"),
     ("tensor[1].arena_off", 98, "RL_E_BOUNDS", "not aligned"),
     ("tensor[1].arena_off", 0xFFFFFFFC, "RL_E_BOUNDS", "outside the arena"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from construct import (  # type: ignore[import-untyped]
     Array,
-    Bytes,
     Const,
     Float32l,
     Int8ub,
@@ -25,7 +24,9 @@ HEADER_SIZE = 128
 DTYPE_INT8 = 1
 CORE_PORTABLE = 0
 NVM_NAMES = {1: "fram", 2: "flash", 3: "file"}
+META_SIZE_AT = 12
 META_CRC_AT = 16
+TEST_CRC_AT = 124
 OP_P_WORDS = 8
 CHUNK = 16  # bytes that op.chunk counts
 
@@ -73,7 +74,7 @@ HEADER = Struct(
     "commit_cycles" / Int32ul,
     "byte_cycles" / Int16ul,
     "access_cycles" / Int16ul,
-    "reserved" / Bytes(4),
+    "test_crc" / Int32ul,
 )
 
 TENSOR = Struct(

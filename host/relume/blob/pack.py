@@ -36,6 +36,16 @@ def pack(plan: Plan) -> bytes:
     return bytes(meta) + data
 
 
+def with_test(image: bytes, crc: int) -> bytes:
+    """The blob with its self-test: CRC-32 of the output for the known input, 0 = not known."""
+    made = bytearray(image)
+    made[fmt.TEST_CRC_AT : fmt.TEST_CRC_AT + 4] = crc.to_bytes(4, "little")
+    made[fmt.META_CRC_AT : fmt.META_CRC_AT + 4] = bytes(4)
+    size = int.from_bytes(made[fmt.META_SIZE_AT : fmt.META_SIZE_AT + 4], "little")
+    made[fmt.META_CRC_AT : fmt.META_CRC_AT + 4] = zlib.crc32(made[:size]).to_bytes(4, "little")
+    return bytes(made)
+
+
 def packed_size(plan: Plan) -> int:
     """len(pack(plan)) without packing."""
     return _Layout(plan).total_size
@@ -161,7 +171,7 @@ def _header(plan: Plan, layout: _Layout, data_crc: int) -> dict[str, object]:
         "commit_cycles": plan.pace.commit,
         "byte_cycles": plan.pace.byte,
         "access_cycles": plan.pace.access,
-        "reserved": bytes(4),
+        "test_crc": 0,
     }
 
 

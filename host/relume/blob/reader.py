@@ -70,6 +70,7 @@ class BlobSegment:
 class Blob:
     """A checked blob. meta_crc names the model; image is the whole file.
 
+    test_crc: CRC-32 of the output for a known input (relume.model.selftest), 0 = not known.
     input_type, output_type: what the model's file has there; the tensors are int8.
     """
 
@@ -97,6 +98,8 @@ class Blob:
     segments: tuple[BlobSegment, ...]
     input_type: HostType
     output_type: HostType
+    core: int
+    test_crc: int
 
     @property
     def size(self) -> int:
@@ -180,6 +183,8 @@ class _Reader:
             segments,
             self._host_type(108, header.input_type),
             self._host_type(109, header.output_type),
+            header.core,
+            header.test_crc,
         )
 
     def _host_type(self, offset: int, value: int) -> HostType:

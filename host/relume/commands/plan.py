@@ -35,8 +35,10 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Writes the blob and prints the plan."""
-    from relume.blob.pack import pack
+    from relume.blob.pack import pack, with_test
+    from relume.blob.reader import read_blob
     from relume.board.profile import load_board
+    from relume.link.selftest import known_crc
     from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite
     from relume.plan.planner import Budget, make_plan, smallest_capacitor
@@ -59,10 +61,13 @@ def run(args: argparse.Namespace) -> int:
     times = deadlines.latency_of(plan, board, trace) if trace else None
     output = args.output or Path(args.net.stem + ".rlm")
     blob = pack(plan)
+    test_crc = known_crc(args.net, read_blob(blob))
+    blob = with_test(blob, test_crc)
     ui.write_atomic(output, blob)
     ops = found(whole, graph, board, args.nvm)
     if args.json:
         document = facts(plan, board, smallest, len(blob), str(output))
+        document["test_crc"] = test_crc or None
         if times:
             document["latency"] = report.latency_facts(times)
         if promised:
@@ -73,12 +78,19 @@ def run(args: argparse.Namespace) -> int:
             ui.console().print(table(f"{graph.name}: the ops", ops))
         _show(plan, board, smallest, len(blob), output)
         ui.console().print(f"{'ops':9} {summary(ops)}", markup=False, soft_wrap=True)
+        ui.console().print(f"{'self-test':9} {_test_line(test_crc)}", markup=False, soft_wrap=True)
         if trace:
             line = f"{'latency':9} {report.latency_line(times, trace)}"
             ui.console().print(line, markup=False, soft_wrap=True)
         if promised and trace:
             ui.console().print(report.table(promised, trace))
     return 0
+
+
+def _test_line(crc: int) -> str:
+    if crc:
+        return f"output {crc:08x} for a known input, by TFLite's reference kernels"
+    return "none: pip install ai-edge-litert==1.2.0 and plan again"
 
 
 def facts(

@@ -20,8 +20,8 @@ VERSION = "1.2.0"
 def run_reference(model: bytes, data: bytes) -> dict[int, bytes]:
     """TFLite tensor number -> bytes, of the input and of every tensor that an op writes.
 
-    model: a .tflite file; data: the int8 input tensor's bytes. Raises ModelError when
-    ai-edge-litert is not installed or of another version.
+    model: a .tflite file; data: the input tensor's bytes, in the file's own type. Raises
+    ModelError when ai-edge-litert is not installed or of another version.
     """
     _check_version()
     from ai_edge_litert.interpreter import (  # type: ignore[import-untyped]
@@ -36,7 +36,7 @@ def run_reference(model: bytes, data: bytes) -> dict[int, bytes]:
     )
     interpreter.allocate_tensors()
     details = interpreter.get_input_details()[0]
-    values = np.frombuffer(data, dtype=np.int8).reshape(details["shape"])
+    values = np.frombuffer(data, dtype=details["dtype"]).reshape(details["shape"])
     interpreter.set_tensor(details["index"], values)
     interpreter.invoke()
     written = sorted({int(i) for op in interpreter._get_ops_details() for i in op["outputs"]})
