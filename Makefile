@@ -24,7 +24,7 @@ tools: setup ## cross compiler, cmake and ninja (apt)
 host: setup ## the C engine as a host library and its sanitised test programs
 	@$(MAKE) --no-print-directory -C native_modules/relume
 
-firmware: tools ## UF2 for RPI_PICO: build/firmware/RPI_PICO/firmware.uf2
+firmware: tools ## UF2 of BOARD (RPI_PICO): build/firmware/RPI_PICO/firmware.uf2
 	@$(MAKE) --no-print-directory -C firmware rp2
 
 unix: tools ## MicroPython unix port with the relume module

@@ -1,25 +1,3 @@
 # cmake file for Raspberry Pi Pico with relume
 set(PICO_BOARD "pico")
-set(PICO_PLATFORM "rp2040")
-
-if(NOT MICROPY_FROZEN_MANIFEST)
-    set(MICROPY_FROZEN_MANIFEST ${MICROPY_BOARD_DIR}/manifest.py)
-endif()
-if(NOT USER_C_MODULES)
-    set(USER_C_MODULES ${MICROPY_BOARD_DIR}/../../native_modules/relume/micropython.cmake)
-endif()
-
-# One region table for the header, the linker and the deploy: board.toml.
-find_package(Python3 REQUIRED COMPONENTS Interpreter)
-set(RELUME_BOARD_TOML ${MICROPY_BOARD_DIR}/board.toml)
-set(RELUME_REGIONS_PY ${MICROPY_BOARD_DIR}/../../firmware/tools/regions.py)
-execute_process(
-    COMMAND ${Python3_EXECUTABLE} ${RELUME_REGIONS_PY}
-        ${RELUME_BOARD_TOML} ${CMAKE_BINARY_DIR}
-    RESULT_VARIABLE RELUME_REGIONS_RESULT
-)
-if(NOT RELUME_REGIONS_RESULT EQUAL 0)
-    message(FATAL_ERROR "relume: board.toml was refused")
-endif()
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
-    ${RELUME_BOARD_TOML} ${RELUME_REGIONS_PY})
+include(${CMAKE_CURRENT_LIST_DIR}/../../firmware/ports/rp2/board_rp2.cmake)

@@ -8,14 +8,16 @@ Usage: regions.py board.toml DIRECTORY
 
 import math
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "host"))
+from relume.board.inherit import read_tables
+from relume.errors import BoardError
+
 SECTOR = 4096
-PINS = (
-    "fram_spi", "fram_sck", "fram_mosi", "fram_miso", "fram_cs", "vsys_adc", "vbus_sense", "escape",
-)  # fmt: skip
+PINS = ("fram_spi", "fram_sck", "fram_mosi", "fram_miso", "fram_cs", "escape")
+MAYBE = ("vsys_adc", "vsys_enable", "vbus_sense")  # no macro where a board has no such pin
 NAMES = ("firmware", "blobs", "store", "filesystem")
 
 
@@ -72,7 +74,7 @@ def header(board: dict[str, Any]) -> str:
         f'    X("{name}", RL_{name.upper()}_OFFSET, RL_{name.upper()}_SIZE) \\' for name in NAMES
     )
     lines.append("")
-    for key in PINS:
+    for key in (*PINS, *(key for key in MAYBE if key in pins)):
         lines.append(f"#define RL_PIN_{key.upper()} {pins[key]}")
     lines.append(f"#define RL_FRAM_SIZE {board['nvm']['fram']['size']}")
     lines.append(f"#define RL_FRAM_HZ {board['nvm']['fram']['hz']}")
@@ -104,11 +106,11 @@ def main() -> None:
         sys.exit("usage: regions.py board.toml DIRECTORY")
     source, folder = Path(sys.argv[1]), Path(sys.argv[2])
     try:
-        board = tomllib.loads(source.read_text(encoding="utf-8"))
+        board = read_tables(source.parents[1], source.parent.name)
         check_regions(source, board)
         texts = {"relume_regions.h": header(board), "relume_regions.ld": linker(board)}
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        sys.exit(f"{source}: {error}")
+    except BoardError as error:
+        sys.exit(str(error))
     except KeyError as error:
         sys.exit(f"{source}: no key {error}")
     for name, text in texts.items():

@@ -15,6 +15,7 @@ from relume.errors import RelumeError
 
 # Verb -> one line of help. Each file commands/VERB.py has add_parser(sub) and run(args).
 VERBS = {
+    "boards": "the boards, what runs on them and how that was tested",
     "convert": "Keras model -> int8 TFLite model (needs TensorFlow)",
     "check": "which layers can run, what fits, which capacitor it takes",
     "plan": "TFLite model -> .rlm for one board and one power budget",

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from relume import __version__, cli
-from relume.board.profile import board_names, load_board, parse_board
+from relume.board.parse import parse_board
+from relume.board.profile import board_names, load_board
 from relume.cli import main
 from relume.errors import BoardError
 
@@ -53,7 +54,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     ("arguments", "text"),
     [
         (["check", "absent.tflite"], "absent.tflite: No such file"),
-        (["check", "NET", "--board", "TOASTER"], "unknown board TOASTER: one of RPI_PICO"),
+        (["check", "NET", "--board", "TOASTER"], "unknown board TOASTER: one of ADAFRUIT"),
         (["check", "NET", "--cap", "big"], "capacitance 'big'"),
         (["check", "NET", "--von", "1", "--voff", "2"], "turn-on voltage 1 V must lie above"),
         (["plan", "NET", "--von", "9"], "takes at most 5.5 V"),
@@ -132,6 +133,17 @@ def test_the_pico_is_known_with_its_regions_in_order() -> None:
         ('name = "blobs"', 'name = "blob"', "no region named blobs"),
         ("CONV_2D = [", "CONV_2D = [1.0, ", "cycles.portable.CONV_2D: not three numbers"),
         ('core = "m0plus"', "core = 3", "core: not a text"),
+        ('core = "m0plus"', 'core = "m7"', "core: m7: not one of portable, m0plus, m4"),
+        ('tier = "firmware"', 'tier = "ours"', "tier: ours: not one of firmware"),
+        ('image = "emulated"', 'image = "fine"', "tested.image: fine: not one of emulated"),
+        ('image = "emulated"', "", "tested.image: missing"),
+        ("active_mw", "aktive_mw = 1\nactive_mw", "energy.aktive_mw: unknown key"),
+        ("size = 0x070000", "sice = 1\nsize = 0x070000", "region.sice: unknown key"),
+        ("heap_bytes = 180_000", "heap_bytes = 280_000", "memory.heap_bytes: more than"),
+        ("[tested]", '[estimates]\n"boot.nap" = "a guess"\n[tested]', "boot.nap: no such key"),
+        ("board_id", "bord_id", "flashing.board_id: missing"),
+        ("[tested]", 'extends = "NOPE"\n[tested]', "extends: NOPE: there is no"),
+        ("[tested]", 'drop = ["pins.led"]\n[tested]', "drop: pins.led: there is nothing to drop"),
         ("[clock]", "[clock", "board.toml: "),
         ("[energy]", "[energies]", "energy: missing"),
     ],

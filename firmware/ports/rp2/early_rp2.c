@@ -37,14 +37,23 @@ static void peripheral_clock(void) {
                     CLOCKS_CLK_PERI_CTRL_AUXSRC_VALUE_CLK_SYS, hz, hz);
 }
 
+/* False too on boards whose RP2040 does not see it. */
+static bool usb_power(void) {
+    bool powers = false;
+#ifdef RL_PIN_VBUS_SENSE
+    gpio_init(RL_PIN_VBUS_SENSE);
+    powers = gpio_get(RL_PIN_VBUS_SENSE);
+    gpio_deinit(RL_PIN_VBUS_SENSE);
+#endif
+    return powers;
+}
+
 /* USB powers the board, or the escape pin is tied to ground. */
 static bool interpreter_wanted(void) {
-    gpio_init(RL_PIN_VBUS_SENSE);
     gpio_init(RL_PIN_ESCAPE);
     gpio_pull_up(RL_PIN_ESCAPE);
     busy_wait_us_32(SETTLE_US);
-    bool wanted = gpio_get(RL_PIN_VBUS_SENSE) || !gpio_get(RL_PIN_ESCAPE);
-    gpio_deinit(RL_PIN_VBUS_SENSE);
+    bool wanted = usb_power() || !gpio_get(RL_PIN_ESCAPE);
     gpio_deinit(RL_PIN_ESCAPE);
     gpio_disable_pulls(RL_PIN_ESCAPE);
     return wanted;

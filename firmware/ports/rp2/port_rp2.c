@@ -142,7 +142,13 @@ uint32_t rl_port_micros(void) {
     return time_us_32();
 }
 
+#ifdef RL_PIN_VSYS_ADC
 uint32_t rl_port_millivolts(void) {
+#ifdef RL_PIN_VSYS_ENABLE
+    gpio_init(RL_PIN_VSYS_ENABLE);
+    gpio_put(RL_PIN_VSYS_ENABLE, true);
+    gpio_set_dir(RL_PIN_VSYS_ENABLE, GPIO_OUT);
+#endif
     if ((adc_hw->cs & ADC_CS_EN_BITS) == 0) {
         adc_init();
     }
@@ -153,3 +159,8 @@ uint32_t rl_port_millivolts(void) {
     adc_select_input(selected);
     return steps * VSYS_DIVIDER * ADC_REFERENCE_MV / ADC_STEPS;
 }
+#else
+uint32_t rl_port_millivolts(void) {
+    return 0;
+}
+#endif

@@ -10,6 +10,11 @@
  *
  * firmware/tools/uf2.py finds the marker, puts the address of the start-up
  * code behind it and that of relume_reset into the vector table. */
+#include "pico.h"
+#ifndef PICO_XOSC_STARTUP_DELAY_MULTIPLIER
+#define PICO_XOSC_STARTUP_DELAY_MULTIPLIER 6
+#endif
+
         .syntax unified
         .cpu    cortex-m0plus
         .thumb
@@ -19,7 +24,8 @@
         .equ    XOSC_CTRL, 0x40024000
         .equ    XOSC_STARTUP, 0x0c
         .equ    XOSC_ENABLE, 0xfabaa0   /* 1 to 15 MHz */
-        .equ    XOSC_6_MS, 47 * 6       /* 256 periods of 12 MHz each */
+        /* milliseconds, in 256 periods of 12 MHz */
+        .equ    XOSC_DELAY, 47 * PICO_XOSC_STARTUP_DELAY_MULTIPLIER
 
         .section .reset, "ax"
         .balign 4
@@ -29,7 +35,7 @@ relume_reset:
         ldr     r1, =ROSC_DIV_2
         str     r1, [r0]
         ldr     r0, =XOSC_CTRL
-        ldr     r1, =XOSC_6_MS
+        ldr     r1, =XOSC_DELAY
         str     r1, [r0, #XOSC_STARTUP]
         ldr     r1, =XOSC_ENABLE
         str     r1, [r0]

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Any
 
 from relume.errors import BoardError
 
 NVM_KINDS = {"fram": 1, "flash": 2, "file": 3}
+TIERS = {
+    "firmware": "our firmware",
+    "native": "stock MicroPython, native module",
+    "python": "engine in Python",
+}
+STATES = {
+    "emulated": "emulated",
+    "built": "built only",
+    "hand": "by hand",
+    "untested": "untested",
+}
+TESTED = ("image", "kernels", "checkpoints", "flashing")
+WAYS = ("uf2", "nrfutil", "esptool", "bossac", "nrfjprog")
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,9 @@ class FramNvm:
 class FlashNvm:
     """Raw flash region. Times per 256-byte page and 4096-byte sector, worst and typical.
 
-    erase_cycles: erases that each sector endures.
+    erase_cycles: erases that each sector endures. ported: a port of relume writes it; else the
+    figures wait for one. word_writes: how often a word may be written between two erases, 0: as
+    often as bits are left to clear.
     """
 
     kind: int
@@ -108,6 +121,36 @@ class FlashNvm:
     erase_typical_ms: float
     program_mw: float
     erase_cycles: int
+    ported: bool = True
+    word_writes: int = 0
+
+
+@dataclass(frozen=True)
+class PowerFail:
+    """What warns of a brown-out: its name, lowest and highest threshold in volt."""
+
+    kind: str
+    lowest_v: float
+    highest_v: float
+
+
+@dataclass(frozen=True)
+class Flashing:
+    """How firmware gets onto the board: one of WAYS, and what that way needs.
+
+    uf2: board_id (INFO_UF2.TXT begins its Board-ID with it), family, base (address of flash byte
+    0) and first (first byte of flash that is not the loader's). Others: chip, offset of the image.
+    enter: how a person starts the loader.
+    """
+
+    way: str
+    enter: str
+    board_id: str = ""
+    family: int = 0
+    base: int = 0
+    first: int = 0
+    chip: str = ""
+    offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,7 +184,10 @@ class BoardProfile:
     """One board, from boards/NAME/board.toml.
 
     hz, peripheral_hz: clocks of the core and of SPI. cycles, fast_cycles: kind -> (per work, per
-    output, per tile) of the portable kernels and of those of the board's core.
+    output, per tile) of the portable kernels and of those of the board's core. tier: one of TIERS.
+    regions: of our firmware's flash; none elsewhere, there models are files, file_bytes at most,
+    which are read into RAM. native: architecture of the native module. tested: one of STATES for
+    each of TESTED. estimates: key -> why this figure, where no source gives one.
     """
 
     name: str
@@ -164,6 +210,23 @@ class BoardProfile:
     cycles: Mapping[str, tuple[float, float, float]]
     store: StoreCycles
     fast_cycles: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    tier: str = "firmware"
+    native: str = ""
+    file_bytes: int = 0
+    flashing: Flashing | None = None
+    power_fail: PowerFail | None = None
+    tested: Mapping[str, str] = field(default_factory=dict)
+    estimates: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def blob_in_ram(self) -> bool:
+        """Models are files, read into RAM."""
+        return self.tier != "firmware"
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes of flash for models: the blobs region, or what the file system has."""
+        return self.regions["blobs"].size if "blobs" in self.regions else self.file_bytes
 
     def nvm_size(self, nvm: str) -> int:
         """Bytes of an NVM kind (fram, flash, file) that inferences may use.
@@ -176,6 +239,10 @@ class BoardProfile:
         part = self.flash if nvm == "flash" else self.fram
         if part is None:
             raise BoardError(f"{self.name}: this board has no {nvm}")
+        if isinstance(part, FlashNvm) and not part.ported:
+            raise BoardError(
+                f"{self.name}: relume does not write this board's flash yet: use --nvm fram"
+            )
         grain = 4096 if nvm == "flash" else 256
         return part.size - part.size // 8 // grain * grain
 
@@ -189,182 +256,11 @@ def board_names() -> list[str]:
 @cache
 def load_board(name: str) -> BoardProfile:
     """Reads a board's profile. Errors: BoardError naming the known boards, or file and key."""
+    from relume.board.inherit import file_name, read_tables
+    from relume.board.parse import profile_of
+
     known = board_names()
     if name not in known:
         raise BoardError(f"unknown board {name}: one of {', '.join(known)}")
-    text = (resources.files("relume_boards") / name / "board.toml").read_text("utf-8")
-    return parse_board(text, f"boards/{name}/board.toml")
-
-
-def parse_board(text: str, file: str) -> BoardProfile:
-    """A profile from TOML text; `file` names it in errors. Errors: BoardError."""
-    try:
-        table = _Table(file, "", tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise BoardError(f"{file}: {error}") from error
-    memory, clock = table.sub("memory"), table.sub("clock")
-    nvm = table.sub("nvm")
-    profile = BoardProfile(
-        table.text("name"),
-        table.text("title"),
-        table.text("mcu"),
-        table.text("core"),
-        clock.positive("hz"),
-        clock.positive("peripheral_hz"),
-        memory.whole("flash_bytes"),
-        memory.whole("sram_bytes"),
-        memory.whole("heap_bytes"),
-        _regions(table, memory.whole("flash_bytes")),
-        _boot(table.sub("boot")),
-        _xip(table.sub("xip")),
-        Energy(table.sub("energy").real("active_mw"), table.sub("energy").real("sleep_mw")),
-        _supply(table.sub("supply")),
-        {key: table.sub("pins").whole(key) for key in table.sub("pins").data},
-        _fram(nvm.sub("fram")) if "fram" in nvm.data else None,
-        _flash(nvm.sub("flash")) if "flash" in nvm.data else None,
-        _cycles(table.sub("cycles").sub("portable")),
-        _store(table.sub("cycles").sub("store")),
-        _fast_cycles(table.sub("cycles"), table.text("core")),
-    )
-    return profile
-
-
-class _Table:
-    """A TOML table that names file and key in every error."""
-
-    def __init__(self, file: str, path: str, data: Mapping[str, Any]) -> None:
-        self.file, self.path, self.data = file, path, data
-
-    def fail(self, key: str, text: str) -> BoardError:
-        return BoardError(f"{self.file}: {self.path}{key}: {text}")
-
-    def value(self, key: str) -> Any:
-        if key not in self.data:
-            raise self.fail(key, "missing")
-        return self.data[key]
-
-    def sub(self, key: str) -> _Table:
-        value = self.value(key)
-        if not isinstance(value, dict):
-            raise self.fail(key, "not a table")
-        return _Table(self.file, f"{self.path}{key}.", value)
-
-    def text(self, key: str) -> str:
-        value = self.value(key)
-        if not isinstance(value, str) or not value:
-            raise self.fail(key, "not a text")
-        return value
-
-    def whole(self, key: str) -> int:
-        value = self.value(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise self.fail(key, "not a whole number")
-        return value
-
-    def real(self, key: str) -> float:
-        value = self.value(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-            raise self.fail(key, "not a number of at least 0")
-        return float(value)
-
-    def positive(self, key: str) -> int:
-        if self.whole(key) == 0:
-            raise self.fail(key, "is 0")
-        return self.whole(key)
-
-
-def _regions(table: _Table, flash_bytes: int) -> dict[str, Region]:
-    rows = table.value("region")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise table.fail("region", "not a list of tables")
-    regions: dict[str, Region] = {}
-    end = 0
-    for row in rows:
-        one = _Table(table.file, "region.", row)
-        region = Region(one.text("name"), one.whole("offset"), one.positive("size"))
-        if region.offset < end or region.offset + region.size > flash_bytes:
-            raise one.fail(region.name, "overlaps its neighbour or leaves the flash")
-        if region.offset % 4096 or region.size % 4096:
-            raise one.fail(region.name, "not on 4096-byte sectors")
-        end = region.offset + region.size
-        regions[region.name] = region
-    missing = {"firmware", "blobs", "store"} - set(regions)
-    if missing:
-        raise table.fail("region", f"no region named {', '.join(sorted(missing))}")
-    return regions
-
-
-def _boot(table: _Table) -> Boot:
-    early = table.real("early_ms") if "early_ms" in table.data else None
-    return Boot(table.real("sourced_ms"), table.real("emulated_ms"), early)
-
-
-def _xip(table: _Table) -> Xip:
-    xip = Xip(
-        table.positive("line_bytes"), table.whole("miss_cycles"), table.whole("cache_bytes"),
-        table.positive("ways"), table.positive("fill_bytes"), table.whole("word_cycles"),
-        table.whole("start_cycles"),
-    )  # fmt: skip
-    if xip.line_bytes % xip.fill_bytes:
-        raise table.fail("fill_bytes", "does not divide line_bytes")
-    if xip.cache_bytes < xip.line_bytes * xip.ways:
-        raise table.fail("cache_bytes", "must hold a line in each way")
-    return xip
-
-
-def _supply(table: _Table) -> Supply:
-    supply = Supply(table.real("von_v"), table.real("voff_v"), table.real("vmax_v"))
-    if not supply.voff_v < supply.von_v <= supply.vmax_v:
-        raise table.fail("von_v", "must lie above voff_v and not above vmax_v")
-    return supply
-
-
-def _fram(table: _Table) -> FramNvm:
-    return FramNvm(
-        table.whole("kind"),
-        table.whole("size"),
-        table.positive("hz"),
-        table.whole("command_bytes"),
-        table.real("chip_nj_per_byte"),
-    )
-
-
-def _flash(table: _Table) -> FlashNvm:
-    return FlashNvm(
-        table.whole("kind"),
-        table.whole("size"),
-        table.real("program_ms"),
-        table.real("program_typical_ms"),
-        table.real("erase_ms"),
-        table.real("erase_typical_ms"),
-        table.real("program_mw"),
-        table.whole("erase_cycles"),
-    )
-
-
-def _cycles(table: _Table) -> dict[str, tuple[float, float, float]]:
-    cycles: dict[str, tuple[float, float, float]] = {}
-    for kind, row in table.data.items():
-        numbers = isinstance(row, list) and len(row) == 3
-        if not numbers or not all(isinstance(x, (int, float)) and x >= 0 for x in row):
-            raise table.fail(kind, "not three numbers")
-        cycles[kind] = (float(row[0]), float(row[1]), float(row[2]))
-    return cycles
-
-
-def _fast_cycles(table: _Table, core: str) -> dict[str, tuple[float, float, float]]:
-    """[cycles.CORE]: the kernels of the board's core, if it has any of its own."""
-    return _cycles(table.sub(core)) if core in table.data else {}
-
-
-def _store(table: _Table) -> StoreCycles:
-    return StoreCycles(
-        table.real("crc_per_byte"),
-        table.real("survey_op"),
-        table.real("survey_tensor"),
-        table.real("step"),
-        table.real("resume"),
-        table.real("early_step"),
-        table.real("early_resume"),
-        table.real("crc_live"),
-    )
+    tables = read_tables(resources.files("relume_boards"), name)
+    return profile_of(tables, f"boards/{file_name(name)}")

@@ -259,10 +259,11 @@ def _board_of(machine: str) -> str:
     """The profile for what os.uname() says, or a word for the user to replace."""
     from relume.board.profile import board_names, load_board
 
-    for name in board_names():
-        if load_board(name).mcu in machine:
-            return name
-    return "BOARD"
+    called, _, mcu = machine.partition(" with ")
+    boards = [load_board(name) for name in board_names()]
+    fitting = [board.name for board in boards if board.title == called]
+    same = [board.name for board in boards if board.mcu == mcu and board.tier == "firmware"]
+    return min(fitting or same or ["BOARD"], key=len)
 
 
 __all__ = ["Gone", "NoAnswer", "PortAbsent", "PortHeld", "PortOpener", "SerialWire", "Wire"]

@@ -1,4 +1,4 @@
-"""UF2 images and the drives that take them (the RP2040's boot loader)."""
+"""UF2 images and the drives that take them: loaders of RP2040, RP2350 and Adafruit's of nRF."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from relume.board.profile import BoardProfile
+from relume.board.profile import BoardProfile, Flashing
 from relume.errors import BoardError
 
 BLOCK = 512
@@ -20,18 +20,6 @@ _MAGIC_END = 0x0AB16F30
 _FAMILY_GIVEN = 0x2000
 _NOT_FLASH = 0x0001
 _PAYLOAD = 256
-
-
-@dataclass(frozen=True)
-class Loader:
-    """A chip's UF2 loader: board id in INFO_UF2.TXT, family id, address of flash byte 0."""
-
-    board_id: str
-    family: int
-    flash_base: int
-
-
-LOADERS = {"RP2040": Loader("RPI-RP2", 0xE48BFF56, 0x1000_0000)}  # RP2040 datasheet 2.8.4
 
 
 @dataclass(frozen=True)
@@ -52,11 +40,19 @@ class Image:
     end: int
 
 
-def loader_of(board: BoardProfile) -> Loader:
-    """Errors: BoardError for a chip without UF2 loader."""
-    if board.mcu not in LOADERS:
+def loader_of(board: BoardProfile) -> Flashing:
+    """Errors: BoardError for a board without UF2 loader."""
+    if board.flashing is None or board.flashing.way != "uf2":
         raise BoardError(f"{board.name}: {board.mcu} has no UF2 loader that relume knows")
-    return LOADERS[board.mcu]
+    return board.flashing
+
+
+def room_of(board: BoardProfile) -> tuple[int, int, str]:
+    """(first, end) of the flash that an image may cover, and what that is."""
+    region = board.regions.get("firmware")
+    if region is None:
+        return loader_of(board).first, board.flash_bytes, f"the flash of {board.name}"
+    return region.offset, region.offset + region.size, f"the firmware region of {board.name}"
 
 
 def read_image(path: Path, board: BoardProfile) -> Image:
@@ -69,22 +65,22 @@ def read_image(path: Path, board: BoardProfile) -> Image:
         raise BoardError(f"{path}: {len(data)} bytes is no UF2 image (512-byte blocks)")
     loader, count = loader_of(board), len(data) // BLOCK
     places = [
-        _block(path, data[n * BLOCK :][:BLOCK], n, count, loader) - loader.flash_base
+        _block(path, data[n * BLOCK :][:BLOCK], n, count, loader) - loader.base
         for n in range(count)
     ]
-    region = board.regions["firmware"]
+    lowest, highest, room = room_of(board)
     first, end = min(places), max(places) + _PAYLOAD
-    if first < region.offset or end > region.offset + region.size:
+    if first < lowest or end > highest:
         raise BoardError(
-            f"{path}: covers flash {first:#x} to {end:#x}, the firmware region of {board.name} is"
-            f" {region.offset:#x} to {region.offset + region.size:#x}: not an image of this layout"
+            f"{path}: covers flash {first:#x} to {end:#x}, {room} is"
+            f" {lowest:#x} to {highest:#x}: not an image of this layout"
         )
     if len(set(places)) != count:
         raise BoardError(f"{path}: two blocks for one address: the file is damaged")
     return Image(data, first, end)
 
 
-def _block(path: Path, block: bytes, number: int, count: int, loader: Loader) -> int:
+def _block(path: Path, block: bytes, number: int, count: int, loader: Flashing) -> int:
     """Checks one block and returns its address."""
     head = _HEAD.unpack_from(block)
     magic, flags, address, payload, index, blocks, family = head[:2], *head[2:]

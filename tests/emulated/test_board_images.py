@@ -1,0 +1,25 @@
+"""Images of other RP2040 boards on the emulated Pico, which has nothing of theirs but the chip."""
+
+from __future__ import annotations
+
+import pytest
+from relume_boards.virtual.spec import default_firmware
+
+from tests.emulated.bench import Repl
+
+GPIO_OUT, GPIO_OE = 0xD0000010, 0xD0000020  # RP2040 datasheet 2.3.1.7
+
+pytestmark = pytest.mark.emulated
+
+
+def test_the_pico_w_s_image_reaches_its_prompt_and_reads_the_supply() -> None:
+    image = default_firmware("RPI_PICO_W")
+    if not image.is_file():
+        pytest.skip("make firmware BOARD=RPI_PICO_W has not been run")
+    board = Repl(image=image)
+    board.boot()
+    name = "Raspberry Pi Pico W (relume) with RP2040"
+    assert board.type("import os; print(os.uname()[4])") == name
+    assert int(board.type("import _relume; print(_relume.millivolts())")) > 4900
+    for register in (GPIO_OUT, GPIO_OE):  # GP25 is driven high, or GP29 were the radio's clock
+        assert board.type(f"import machine; print(machine.mem32[{register}] >> 25 & 1)") == "1"
