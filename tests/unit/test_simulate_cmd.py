@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from relume.blob.format import HEADER
+from relume.blob.reader import read_blob
 from relume.cli import main
 from relume.sim.policies import POLICIES
 
+from tests.kernels.netgen import random_net
 from tests.shared import model_file, shared_file
 from tests.unit.tflite_nets import small_net
 
@@ -82,7 +85,9 @@ def test_lists_of_capacitors_and_scales_are_studied_in_pairs(
         (["NET", "--trace", "3mW", "--policy", "magic"], "unknown policy 'magic'"),
         (["NET", "--trace", "3W"], "its power would not fail"),
         (["NET", "--trace", "3mW", "--nvm", "flash"], "costed for SPI FRAM"),
-        (["x.rlm", "--trace", "3mW"], "give the .tflite"),
+        (["x.rlm", "--trace", "3mW"], "x.rlm: No such file"),
+        (["NET", "--trace", "3mW", "--blob", "b.rlm"], "--blob: one policy"),
+        (["NET", "--trace", "3mW", "--policy", "sonic", "--blob", "b.rlm"], "cannot follow it"),
         (["NET", "--trace", "absent.csv"], "absent.csv: No such file"),
         (["NET", "--trace", "3mW", "-o", "p.png"], "the picture is an .svg"),
         (["NET", "--trace", "3mW", "--starts", "0"], "at least 1"),
@@ -97,6 +102,38 @@ def test_what_cannot_be_simulated_is_one_line(
     assert main(["simulate", *given]) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and text in err
+
+
+def test_a_blob_stands_for_the_model_beside_it(
+    net: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob = str(tmp_path / "small.rlm")
+    assert main(["plan", net, "--cap", "680uF", "-o", blob]) == 0
+    capsys.readouterr()
+    shared = ["--trace", "3mW", "--policy", "relume,nodpa", *FEW]
+    found = _json([blob, *shared], capsys)
+    assert found == _json([net, "--cap", "680uF", *shared], capsys)
+    Path(net).write_bytes(random_net(3))
+    assert main(["simulate", blob, *shared]) == 1
+    assert "planned from another model" in capsys.readouterr().err
+    Path(net).unlink()
+    assert main(["simulate", blob, *shared]) == 1
+    assert "put small.tflite beside it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("policy", ["layerwise", "nodpa", "inasplus", "dynbal", "relume-fixed"])
+def test_a_policy_is_written_as_a_plan_of_its_tiles(
+    net: str, tmp_path: Path, policy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "other.rlm"
+    arguments = ["simulate", net, "--cap", "1mF", "--trace", "3mW", "--policy", policy, *FEW]
+    assert main([*arguments, "--blob", str(path)]) == 0
+    blob = read_blob(path)
+    if policy != "relume-fixed":
+        assert [segment.end_tile for segment in blob.segments] == [*range(1, len(blob.tiles) + 1)]
+    if policy == "layerwise":
+        assert [tile.op for tile in blob.tiles] == [*range(len(blob.ops))]
+    assert HEADER.parse(blob.image).mv2_cycles == 0, "the voltage decides nothing"
 
 
 @pytest.mark.parametrize("name", ["kws", "vww"])

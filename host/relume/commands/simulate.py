@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """relume simulate NET.tflite --cap 1mF --trace FILE --scale 20 [-o PICTURE.svg].
 
-    --cap and --scale may be lists with commas between; each pair is simulated.
+    --cap and --scale may be lists with commas between; each pair is simulated. A .rlm stands for
+    the .tflite beside it that it was planned from, and for its capacitor where no --cap is given.
     """
     parser = sub.add_parser("simulate", help="intermittency policies beside ours")
-    parser.add_argument("net", type=Path, metavar="NET.tflite")
+    parser.add_argument("net", type=Path, metavar="NET.tflite|NET.rlm")
     parser.add_argument("--policy", default="all", help="all, or names with commas between")
     ui.add_power(parser)
     parser.add_argument("--trace", required=True, help="harvest: 3mW, a CSV or a recorded RF file")
@@ -31,6 +32,8 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--seed", type=int, default=1, help="the begins follow from it (1)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("-o", "--output", type=Path, metavar="PICTURE.svg")
+    parser.add_argument("--blob", type=Path, metavar="OUT.rlm",
+                        help="the one policy given, at its best setting, as a plan for the board")
     ui.add_json(parser)
 
 
@@ -45,7 +48,11 @@ def run(args: argparse.Namespace) -> int:
     if args.output and args.output.suffix != ".svg":
         raise PlanError(f"{args.output}: the picture is an .svg")
     studies = _studies(args)
+    if args.blob and (len(names) > 1 or len(studies) > 1):
+        raise PlanError("--blob: one policy, one capacitor and one scale, as --policy inasplus")
     found = run_all(studies, names, args.jobs)
+    if args.blob:
+        _write_blob(args.blob, studies[0], found[0][0])
     if args.output:
         write(args.output, studies, found)
     if args.json:
@@ -53,6 +60,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         ui.console().print(text(studies, found))
     return 0
+
+
+def _write_blob(output: Path, study: Study, outcome: Outcome) -> None:
+    from relume.blob.pack import pack
+    from relume.sim.firmware import firmware_plan
+
+    ui.write_atomic(output, pack(firmware_plan(study, outcome)))
 
 
 def _document(studies: list[Study], found: list[list[Outcome]]) -> object:
@@ -92,16 +106,13 @@ def _studies(args: argparse.Namespace) -> list[Study]:
     from relume.power.trace import load_trace
     from relume.sim.study import Study
 
-    if args.net.suffix == ".rlm":
-        raise PlanError(
-            f"{args.net}: its layers cannot be cut anew, give the .tflite that it was planned from"
-        )
     if args.nvm != "fram":
         raise PlanError(f"--nvm {args.nvm}: the policies are costed for SPI FRAM, use fram")
+    source = _source(args)
     board = load_board(args.board)
     scales = _scales(args.scale)
     traces = [load_trace(args.trace, scale) for scale in scales]
-    graph = without_dead_channels(read_tflite(args.net))
+    graph = without_dead_channels(read_tflite(source))
     budgets = _budgets(args, graph, board)
     check_supply(board, budgets[0].von_v)
     studies = [
@@ -112,6 +123,31 @@ def _studies(args: argparse.Namespace) -> list[Study]:
     for study in studies:
         study.supply.when(study.begins)  # refuses a harvest that leaves nothing to simulate
     return studies
+
+
+def _source(args: argparse.Namespace) -> Path:
+    """The .tflite to cut into tiles; of a .rlm the one beside it. Errors: PlanError, BlobError."""
+    from relume.blob.reader import read_blob
+    from relume.model.dead import without_dead_channels
+    from relume.model.tflite_reader import read_tflite
+    from relume.power.capacitor import format_capacitance
+
+    net: Path = args.net
+    if net.suffix != ".rlm":
+        return net
+    blob, source = read_blob(net), net.with_suffix(".tflite")
+    if not source.is_file():
+        raise PlanError(
+            f"{net}: its layers cannot be cut anew, put {source.name} beside it or give the "
+            ".tflite that it was planned from"
+        )
+    graph = without_dead_channels(read_tflite(source))
+    if [op.name for op in blob.ops] != [op.name for op in graph.ops]:
+        raise PlanError(f"{source}: {net.name} was planned from another model")
+    if args.cap is None:
+        args.cap = format_capacitance(blob.cap_f)
+        args.von, args.voff = f"{blob.von_v:g}", f"{blob.voff_v:g}"
+    return source
 
 
 def _scales(text: str) -> list[float]:

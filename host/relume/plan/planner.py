@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from relume.board.profile import BoardProfile
 from relume.errors import PlanError
 from relume.model.graph import Graph
@@ -13,13 +15,13 @@ from relume.plan.live import LiveMap
 from relume.plan.memory import Memory, choose_memory, work_bytes
 from relume.plan.pace import pace_of
 from relume.plan.smallest import check_supply, refusal, sufficient_capacitor
-from relume.plan.tiles import Infeasible, TiledGraph, tile_graph
-from relume.plan.types import Plan, Segment, Tile
+from relume.plan.tiles import Infeasible, TiledGraph, assemble, tile_graph, too_big
+from relume.plan.types import Pace, Plan, Segment, Tile
 from relume.power.capacitor import Budget
 
 __all__ = [
-    "Budget", "Plan", "Segment", "Tile", "check_supply", "make_plan", "smallest_capacitor",
-    "sufficient_capacitor",
+    "Budget", "Plan", "Segment", "Tile", "check_supply", "make_plan", "plan_of_tiles",
+    "smallest_capacitor", "sufficient_capacitor",
 ]  # fmt: skip
 
 MAX_COUNT = 4096
@@ -81,9 +83,41 @@ def build_plan(
         costs, tiled, budget.charge_uj, apart=apart, staging=staging, sram=sram, search=search
     )
     tiled = memory.tiled
-    plan = _finish(graph, board, budget, memory)
+    ends = segment_ends(memory.costs, tiled, budget.charge_uj)
+    plan = _finish(graph, board, budget, memory, ends)
     problems = [*_nvm_problems(plan, board, tiled), *_sram_problems(plan, board, tiled)]
     return plan, problems + _flash_problems(plan, board)
+
+
+def plan_of_tiles(
+    graph: Graph,
+    board: BoardProfile,
+    budget: Budget,
+    tiles: tuple[Tile, ...],
+) -> Plan:
+    """These tiles on SPI FRAM with a commit behind each, whatever the voltage: how another policy
+    runs on our engine (relume.sim.firmware). Constants are copied to SRAM as make_plan does.
+
+    Raises PlanError where the model does not fit the board's memories, or a tile a charge.
+    """
+    costs = CostModel(graph, board, "fram")
+    tiled = assemble(graph, costs, tiles)
+    try:
+        over = too_big(graph, costs, tiled, budget.charge_uj)
+    except Infeasible as reason:
+        raise refusal(graph, costs, budget, reason) from reason
+    if over:
+        raise PlanError(
+            f"{graph.name}: a tile of op {over[0]}, layer {graph.ops[over[0]].name}, does not "
+            "fit a charge at its worst: use a larger capacitor"
+        )
+    memory = choose_memory(costs, tiled, budget.charge_uj, search=False)
+    plan = _finish(graph, board, budget, memory, list(range(1, len(tiles) + 1)))
+    problems = [*_nvm_problems(plan, board, tiled), *_sram_problems(plan, board, tiled)]
+    problems += _flash_problems(plan, board)
+    if problems:
+        raise PlanError(problems[0])
+    return replace(plan, pace=Pace())
 
 
 def smallest_capacitor(
@@ -113,9 +147,9 @@ def _finish(
     board: BoardProfile,
     budget: Budget,
     memory: Memory,
+    ends: list[int],
 ) -> Plan:
     costs, tiled, placed = memory.costs, memory.tiled, memory.sram
-    ends = segment_ends(costs, tiled, budget.charge_uj)
     segments = make_segments(costs, tiled, ends)
     nvm_off, nvm_size = _homes(graph, board, costs.nvm, tiled, ends)
     if costs.nvm != "flash":

@@ -17,11 +17,12 @@ Router = Callable[[Work], Route]
 
 def tiled(study: Study, router: Router) -> list[Candidate]:
     """A candidate for each tile size."""
-    return [_one(study, name, router(work)) for name, work in study.cuts.items()]
+    return [_one(study, name, router(work), work) for name, work in study.cuts.items()]
 
 
-def _one(study: Study, setting: str, route: Route) -> Candidate:
-    return Candidate(setting, lambda begins: follow([route], study.supply, begins))
+def _one(study: Study, setting: str, route: Route, work: Work | None = None) -> Candidate:
+    tiles = None if work is None else work.tiles
+    return Candidate(setting, lambda begins: follow([route], study.supply, begins), tiles)
 
 
 def restart(study: Study) -> list[Candidate]:
@@ -36,7 +37,7 @@ def restart(study: Study) -> list[Candidate]:
 def layerwise(study: Study) -> list[Candidate]:
     """A whole layer, its output, its number."""
     work = study.whole
-    return [_one(study, "", _written(work, pub.LAYER_INDEX))]
+    return [_one(study, "", _written(work, pub.LAYER_INDEX), work)]
 
 
 def _written(work: Work, index: int) -> Route:
@@ -138,7 +139,7 @@ def dynbal(study: Study) -> list[Candidate]:
         first = int(np.flatnonzero(tilings[best].op == number)[0])
         counts.append(tilings[best].tiles[first].count)
     work = Work.of(study.costs, cut(study.graph, counts))
-    return [_one(study, "a tile size a layer", stateful_route(work))]
+    return [_one(study, "a tile size a layer", stateful_route(work), work)]
 
 
 def _reuse_and_refetch(study: Study, work: Work) -> FloatArray:

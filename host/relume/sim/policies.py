@@ -163,7 +163,7 @@ def inas(study: Study) -> list[Candidate]:
 def inasplus(study: Study) -> list[Candidate]:
     """iNAS that goes on while the capacitor holds enough for the next batch."""
     return [_batches(study, margin, True) for margin in MARGINS] + [
-        Candidate(name, _batch_runner(study, _indexed(work), True))
+        Candidate(name, _batch_runner(study, _indexed(work), True), work.tiles)
         for name, work in study.cuts.items()
     ]
 
@@ -181,7 +181,8 @@ def _indexed(work: Work) -> Route:
 
 def _batches(study: Study, margin: float, go_on: bool) -> Candidate:
     work = inas_work(study, margin)
-    return Candidate(f"margin {margin:g}", _batch_runner(study, _indexed(work), go_on))
+    tiles = work.tiles if go_on else None
+    return Candidate(f"margin {margin:g}", _batch_runner(study, _indexed(work), go_on), tiles)
 
 
 def _batch_runner(study: Study, route: Route, go_on: bool) -> Callable[[FloatArray], Tally]:

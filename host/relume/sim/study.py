@@ -15,7 +15,7 @@ from relume.errors import PlanError
 from relume.model.graph import Graph
 from relume.plan.costs import CostModel
 from relume.plan.planner import make_plan
-from relume.plan.types import Plan
+from relume.plan.types import Plan, Tile
 from relume.power.capacitor import Budget
 from relume.power.trace import Trace
 from relume.sim.route import Tally
@@ -104,20 +104,25 @@ class Study:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A policy with its parameters chosen: a setting in words, and what runs it."""
+    """A policy with its parameters chosen: a setting in words, and what runs it.
+
+    tiles: where it writes each tile's output before the next; None elsewhere.
+    """
 
     setting: str
     run: Runner
+    tiles: tuple[Tile, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A policy at its best setting, all starts."""
+    """A policy at its best setting, all starts. tiles: as Candidate's."""
 
     name: str
     setting: str
     tally: Tally | None  # None: refused
     mj_per_s: float
+    tiles: tuple[Tile, ...] | None = None
 
     @property
     def livelock(self) -> bool:
@@ -167,7 +172,7 @@ def run_policy(study: Study, name: str) -> Outcome:
     if len(candidates) > 1:
         few = study.begins[:TUNING_STARTS]
         best = min(candidates, key=lambda one: _rank(one.run(few)))
-    return Outcome(name, best.setting, best.run(study.begins), scale)
+    return Outcome(name, best.setting, best.run(study.begins), scale, best.tiles)
 
 
 def _rank(tally: Tally) -> tuple[float, float]:
