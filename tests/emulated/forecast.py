@@ -21,29 +21,37 @@ from tests.emulated.bench import BOARD
 
 @dataclass(frozen=True)
 class Observed:
-    """From the brown-out at `begin` (seconds) before the first resume, at tile `first`, to the
-    output's commit: a resume's seconds, turn-ons, active seconds, seconds in all."""
+    """From `begin` (seconds), when the capacitor was at turn-off before the first resume, at tile
+    `first`, to the output's commit. resumes: by tile, seconds from turn-on."""
 
     begin: float
     first: int
-    resume_s: float
+    resumes: dict[int, float]
     charges: int
     active_s: float
     time_s: float
 
 
-def observed(run: Run, events: list[BoardEvent]) -> Observed:
-    """The last part of a run that began with a turn-on."""
-    first = next(event for event in events if event.kind == "resumed")
+def charge_j(cap_f: float) -> float:
+    """Joule between turn-off and turn-on."""
+    return Budget(cap_f, BOARD.supply.von_v, BOARD.supply.voff_v).charge_uj * 1e-6
+
+
+def observed(run: Run, events: list[BoardEvent], cap_f: float, watts: float) -> Observed:
+    """The part of a run under a constant harvest that begins with the turn-on of its first
+    resume."""
     done = next(event for event in events if event.kind == "done")
     ons = [change.t for change in run.power if change.on and change.t < done.t]
     offs = [change.t for change in run.power if not change.on]
-    on = max(t for t in ons if t < first.t)
-    begin = max([t for t in offs if t < on], default=0.0)
+    resumed = [event for event in events if event.kind == "resumed"]
+    resumes = {one.tile: one.t - max(t for t in ons if t < one.t) for one in resumed}
+    first = resumed[0]
+    on = first.t - resumes[first.tile]
+    begin = on - charge_j(cap_f) / watts
     mine = [t for t in ons if t >= on]
     ends = [min([t for t in offs if t > start] + [done.t]) for start in mine]
     active = sum(end - start for start, end in zip(mine, ends, strict=True))
-    return Observed(begin, first.tile, first.t - on, len(mine), active, done.t - begin)
+    return Observed(begin, first.tile, resumes, len(mine), active, done.t - begin)
 
 
 def segments(events: list[BoardEvent]) -> dict[int, float]:
@@ -61,13 +69,12 @@ def forecast(
     times: dict[int, float], seen: Observed, cap_f: float, watts: float, slower: float = 1.0
 ) -> Tally:
     """The same part of the run by the simulator, with segments so many times slower."""
-    seconds = [time * slower for tile, time in sorted(times.items()) if tile >= seen.first]
+    tiles = sorted(tile for tile in times if tile >= seen.first)
+    seconds = [times[tile] * slower for tile in tiles]
+    known = sorted(seen.resumes)
+    starts = np.interp([*tiles, tiles[-1] + 1], known, [seen.resumes[tile] for tile in known])
     ends = np.concatenate(([0.0], np.cumsum(seconds)))
     zeros, places = np.zeros(len(ends)), np.arange(len(ends))
-    route = Route(
-        ends, zeros, zeros, places * 1.0, np.full(len(ends), seen.resume_s), places[1:], places
-    )
-    supply = BOARD.supply
-    joules = Budget(cap_f, supply.von_v, supply.voff_v).charge_uj * 1e-6
-    harvest = Supply(constant(watts), BOARD.energy.active_mw * 1e-3, joules)
+    route = Route(ends, zeros, zeros, places * 1.0, starts, places[1:], places)
+    harvest = Supply(constant(watts), BOARD.energy.active_mw * 1e-3, charge_j(cap_f))
     return follow([route], harvest, np.array([seen.begin]))

@@ -33,7 +33,7 @@ def test_charges_and_active_time_are_those_of_the_firmware() -> None:
         bench.emulated.unplug(empty=True)
         result = bench.board.run(data, blob=blob)
         run, events = bench.emulated.run, bench.emulated.events
-    seen = observed(run, events)
+    seen = observed(run, events, budget.cap_f, MILLIWATT * 1e-3)
     assert seen.charges >= 3 and result.charges >= seen.charges
     tally = forecast(segments(events), seen, budget.cap_f, MILLIWATT * 1e-3)
     assert tally.charges[0] == seen.charges
