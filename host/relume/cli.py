@@ -22,6 +22,7 @@ VERBS = {
     "simulate": "published intermittency policies beside ours, under one cost model",
     "deploy": "send a .rlm to a board",
     "run": "run an inference on a board, through any number of power cuts",
+    "monitor": "watch a board that runs, live, recorded or replayed",
     "emulate": "serve an emulated board",
     "flash": "put the relume firmware on a board",
     "bench": "cycles of the kernels, counted under unicorn",

@@ -177,6 +177,9 @@ def _volt_axis(canvas: Canvas, scene: Scene, top: float, bottom: float) -> None:
             y = volts(float(supply[key]))
             canvas.line(LEFT, y, _RIGHT_EDGE, y, "level")
             canvas.label(LEFT - 8, y + 4, f"{name} {supply[key]:g} V", "soft", "end")
+    if "von" not in supply and scene.run.samples:
+        highest = max(sample.volts for sample in scene.run.samples)
+        canvas.label(LEFT - 8, volts(highest) + 4, f"{highest:.2f} V", "soft", "end")
 
 
 def _time_axis(canvas: Canvas, end: float, at: Map, bottom: float) -> None:

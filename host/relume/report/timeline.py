@@ -1,4 +1,4 @@
-"""The picture of an emulated run: one HTML page or one SVG, nothing fetched from outside.
+"""The picture of an emulated or watched run: one HTML page or SVG, nothing fetched from outside.
 
 Two panels. The first shows the whole run on a true time axis. The second looks closer at a few
 charges; there the time without power is squeezed, since charging takes most of any harvested run.
@@ -109,6 +109,8 @@ def _headline(scene: Scene) -> str:
 
 def _lead(scene: Scene) -> str:
     supply = scene.run.supply
+    if supply.get("kind") == "watched":
+        return f"{scene.run.board} at {supply['port']}, watched from {supply['started']} on"
     if supply.get("kind") != "harvest":
         return f"{scene.run.board}, emulated, on external power, seed {scene.run.seed}"
     return (
@@ -126,15 +128,16 @@ def figures(scene: Scene) -> list[tuple[str, str]]:
     powered = sum(charge.end - charge.start for charge in scene.charges)
     commits = sum(len(charge.commits) for charge in scene.charges)
     done = sum(1 for inference in scene.inferences if inference.done)
+    watched = run.supply.get("kind") == "watched"
     made = [
         ("inferences done", str(done)),
         ("brown-outs", str(run.brownouts)),
         ("charges", str(len(scene.charges))),
         ("commits", str(commits)),
-        ("emulated time", seconds(run.end)),
+        ("time watched" if watched else "emulated time", seconds(run.end)),
         ("of it with power", seconds(powered)),
     ]
-    if kept + lost > 0:
+    if kept + lost > 0 and not watched:  # an ear does not know how long a charge went on
         made.append(("work executed again", f"{100 * lost / (kept + lost):.1f} %"))
     if "drawn_j" in totals:
         made.append(("energy drawn", joules(totals["drawn_j"])))

@@ -1,0 +1,1 @@
+"""Watching a board that runs: what it tells, recorded, counted and drawn."""
