@@ -4,9 +4,10 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 JOBS   ?= 2
 SHARD  ?= 1/1
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools host firmware unix natmod stock size test test-all proof coverage lint demo board-test clean
+.PHONY: help setup tools host firmware unix natmod stock size test test-all proof fuzz coverage lint demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -48,6 +49,9 @@ test-all: host unix firmware natmod stock ## the heavy tests too; SHARD=i/n runs
 proof: ## what the power cut suites have counted, and for which sources
 	@$(PY) -m tests.powercut.report
 
+fuzz: setup ## hostile bytes for MINUTES=n, guided if there is clang; goes on where it was
+	@$(PY) -m tests.fuzz.campaign $(MINUTES)
+
 coverage: host ## lines and branches of the kernels that their tests take (gcov, a minute)
 	@$(PY) -m tests.kernels.coverage
 
@@ -63,4 +67,4 @@ board-test: setup ## the same checks on a real board: make board-test PORT=a0
 	@$(VENV)/bin/relume run build/demo/digits.rlm -p $(or $(PORT),auto) --input build/demo/held_back.npy
 
 clean: ## remove what was built (the downloaded sources stay)
-	@rm -rf build/host build/firmware build/powercut build/fuzz build/coverage build/demo build/natmod
+	@rm -rf build/host build/firmware build/powercut build/fuzz/guided build/fuzz/alone build/coverage build/demo build/natmod

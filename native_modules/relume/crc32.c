@@ -11,11 +11,10 @@ static const uint32_t nibble_table[16] = {
 
 uint32_t rl_crc32(uint32_t crc, const void *data, size_t size)
 {
-    const uint8_t *byte = data;
-    const uint8_t *end = byte + size;
+    const uint8_t *byte = data; /* may be NULL when size is 0 */
 
     crc = ~crc;
-    while (byte != end) {
+    for (; size; size--) {
         crc ^= *byte++;
         crc = (crc >> 4) ^ nibble_table[crc & 15u];
         crc = (crc >> 4) ^ nibble_table[crc & 15u];

@@ -1,77 +1,117 @@
-"""Hostile bytes, under ASan and UBSan: no frame and no store content does harm."""
+"""Hostile bytes, under ASan and UBSan: nothing that a fuzz target is given does harm.
+
+Each target runs the committed corpus, sound inputs made anew, and mutants of both. What guides the
+mutants for hours is `make fuzz`.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 import random
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.native import NATIVE, ROOT
-from tests.powercut import harness
+from tests.fuzz import build, host, report, seeds
 
-HERE = ROOT / "tests" / "fuzz"
-CORPUS = HERE / "corpus"
-KINDS = ("fram", "flash", "file")
+MUTANTS = {"blob": 1500, "store": 1500, "kv": 800, "slots": 300, "link": 500}
+# How deep sound inputs and mutants of them must get, so that the promises are put to the test.
+DEPTH = {
+    "blob": {"accepted": 150, "portable": 40, "m0plus": 40, "m4": 40, "done": 150},
+    "store": {"resumed": 100, "damaged": 50, "empty": 50, "done": 500},
+    "kv": {"opened": 300, "damaged": 50, "spoilt": 5, "commits": 1000, "full": 1},
+    "slots": {"found": 500, "begun": 200, "resumed": 50, "deployed": 100, "refused": 50},
+    "link": {"replies": 5000, "committed": 500, "outputs": 100, "cuts": 100},
+}
 
 
 @functools.cache
-def program() -> Path:
-    """fuzz.c around the shipping sources."""
-    parts = {**harness.objects(harness.SANITIZED)}
-    # The session runs the engine itself here, not the reference of the power cut tests.
-    for name in ("cuts.c", "life.c", "broken.c", "reference.c", "powercut.c", "session_step.c"):
-        del parts[name]
-    folder = ROOT / "build" / "fuzz"
-    folder.mkdir(parents=True, exist_ok=True)
-    sources = [HERE / "fuzz.c", NATIVE / "session_step.c", NATIVE / "frame.c"]
-    include = [f"-I{NATIVE}", f"-I{harness.HERE}"]
-    command = ["cc", *harness.WARNINGS, *harness.SANITIZED, *include]
-    command += [str(path) for path in (*sources, *parts.values())]
-    command += ["-o", str(folder / "fuzz")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder / "fuzz"
+def programs() -> dict[str, Path]:
+    """Every target standing alone; skips when there is no C compiler."""
+    compiler = build.alone()
+    if compiler is None:
+        pytest.skip("cc is not installed")
+    return build.programs(compiler)
 
 
-def fuzz(*arguments: str) -> dict[str, int]:
+def run(target: str, *arguments: str, last: Path | None = None) -> dict[str, int]:
     """What a run counted; a broken promise or a sanitizer's report fails the test."""
     done = subprocess.run(
-        [str(program()), *arguments], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+        [str(programs()[target]), *arguments], capture_output=True, text=True, check=False,
+        timeout=300, env={**os.environ, **({"RELUME_FUZZ_LAST": str(last)} if last else {})},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{last or arguments[:1]}: " + done.stderr[-3000:]
     counts: dict[str, int] = json.loads(done.stdout)
     return counts
 
 
-def test_no_stream_of_frames_and_noise_does_harm() -> None:
-    found = fuzz("frames", "4000", "1")
-    assert found["ready"] > 1000 and found["escapes"] > 100
+def corpus(target: str) -> list[Path]:
+    """Inputs that a fuzzer found worth keeping."""
+    return sorted((build.HERE / "corpus" / target).glob("*.bin"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_content_of_the_store_does_harm(kind: str) -> None:
-    for seed in (0, 6):
-        found = fuzz("store", str(harness.blob_file(seed, kind)), "5000", str(seed))
-        assert min(found["resumed"], found["damaged"], found["empty"]) > 20
+@functools.cache
+def sound(target: str) -> list[Path]:
+    """Inputs made by today's planner and layouts."""
+    folder = build.BUILD / "sound" / target
+    return seeds.write(target, programs()[target], folder, rounds=3)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target", build.TARGETS)
+def test_the_corpus_does_no_harm(target: str) -> None:
+    assert len(corpus(target)) >= 20
+    assert run(target, *map(str, corpus(target)))["runs"] == len(corpus(target))
+
+
+@pytest.mark.parametrize("target", build.TARGETS)
+def test_mutants_of_sound_inputs_get_deep_and_do_no_harm(target: str, tmp_path: Path) -> None:
+    paths = [*map(str, sound(target))]
+    counts = run(target, *paths)
+    rounds = str(MUTANTS[target])
+    for key, n in run(target, "mutate", rounds, "1", *paths, last=tmp_path / "last").items():
+        counts[key] += n
+    assert all(counts[key] >= least for key, least in DEPTH[target].items()), counts
+
+
+def test_frames_of_the_wire_corpus_come_out() -> None:
+    paths = [path for path in corpus("link") if not path.name.startswith("found-")]
+    assert len(paths) == 9
+    assert run("link", *map(str, paths))["ready"] == 4
+
+
+@pytest.mark.parametrize("kind", build.KINDS)
 def test_pure_noise_is_an_empty_store(kind: str, tmp_path: Path) -> None:
-    blob = harness.blob_file(0, kind)
     paths = []
     for seed in range(20):
         path = tmp_path / f"{seed}.bin"
-        path.write_bytes(random.Random(seed).randbytes(6 * 4096 if kind == "flash" else 1024))
+        how = bytes([build.KINDS.index(kind), seed])
+        path.write_bytes(how + random.Random(seed).randbytes(257 * 90 if seed % 2 else 1024))
         paths.append(str(path))
-    assert fuzz("file", str(blob), *paths)["empty"] == 20
+    counts = run("store", *paths)
+    assert counts["empty"] == 20 and counts["damaged"] == 0
 
 
-def test_the_frame_corpus_does_no_harm() -> None:
-    paths = sorted(CORPUS.glob("frames/*.bin"))
-    assert len(paths) >= 6
-    found = fuzz("file", "frames", *map(str, paths))
-    assert (found["ready"], found["escapes"]) == (4, 1)
+@pytest.mark.parametrize("kind", host.READERS)
+def test_hostile_files_and_replies_end_in_a_result_or_one_line(kind: str, tmp_path: Path) -> None:
+    counts = host.attacks(kind, range(150 if kind == "tflite" else 400), tmp_path)
+    assert counts[True] > 0 and (counts[False] > 100 or kind == "reply")
+
+
+def test_counts_of_other_sources_begin_anew_and_are_kept() -> None:
+    count = report.Count()
+    count.add("a", 10, 1.0)
+    count.add("a", 5, 1.0)
+    assert (count.executions, count.ever) == (15, 15)
+    count.findings = ["blob-crash"]
+    count.add("b", 7, 1.0)
+    assert (count.executions, count.ever, count.findings) == (7, 22, [])
+
+
+def test_a_report_is_read_back(tmp_path: Path) -> None:
+    counts = {"blob": report.Count("a", 3, 1.5, 9, 100, 4, True, ["blob-1"])}
+    report.save(counts, tmp_path / "report.json")
+    assert report.load(tmp_path / "report.json") == counts
+    assert "blob-1" in report.table(counts)

@@ -27,7 +27,8 @@ def quantize(values: np.ndarray[Any, Any], tensor: BlobTensor) -> bytes:
 
     values: any shape, in the units of the model's float input. The quotient is a float32.
     """
-    scaled = (np.asarray(values, np.float32) / np.float32(tensor.scale)).astype(np.float64)
+    with np.errstate(over="ignore"):  # infinity is clamped like any number
+        scaled = (np.asarray(values, np.float32) / np.float32(tensor.scale)).astype(np.float64)
     rounded = np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)  # a float32 sum would round
     return bytes(np.clip(rounded + tensor.zero_point, -128, 127).astype(np.int8).tobytes())
 
@@ -47,8 +48,9 @@ def load_samples(
         return replace(samples, notes=(note,)) if kind is HostType.UINT8 else samples
     try:
         array = np.lib.format.read_array(io.BytesIO(_read(path)), allow_pickle=False)
-    except (ValueError, EOFError, MemoryError) as error:
-        raise LinkError(f"{path}: not a NumPy array file ({error})") from error
+    except Exception as error:  # the header is Python text: its tokenizer's errors come too
+        reason = " ".join(str(error).split())
+        raise LinkError(f"{path}: not a NumPy array file ({reason})") from error
     return _array(path, array, tensor, kind)
 
 
