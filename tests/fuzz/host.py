@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from relume.blob.reader import read_blob
-from relume.board.profile import load_board, parse_board
+from relume.board.parse import parse_board
+from relume.board.profile import load_board
 from relume.errors import RelumeError
 from relume.link import messages
 from relume.link.frames import Decoder, encode
