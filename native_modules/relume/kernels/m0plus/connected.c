@@ -13,7 +13,8 @@ RL_INLINE uint32_t inputs_of(rl_m0_kernel *m, const int8_t *x)
                                    : rl_m0_words_of(m, x);
 }
 
-/* The span's outputs but the first `skip`, n of them, to y. */
+/* The span's outputs but the first `skip`, n of them, to y: as they are made,
+ * where they are whole words. */
 RL_INLINE void put_span(rl_m0_kernel *m, uint32_t total, uint32_t skip,
                         uint32_t n, int8_t *y)
 {
@@ -21,6 +22,10 @@ RL_INLINE void put_span(rl_m0_kernel *m, uint32_t total, uint32_t skip,
         rl_m0_sum_runs(m, total);
     } else {
         rl_m0_dense(&m->job);
+    }
+    if (((skip | n | (uint32_t)(uintptr_t)y) & 3u) == 0 && skip == 0) {
+        rl_m0_finish_span(m, total, y);
+        return;
     }
     rl_m0_finish_span(m, total, m->row);
     rl_m0_put_bytes(y, m->row + skip, n);

@@ -8,15 +8,16 @@
  *     upper  = S2 + 2^8 S3
  * with every S from -2^23 to 2^23 - 1. With L = all - 2^16 upper = S0 +
  * 2^8 S1, turned - 2^8 L - 2^24 upper = S1 + 2^16 (S3 - S1): its low half is
- * that of S1. L less 2^8 times that is S0 and 2^24 times the rest of S1. The
- * other two likewise.
+ * that of S1, so 2^16 times it is 2^16 S1, and 2^8 L less that is 2^8 S0. L
+ * less S0 is 2^8 S1. The other two likewise, all modulo 2^32.
  *
  * d < 0 gives the low end of the clamp, which the whole quad is filled with
  * first: 7 cycles. Inside the staircase 18 cycles, 24 with a corner. Above
- * it, or where no constants exist, a call. A quad costs 44 more.
+ * it, or where no constants exist, a call. A quad costs 36 more.
  *
  * r0 sums, r1 table, r2 y, r3 d, r4-r7 constants; r8 what is added to sums,
- * r9 r10 r12 sums that wait, r11 end of y; [sp] the argument. */
+ * r9 r10 r12 sums that wait, r11 end of y, lr what is added to upper; [sp] the
+ * argument. */
 #if defined(__ARM_ARCH_6M__)
 
 #include "thumb.h"
@@ -73,6 +74,7 @@
         str     r0, [sp, #CALLER]
         ldr     r7, [r0, #28]    /* add_upper */
         str     r7, [sp, #UPPER]
+        mov     lr, r7
         ldm     r0!, {r1-r7}     /* sums, table, y, quads, add, low, high */
         str     r6, [sp, #LOW]
         str     r7, [sp, #HIGH]
@@ -89,37 +91,30 @@
         ldm     r0!, {r3, r4, r5}
         add     r3, r8
         add     r4, r8
-        ldr     r6, [sp, #UPPER]
-        adds    r5, r5, r6
+        add     r5, lr
         lsls    r6, r5, #16
-        subs    r3, r3, r6       /* S0 + 2^8 S1 */
+        subs    r3, r3, r6       /* L */
         lsls    r6, r3, #8
         subs    r4, r4, r6
-        lsls    r6, r5, #24
-        subs    r4, r4, r6       /* S1 + 2^16 (S3 - S1) */
-        uxth    r6, r4
-        lsls    r7, r6, #8
-        subs    r3, r3, r7
-        lsls    r7, r3, #8
-        asrs    r7, r7, #8       /* S0 */
-        subs    r3, r3, r7
-        asrs    r3, r3, #8
-        adds    r6, r6, r3       /* S1 */
-        mov     r9, r6
-        subs    r4, r4, r6
-        lsrs    r4, r4, #16
-        adds    r4, r4, r6
-        uxth    r4, r4           /* low half of S3 */
-        lsls    r3, r4, #8
-        subs    r5, r5, r3
+        lsls    r7, r5, #24
+        subs    r4, r4, r7       /* S1 + 2^16 (S3 - S1) */
+        lsls    r7, r4, #16
+        subs    r6, r6, r7
+        asrs    r6, r6, #8       /* S0 */
+        subs    r3, r3, r6
+        asrs    r3, r3, #8       /* S1 */
+        mov     r9, r3
+        subs    r4, r4, r3
+        lsls    r3, r3, #16
+        adds    r4, r4, r3       /* 2^16 S3 */
         lsls    r3, r5, #8
+        subs    r3, r3, r4
         asrs    r3, r3, #8       /* S2 */
         mov     r10, r3
         subs    r5, r5, r3
-        asrs    r5, r5, #8
-        adds    r4, r4, r5       /* S3 */
-        mov     r12, r4
-        mov     r3, r7
+        asrs    r5, r5, #8       /* S3 */
+        mov     r12, r5
+        mov     r3, r6
         channel 0, \corner, \name
         mov     r3, r9
         channel 1, \corner, \name
@@ -143,21 +138,25 @@
 
         .section .time_critical.relume.over, "ax", %progbits
         .thumb_func
-over:                            /* r4 = output; keeps r0 to r3 and r12 */
+over:                            /* r4 = output; keeps r0 to r3, r12, lr */
+        mov     r6, lr
+        ldr     r5, [sp, #UPPER]
+        mov     lr, r5
         cmp     r7, #0
         beq     1f
         ldr     r4, [sp, #HIGH]
-        bx      lr
-1:      mov     r5, r12
-        push    {r0-r3, r5, lr}
-        ldr     r0, [sp, #(24 + CALLER)]
+        bx      r6
+1:      mov     r7, r12
+        push    {r0-r3, r5-r7}
+        ldr     r0, [sp, #(28 + CALLER)]
         mov     r1, r3
         mov     r2, r4
         bl      rl_m0_exact
         mov     r4, r0
-        pop     {r0-r3, r5}
-        mov     r12, r5
-        pop     {pc}
+        pop     {r0-r3, r5-r7}
+        mov     lr, r5
+        mov     r12, r7
+        bx      r6
 
         finish  rl_m0_finish_plain, 0
         finish  rl_m0_finish_corner, 1

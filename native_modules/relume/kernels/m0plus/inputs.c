@@ -71,30 +71,34 @@ RL_HOT void rl_m0_ring_rows(const rl_m0_kernel *m, rl_m0_ring *r, int32_t y)
 RL_HOT uint32_t rl_m0_ring_runs(const rl_m0_kernel *m, const rl_m0_ring *r,
                                 int32_t x)
 {
-    const rl_op *op = m->call->op;
     uint32_t depth = m->call->in0->c * RL_M0_WIDTH;
+    uint32_t across = m->call->op->kw * depth;
     uint32_t from = x < (int32_t)r->low ? 0u : (uint32_t)x - r->low;
-    uint32_t to = (uint32_t)x + op->kw - r->low;
+    uint32_t to = (uint32_t)x + m->call->op->kw - r->low;
     uint32_t base = r->base + (r->low - (uint32_t)x) * depth;
-    uint32_t slot = r->begin, sum = 0;
-    const rl_m0_mark *marks = m->marks + slot * r->marks;
-    rl_m0_run *run;
+    uint32_t left = m->call->op->kh - r->begin; /* slots to the last */
+    uint32_t step = r->marks, sum = 0;
+    const rl_m0_mark *first = m->marks + r->begin * step;
+    rl_m0_run *run = m->runs, *end = r->end;
 
-    if (to >= r->marks) {
-        to = r->marks - 1u;
+    if (to >= step) {
+        to = step - 1u;
     }
-    for (run = m->runs; run != r->end; run++) {
-        const rl_m0_mark *first = marks + from, *last = marks + to;
+    first += from;
+    to -= from;
+    while (run != end) {
+        const rl_m0_mark *last = first + to;
+        rl_m0_ref at = first->at;
 
-        run->at = first->at;
-        run->n = (last->at - first->at) / (uint32_t)sizeof(rl_m0_entry);
-        run->base = base;
         sum += last->sum - first->sum;
-        base += op->kw * depth;
-        marks += r->marks;
-        if (++slot == op->kh) {
-            slot = 0;
-            marks = m->marks;
+        run->at = at;
+        run->n = (last->at - at) / (uint32_t)sizeof(rl_m0_entry);
+        run->base = base;
+        run++;
+        base += across;
+        first += step;
+        if (--left == 0) {
+            first = m->marks + from;
         }
     }
     return sum;

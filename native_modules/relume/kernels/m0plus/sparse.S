@@ -11,7 +11,7 @@
  * half of P + 2^16 P; S3 likewise.
  *
  * Cycles of an entry (u, offset): LDM 3, ADD 1, LDM of two words 3, and 8 a
- * quad: 23; narrow 5 a quad: 17. Of a run: 17, and 9 for each RUN entries
+ * quad: 23; narrow 5 a quad: 17. Of a run: 21, and 4 for each RUN entries
  * more. Of a block: 60, narrow 90.
  *
  * r0 list, r1 u, r2 weights, r3 next run, r4 product, r5 second word, r6
@@ -27,7 +27,7 @@
         .equ    BLOCKS, 16
         .equ    STEP, 20
         .equ    FRAME, 24
-        .equ    RUN, 16
+        .equ    RUN, 16          /* a power of 2 */
 
         .macro  quad w, all, turned, upper
         rev16   r4, \w
@@ -91,8 +91,6 @@
         .endif
         ldr     r3, [sp, #RUNS]
         b       .Lstep_\name
-.Lfull_\name:
-        subs    r6, #RUN
 .Lrun_\name:
         .rept   RUN
         ldm     r0!, {r1, r2}
@@ -107,31 +105,28 @@
         .endif
         .endr
 .Lnext_\name:                          /* RUN entries end here */
-        cmp     r6, #0
-        bne     .Lmore_\name
+        subs    r6, #RUN
+        blt     .Lstep_\name
+        b       .Lrun_\name
 .Lstep_\name:
         ldm     r3!, {r0, r6, r7}
         cmp     r6, #0
         blt     .Lend_\name
         ldr     r4, [sp, #WEIGHTS]
         adds    r7, r7, r4
-.Lmore_\name:
-        cmp     r6, #RUN
-        bhi     .Lfull_too_\name
+        movs    r5, #(RUN - 1)
+        ands    r5, r6           /* entries of no whole RUN come first */
         .if     \narrow
         movs    r4, #26          /* bytes of code of an entry */
         .else
         movs    r4, #38
         .endif
-        muls    r4, r6
-        movs    r6, #0
+        muls    r4, r5
         mov     r5, pc           /* the address of .Lhere_\name */
         subs    r5, r5, r4
 .Lhere_\name:
         subs    r5, #(.Lhere_\name - .Lnext_\name)
         mov     pc, r5
-.Lfull_too_\name:
-        b       .Lfull_\name
 .Lend_\name:
         .if     \narrow
         ldr     r0, [sp, #START]
