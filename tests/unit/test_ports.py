@@ -48,6 +48,12 @@ def test_auto_without_a_board_lists_what_is_there(machine: list[FoundPort]) -> N
         open_port("auto").device()
 
 
+def test_auto_with_two_boards_asks_which(machine: list[FoundPort]) -> None:
+    machine.append(FoundPort("/dev/ttyACM4", True, "E66141", "Feather"))
+    with pytest.raises(LinkError, match=r"ttyACM3 \(Pico\), /dev/ttyACM4 \(Feather\): say which"):
+        open_port("auto").device()
+
+
 def test_an_unknown_serial_number_is_named(machine: list[FoundPort]) -> None:
     with pytest.raises(PortAbsent, match=r"serial number 123: .*ttyACM3 \(Pico\)"):
         open_port("id:123").device()

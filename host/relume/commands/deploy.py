@@ -1,4 +1,7 @@
-"""relume deploy: send a .rlm to a board, resumable, checked there."""
+"""relume deploy: send a .rlm to a board, resumable, checked there.
+
+To a board with MicroPython's own firmware go the Python package and the native module, too.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from relume.errors import LinkError
 if TYPE_CHECKING:
     from relume.blob.reader import Blob
     from relume.link.client import Board, Deployed
+    from relume.link.ports import Port
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,11 +40,16 @@ def run(args: argparse.Namespace) -> int:
     """Deploys and prints what the board has verified."""
     from relume.blob.reader import read_blob
     from relume.link.client import Board
+    from relume.link.transport import NoRelume
 
     blob = read_blob(args.net)
     with Board(args.port) as board:
         plug(board)
-        done = send(board, blob, args.name)
+        try:
+            done = send(board, blob, args.name)
+        except NoRelume:
+            board.stream.close()
+            return _install(args, blob, board.port)
         hello = board.hello
     if args.json:
         ui.emit_json(
@@ -55,6 +64,20 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         print(summary(done, hello.board))
+    return 0
+
+
+def _install(args: argparse.Namespace, blob: Blob, port: Port) -> int:
+    """Deploys to a board with MicroPython's own firmware."""
+    from relume.link.install import facts, install, lines
+
+    labels = args.net.with_suffix(".txt")
+    with ui.progress(f"deploy {args.net.name}", 1) as bar:
+        done = install(port, blob, args.name or args.net.stem, labels, bar)
+    if args.json:
+        ui.emit_json(facts(done))
+    else:
+        print("\n".join(lines(done)))
     return 0
 
 

@@ -80,6 +80,7 @@ class Port:
     def _resolve(self) -> str:
         name = self.text.removeprefix("port:")
         if name == "auto":
+            self._only()
             return self._first(lambda port: port.usb, "no USB serial port")
         if name.startswith("id:"):
             wanted = name.removeprefix("id:")
@@ -91,6 +92,12 @@ class Port:
         if not name:
             raise LinkError("port is empty: give a0, auto, /dev/ttyACM0, COM3, socket://HOST:PORT")
         return name
+
+    def _only(self) -> None:
+        """Errors: LinkError when `auto` could mean more than one board."""
+        usb = [f"{port.device} ({port.title})" for port in list_ports() if port.usb]
+        if len(usb) > 1:
+            raise LinkError(f"more than one board is plugged in: {', '.join(usb)}: say which, -p")
 
     def _first(self, wanted: Any, text: str) -> str:
         for port in list_ports():

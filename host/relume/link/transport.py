@@ -1,20 +1,21 @@
 """Bytes to and from a board. The only module that knows pyserial and mpremote's transport.
 
 mpremote's `transport_serial` is no stable interface; what is used of it here: SerialTransport's
-constructor, `serial`, `enter_raw_repl`, `exit_raw_repl`, `exec`, `exec_raw_no_follow`,
-`fs_listdir`, `fs_readfile`.
+constructor, `serial`, `enter_raw_repl`, `exit_raw_repl`, `exec`, `exec_raw`,
+`exec_raw_no_follow`, `fs_listdir`, `fs_readfile`.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import io
 import select
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from relume.errors import LinkError
@@ -24,6 +25,7 @@ BAUD = 115200
 _READ = 4096
 _WRITE_S = 5.0  # a board that takes no bytes for so long is gone
 _REPL_S = 4.0
+_RESET_S = 20.0  # of a soft reset, boot.py included
 _DIRECTORY = 0x4000
 
 _PROBE = """
@@ -46,6 +48,28 @@ class Gone(LinkError):
 
 class NoAnswer(LinkError):
     """Nothing came back."""
+
+
+class NoRelume(LinkError):
+    """A Python prompt whose firmware has no relume."""
+
+
+class Interrupted(LinkError):
+    """The REPL fell silent or answered out of turn: the board was reset."""
+
+
+class Raised(LinkError):
+    """Python on the board raised an exception. kind: its class; text: what it says."""
+
+    def __init__(self, device: str, trace: str) -> None:
+        last = (trace.strip().splitlines() or ["unknown"])[-1].strip()
+        self.kind, _, text = last.partition(":")
+        self.text = text.strip()
+        super().__init__(f"{device}: the board says {last}")
+
+
+Execute = Callable[[str], str]
+"""Runs Python on a board; returns what it printed. Errors: Raised, Interrupted, Gone."""
 
 
 class Wire(Protocol):
@@ -117,7 +141,7 @@ class SerialWire:
         with self._in_repl():
             name, version, machine, has_relume = self._probe()
             if not has_relume:
-                raise LinkError(
+                raise NoRelume(
                     f"{self._device}: {name} {version} on {machine} has no relume:"
                     f" relume flash --board {_board_of(machine)}"
                 )
@@ -135,6 +159,22 @@ class SerialWire:
         """The firmware has the module _relume. Errors: Gone, NoAnswer, LinkError."""
         with self._in_repl():
             return bool(self._probe()[3])
+
+    @contextlib.contextmanager
+    def python(self, reset: bool, patience: float) -> Iterator[Execute]:
+        """The raw REPL, behind a soft reset if wanted: what runs code there.
+
+        patience: seconds that the board may be silent while it runs.
+        """
+        with self._in_repl(reset):
+            yield functools.partial(self._execute, patience)
+
+    def _execute(self, patience: float, source: str) -> str:
+        self._serial.timeout = patience
+        out, trace = self._repl.exec_raw(source, timeout=patience)
+        if trace:
+            raise Raised(self._device, trace.decode("utf-8", "replace"))
+        return bytes(out).decode("utf-8", "replace")
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """All files on the board: (path without leading slash, content)."""
@@ -161,7 +201,7 @@ class SerialWire:
         return name, version, machine, has_relume
 
     @contextlib.contextmanager
-    def _in_repl(self) -> Iterator[None]:
+    def _in_repl(self, reset: bool = False) -> Iterator[None]:
         """Raw REPL, with mpremote's and pyserial's errors as ours."""
         from mpremote.transport import TransportError  # type: ignore[import-untyped]
 
@@ -170,6 +210,10 @@ class SerialWire:
         try:
             with contextlib.redirect_stdout(heard):
                 self._repl.enter_raw_repl(soft_reset=False, timeout_overall=_REPL_S)
+                if reset:
+                    self._serial.timeout = _RESET_S
+                    self._repl.enter_raw_repl(soft_reset=True, timeout_overall=_RESET_S)
+                    self._serial.timeout = _REPL_S
                 yield
         except (TransportError, struct.error, ValueError, SyntaxError) as error:
             raise _repl_error(self._device, heard.getvalue(), error) from error
@@ -238,7 +282,7 @@ def _repl_error(device: str, heard: str, error: Exception) -> LinkError:
     said = _printed_bytes(heard)
     if "could not enter raw repl" not in str(error):
         last = str(error).strip().splitlines() or ["no reason"]
-        return LinkError(f"{device}: the board's REPL failed: {last[-1]}")
+        return Interrupted(f"{device}: the board's REPL failed: {last[-1]}")
     if not said.strip(b"\0\xff\r\n "):
         return NoAnswer(
             f"{device}: no answer: is the board powered, is this its port, is MicroPython on it?"
@@ -266,4 +310,7 @@ def _board_of(machine: str) -> str:
     return min(fitting or same or ["BOARD"], key=len)
 
 
-__all__ = ["Gone", "NoAnswer", "PortAbsent", "PortHeld", "PortOpener", "SerialWire", "Wire"]
+__all__ = [
+    "Execute", "Gone", "Interrupted", "NoAnswer", "NoRelume", "PortAbsent", "PortHeld",
+    "PortOpener", "Raised", "SerialWire", "Wire",
+]  # fmt: skip
