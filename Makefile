@@ -7,7 +7,7 @@ SHARD  ?= 1/1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools host firmware unix natmod stock size test test-all proof fuzz coverage lint demo board-test clean
+.PHONY: help setup tools host firmware unix natmod wheel stock size test test-all proof fuzz coverage lint demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,6 +33,9 @@ unix: tools ## MicroPython unix port with the relume module
 
 natmod: tools ## native modules for stock MicroPython: build/natmod/<arch>_6.3/
 	@$(MAKE) --no-print-directory -C firmware natmod
+
+wheel: natmod ## build/dist/relume-*.whl, with what deploy puts on stock boards
+	@firmware/tools/wheel.sh $(PY)
 
 stock: tools ## MicroPython's own RPI_PICO, for the tests of the native module
 	@$(MAKE) --no-print-directory -C firmware stock

@@ -3,25 +3,28 @@
 import struct
 
 from . import blob as kinds
-from . import kernels, moves
 from .blob import native
 
-_TILES = {
-    kinds.CONV_2D: kernels.conv,
-    kinds.DEPTHWISE_CONV_2D: kernels.depthwise,
-    kinds.FULLY_CONNECTED: kernels.dense,
-    kinds.AVERAGE_POOL_2D: kernels.average_pool,
-    kinds.MAX_POOL_2D: kernels.max_pool,
-    kinds.ADD: moves.add,
-    kinds.SOFTMAX: kernels.softmax,
-    kinds.PAD: moves.pad,
-    kinds.MEAN: kernels.mean,
-    kinds.RESHAPE: moves.reshape,
-    kinds.MAP: moves.mapped,
-    kinds.MUL: moves.mul,
-    kinds.GATHER: moves.gather,
-    kinds.CONCATENATION: moves.concatenation,
-}
+_TILES = {}
+if not native:  # else they would take RAM for nothing
+    from . import kernels, moves
+
+    _TILES = {
+        kinds.CONV_2D: kernels.conv,
+        kinds.DEPTHWISE_CONV_2D: kernels.depthwise,
+        kinds.FULLY_CONNECTED: kernels.dense,
+        kinds.AVERAGE_POOL_2D: kernels.average_pool,
+        kinds.MAX_POOL_2D: kernels.max_pool,
+        kinds.ADD: moves.add,
+        kinds.SOFTMAX: kernels.softmax,
+        kinds.PAD: moves.pad,
+        kinds.MEAN: kernels.mean,
+        kinds.RESHAPE: moves.reshape,
+        kinds.MAP: moves.mapped,
+        kinds.MUL: moves.mul,
+        kinds.GATHER: moves.gather,
+        kinds.CONCATENATION: moves.concatenation,
+    }
 
 
 def run_tiles(blob, arena, start, end):

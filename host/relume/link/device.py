@@ -97,12 +97,14 @@ def _accepted(arch: str) -> list[str]:
     return [arch] if arch in _KERNELS else []
 
 
+PACKAGED = Path(__file__).resolve().parent.parent / "device"
+
+
 @functools.cache
 def _folders() -> tuple[Path, Path]:
     """(Python packages, native modules): of this installation, or of the sources."""
-    here = Path(__file__).resolve().parent.parent / "device"
-    if here.is_dir():
-        return here, here / "natmod"
+    if PACKAGED.is_dir():
+        return PACKAGED, PACKAGED / "natmod"
     root = Path(__file__).resolve().parents[3]
     return root / "firmware", root / "build" / "natmod"
 
@@ -116,14 +118,17 @@ def package(firmware: Firmware) -> dict[str, bytes]:
     for target, source in listed:
         path = folder / source
         code = (built / "bytecode" / source).with_suffix(".mpy")
-        if firmware.mpy & 0xFF == ABI[0] and code.is_file() and _age(code) >= _age(path):
+        if firmware.mpy & 0xFF == ABI[0] and _is_made(code, path):
             path, target = code, target.removesuffix(".py") + ".mpy"
         files[target] = path.read_bytes()
     return files
 
 
-def _age(path: Path) -> float:
-    return path.stat().st_mtime
+def _is_made(code: Path, source: Path) -> bool:
+    """The bytecode is there, and no older than its source (an installation has no times)."""
+    if not code.is_file():
+        return False
+    return PACKAGED.is_dir() or code.stat().st_mtime >= source.stat().st_mtime
 
 
 def native_module(arch: str) -> bytes:
