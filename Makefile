@@ -62,6 +62,9 @@ lint: setup ## ruff and mypy --strict
 	@$(VENV)/bin/ruff check host boards tests
 	@mkdir -p build/types && ln -sfn ../../boards build/types/relume_boards
 	@MYPYPATH=host:build/types $(VENV)/bin/mypy -p relume -p relume_boards
+	@cd firmware/typings && $(CURDIR)/$(VENV)/bin/mypy --strict --config-file= -p relume -p relume_pure -p _relume_native
+	@for main in examples/*/main.py; do MYPYPATH=firmware/typings $(VENV)/bin/mypy \
+	    --config-file= --check-untyped-defs --ignore-missing-imports $$main || exit 1; done
 
 demo: firmware ## train, plan, deploy to the emulated Pico, cut its power, compare every byte
 	@$(VENV)/bin/relume demo --out build/demo

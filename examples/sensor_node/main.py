@@ -1,0 +1,60 @@
+"""A sensor node that remembers: its readings' statistics survive every brown-out.
+
+Runs at each turn-on, with the relume firmware. Whatever is put since the last commit() is lost
+with the power, all of it: the count, the sum and the extremes always belong to the same readings.
+"""
+
+import struct
+import time
+
+import relume
+
+FORM = "<IiiiI"  # readings, sum, least, most, turn-ons
+EVERY_S = 1
+
+
+def read_sensor():
+    """Hundredths of a degree: the RP2040's own sensor; elsewhere a number to play with."""
+    try:
+        from machine import ADC
+
+        volts = ADC(4).read_u16() * 3.3 / 65535
+        return round(2700 - (volts - 0.706) / 0.001721 * 100)
+    except ImportError:
+        return 2000 + time.time_ns() // 1000000 % 500
+
+
+def load(store):
+    """The statistics so far."""
+    nothing = struct.pack(FORM, 0, 0, 1 << 30, -1 << 30, 0)
+    return list(struct.unpack(FORM, store.get("stats", nothing)))
+
+
+def save(store, stats, reading):
+    """Statistics and the newest reading: both or none."""
+    store["stats"] = struct.pack(FORM, *stats)
+    store["newest"] = struct.pack("<i", reading)
+    store.commit()
+
+
+def take(store, stats, reading):
+    """Counts one reading in."""
+    count, total, least, most, starts = stats
+    stats[:] = count + 1, total + reading, min(least, reading), max(most, reading), starts
+    save(store, stats, reading)
+
+
+def main():
+    store = relume.Store()
+    stats = load(store)
+    stats[4] += 1
+    print("turn-on", stats[4], "with", stats[0], "readings behind it")
+    while True:
+        take(store, stats, read_sensor())
+        print("%d readings, mean %.2f, %.2f to %.2f" % (
+            stats[0], stats[1] / stats[0] / 100, stats[2] / 100, stats[3] / 100))
+        time.sleep(EVERY_S)
+
+
+if __name__ == "__main__":
+    main()
