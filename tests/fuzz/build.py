@@ -18,7 +18,7 @@ PEERS = ROOT / "tests" / "powercut"
 BUILD = ROOT / "build" / "fuzz"
 KINDS = ("fram", "flash", "file")
 TARGETS: dict[str, tuple[str, ...]] = {
-    "blob": ("fields.c",),
+    "blob": ("fields.c", "opinion.c"),
     "store": ("images.c", "model_open.c"),
     "kv": ("images.c",),
     "slots": ("images.c", "model_open.c"),
@@ -118,6 +118,28 @@ def _object(native: Path, source: Path) -> str:
     return "_".join(source.relative_to(native).with_suffix(".o").parts)
 
 
+def faulty(compiler: Compiler, target: str, source: str, text: str, folder: Path) -> Path:
+    """A target around sources of which one reads as `text`; programs() has built the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / Path(source).name
+    path.write_text(text, encoding="utf-8")
+    built = BUILD / ("guided" if compiler.guided else "alone")
+    flags = [*compiler.flags, "-Wno-unused", f"-I{NATIVE}"]
+    broken = _made([compiler.command, *flags, "-c", str(path)], folder / "broken.o")
+    parts = [str(part) for part in _parts(target, compiler, NATIVE, built)]
+    parts[parts.index(str(built / _object(NATIVE, NATIVE / source)))] = str(broken)
+    return _made([compiler.command, *compiler.link, *parts], folder / target)
+
+
+def _parts(target: str, compiler: Compiler, native: Path, folder: Path) -> list[Path]:
+    """Objects that a target is linked from."""
+    own = ["target.c", f"{target}.c", *TARGETS[target], "faultnvm.c"]
+    own += [] if compiler.guided else ["standalone.c"]
+    own += ["models.c"] * ("model_open.c" in TARGETS[target])
+    core = [folder / _object(native, path) for path in sources(native)]
+    return [*core, *(folder / f"target_{part}.o" for part in own)]
+
+
 def programs(
     compiler: Compiler, names: tuple[str, ...] = tuple(TARGETS), *, native: Path = NATIVE,
     folder: Path | None = None,
@@ -142,12 +164,8 @@ def programs(
     jobs += [(PEERS / "faultnvm.c", "target_faultnvm.c.o"), (_models(folder), "target_models.c.o")]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(compiled, jobs))
-    core = [str(folder / _object(native, path)) for path in sources(native)]
     made = {}
     for name in names:
-        own = [*shared, f"{name}.c", *TARGETS[name], "faultnvm.c"]
-        own += ["models.c"] * ("model_open.c" in TARGETS[name])
-        objects = [str(folder / f"target_{part}.o") for part in own]
-        command = [compiler.command, *compiler.link, *core, *objects]
-        made[name] = _made(command, folder / name)
+        objects = map(str, _parts(name, compiler, native, folder))
+        made[name] = _made([compiler.command, *compiler.link, *objects], folder / name)
     return made

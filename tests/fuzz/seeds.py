@@ -23,13 +23,14 @@ from tests.unit.golden import make_golden
 
 SMALL = 6000  # bytes of a blob: a mutant of it is quick
 OWN = 36  # inputs that a target thinks of itself
+SCATTER = (9, 13)  # convolutions that leave channels out
 RESEAL = 1  # flag of the blob target
 CORES = ("portable", "m0plus", "m4")
 
 
 def _laid_out(rounds: int) -> Iterator[bytes]:
     """One op with each layout of its own, and with its weights in parts."""
-    for seed in range(rounds):
+    for seed in (*range(rounds), *SCATTER):
         for kind in m0plus_ops.KINDS:
             parts = in_parts(m0plus_ops.case(kind, seed), 1, False)
             if parts is not None:

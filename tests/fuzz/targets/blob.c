@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "faultnvm.h"
 #include "fields.h"
+#include "opinion.h"
 #include "session.h"
 #include "stage.h"
 #include "target.h"
@@ -192,6 +193,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     PROMISE(rl_blob_fault_text(fault.number)[0] != 0 || status == RL_OK,
             "a fault without a text");
     if (status == RL_OK) {
+        opinion_prove(&blob, n - 1);
+        PROMISE(fields_sealed(image, n - 1, !(data[0] & 2)),
+                "a blob with a wrong checksum was accepted");
         use(&blob, data[0] >> 2);
     }
     free(image);
@@ -205,9 +209,12 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t most,
     if (n < 2 || target_roll(6) == 0) {
         return LLVMFuzzerMutate(data, n, most);
     }
-    data[0] |= 1;
     if (target_roll(8) == 0) {
-        data[0] = (uint8_t)(1u | target_roll(256));
+        data[0] = (uint8_t)target_roll(256);
+    }
+    if (target_roll(16) == 0) { /* damage that a checksum must tell */
+        data[0] &= 0xFE;
+        fields_seal(data + 1, n - 1);
     }
     for (uint32_t i = 1u + target_roll(3); i > 0; i--) {
         fields_mutate(data + 1, n - 1);

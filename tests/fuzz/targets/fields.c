@@ -1,6 +1,7 @@
 /* relume tests: fields of a blob that a fuzzer changes. */
 #include "fields.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "blob.h"
@@ -84,6 +85,24 @@ void fields_seal(uint8_t *image, size_t n)
     memcpy(image, &h, sizeof h);
 }
 
+int fields_sealed(const uint8_t *image, size_t n, int with_data)
+{
+    rl_header h, right;
+    uint8_t *copy = target_exact(image, n);
+    fields_seal(copy, n);
+    memcpy(&h, image, sizeof h);
+    memcpy(&right, copy, sizeof right);
+    if (!with_data) { /* the sum over the metadata covers the other sum */
+        right.data_crc = h.data_crc;
+        memcpy(copy, &right, sizeof right);
+        right.meta_crc = 0;
+        memcpy(copy, &right, sizeof right);
+        right.meta_crc = rl_crc32(0, copy, h.meta_size);
+    }
+    free(copy);
+    return h.meta_crc == right.meta_crc && h.data_crc == right.data_crc;
+}
+
 /* -------------------------------------------------------------- mutate -- */
 
 static void change(uint8_t *at)
@@ -112,25 +131,64 @@ static void change_entry(const blob_image *b, uint32_t which)
     }
 }
 
+/* Window or operand of an op: small numbers. */
+static void change_window(const blob_image *b)
+{
+    rl_op op;
+    uint32_t n = entries(b, OPS), i = target_roll(n + 1u);
+    uint16_t field[9];
+    if (!entry_get(b, OPS, i, &op)) {
+        return;
+    }
+    memcpy(field, &op.kh, sizeof field); /* to depth_mult */
+    field[target_roll(9)] = (uint16_t)target_roll(12);
+    memcpy(&op.kh, field, sizeof field);
+    entry_put(b, OPS, i, &op);
+}
+
+/* Of the constants, anywhere. */
+static void change_constants(const blob_image *b)
+{
+    uint32_t meta = word(b, AT(meta_size));
+    if (meta < b->n && b->n - meta > 8u) {
+        change(b->image + meta + target_roll((uint32_t)b->n - meta - 4u));
+    }
+}
+
+/* Of one of an op's arrays, or of its end. */
+static void change_array(const blob_image *b)
+{
+    rl_op op;
+    uint32_t n = entries(b, OPS), arrays[4];
+    if (n == 0 || !entry_get(b, OPS, target_roll(n), &op)) {
+        return;
+    }
+    arrays[0] = op.off_w;
+    arrays[1] = op.off_bias;
+    arrays[2] = op.off_mult;
+    arrays[3] = op.off_shift;
+    uint64_t at = arrays[target_roll(4)];
+    at += target_roll(2) ? target_roll(32) : target_roll(512);
+    if (at >= sizeof(rl_header) && at + 4u <= b->n) {
+        change(b->image + at);
+    }
+}
+
 void fields_mutate(uint8_t *image, size_t n)
 {
     blob_image b = { image, n };
     if (n < sizeof(rl_header) + 8u) {
         return;
     }
-    switch (target_roll(10)) {
+    switch (target_roll(13)) {
     case 0: change(image + 24u + 2u * target_roll(46)); break;
     case 1: image[AT(core)] = (uint8_t)target_roll(3); break;
     case 2: change_entry(&b, TENSORS); break;
     case 3: change_entry(&b, TILES); break;
     case 4: change_entry(&b, 3); break;
-    case 5: {
-        uint32_t meta = word(&b, AT(meta_size));
-        if (meta < n && n - meta > 8u) {
-            change(image + meta + target_roll((uint32_t)n - meta - 4u));
-        }
-        break;
-    }
+    case 5: change_constants(&b); break;
+    case 6: case 7: change_array(&b); break;
+    case 8: change_window(&b); break;
     default: change_entry(&b, OPS); break;
     }
 }
@@ -169,6 +227,8 @@ static uint32_t weights(const rl_op *op, const rl_tensor *in,
     case RL_DEPTHWISE_CONV_2D: return taps * out->c;
     case RL_FULLY_CONNECTED:
         return rows != 0 ? in->size / rows * out->c : 0;
+    case RL_ADD: case RL_MUL:
+        return op->in1 == RL_NONE ? taps * op->sh : op->w_size;
     default: return op->w_size;
     }
 }

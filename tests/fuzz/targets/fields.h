@@ -9,6 +9,9 @@
 /* Both checksums right, if the sizes still make sense. */
 void fields_seal(uint8_t *image, size_t n);
 
+/* Are they right? The sizes make sense. */
+int fields_sealed(const uint8_t *image, size_t n, int with_data);
+
 /* One field of some entry, or some bytes of the constants. */
 void fields_mutate(uint8_t *image, size_t n);
 

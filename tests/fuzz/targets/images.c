@@ -58,9 +58,9 @@ void image_mutate(uint8_t kind, uint8_t *data, size_t n)
     uint32_t at = target_roll((uint32_t)n);
     if (kind == RL_NVM_FLASH && target_roll(2)) {
         at -= at % IMAGE_PAGE;           /* the head of a page */
-        at += 1u + target_roll(100);
+        at += 1u + 4u * target_roll(25);
     } else if (kind != RL_NVM_FLASH && target_roll(2)) {
-        at = target_roll(192);           /* records and cells */
+        at = 4u * target_roll(48);       /* records and cells */
     }
     at = at < n ? at : 0;
     switch (target_roll(4)) {

@@ -90,6 +90,9 @@ static void live(fault *device, const rl_blob *blob, uint32_t calls)
     PROMISE(fault_power(device, &nvm) == RL_OK
             && rl_store_open(store, &nvm, 0, device->size) == RL_OK,
             "a store with strange content does not open");
+    PROMISE(store->newest.magic == 0 || store->newest.crc
+            == rl_crc32(0, &store->newest, sizeof(rl_record) - 4u),
+            "a record with a wrong CRC is taken");
     use(&s, input, calls);
     PROMISE(device->violation == NULL, device->violation);
     free(s.work);

@@ -48,7 +48,7 @@ uint32_t target_near(uint32_t old)
         0, 1, 2, 3, 4, 8, 16, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF,
         0x10000, 0xFFFFFF, 0x1000000, 0x7FFFFFFF, 0x80000000u, 0xFFFFFFFFu
     };
-    switch (target_roll(8)) {
+    switch (target_roll(9)) {
     case 0: return old + 1u;
     case 1: return old - 1u;
     case 2: return old * 2u;
@@ -56,6 +56,7 @@ uint32_t target_near(uint32_t old)
     case 4: return 0u - old;
     case 5: return target_roll(256);
     case 6: return target_roll(1u << 31);
+    case 7: return old + (target_roll(2) ? 1u : 0xFFFFFFFFu) * (4u << target_roll(5));
     default: return few[target_roll(sizeof few / sizeof few[0])];
     }
 }

@@ -1,0 +1,299 @@
+"""The shipping parts in one process: the firmware's frame server, firmware/relume/link.py
+under CPython, over the C decoder, encoder and model slots, on a flash that loses its power.
+
+Tests put it behind the faulty line of tests/unit/fakelines.py.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import struct
+import sys
+from collections import deque
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from relume.link.frames import Decoder
+
+from tests import native
+from tests.unit.fakelines import Bench, Faults
+from tests.unit.test_frames import encode
+
+SECTOR, PAGE = 4096, 256
+REGION = 16 * SECTOR
+PACKAGE = "relume_on_board"
+E_NVM, E_STATE = -9, -14
+PAYLOAD_AT_FILL = 264
+STRUCT_SLOTS = 1024  # more than rl_slots takes
+NEXT_AT = 8 + 8 + 56 + 4
+
+
+class _Nvm(ctypes.Structure):
+    pass
+
+
+_ACCESS = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(_Nvm), ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32
+)
+_ERASE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Nvm), ctypes.c_uint32)
+_Nvm._fields_ = [
+    ("kind", ctypes.c_uint8), ("size", ctypes.c_uint32), ("ctx", ctypes.c_void_p),
+    ("read", _ACCESS), ("write", _ACCESS), ("erase", _ERASE),
+    ("start", ctypes.c_void_p), ("busy", ctypes.c_void_p), ("finish", ctypes.c_void_p),
+]  # fmt: skip
+
+
+class _Slot(ctypes.Structure):
+    _fields_ = (
+        ("magic", ctypes.c_uint32), ("seq", ctypes.c_uint32), ("size", ctypes.c_uint32),
+        ("meta_crc", ctypes.c_uint32), ("data_crc", ctypes.c_uint32),
+        ("name", ctypes.c_char * 32), ("crc", ctypes.c_uint32),
+    )  # fmt: skip
+
+
+class BoardError(OSError):
+    """As module _relume raises it."""
+
+    def __init__(self, code: int) -> None:
+        text = native.library().rl_status_text
+        text.restype = ctypes.c_char_p
+        super().__init__(text(ctypes.c_int(code)).decode())
+        self.code = code
+
+
+def _tried(code: int) -> None:
+    if code < 0:
+        raise BoardError(code)
+
+
+class Flash:
+    """The blobs region: what a power cut leaves. `cuts`: operations between cuts inside one."""
+
+    def __init__(self, cuts: list[int] | None = None) -> None:
+        self.image = ctypes.create_string_buffer(b"\xff" * REGION, REGION)
+        self.cuts = deque(cuts or [])
+        self.left = self.cuts.popleft() if self.cuts else -1
+        self.dead = False  # the power went in the middle of an operation
+        self.deaths = 0
+
+    def _part(self, wanted: int) -> int:
+        """How many bytes of an operation take effect."""
+        if self.dead:
+            return 0
+        self.left -= 1
+        if self.left != 0:
+            return wanted
+        self.dead = True
+        self.deaths += 1
+        self.left = self.cuts.popleft() if self.cuts else -1
+        return wanted * (1 + len(self.cuts) % 7) // 8
+
+    def write(self, _nvm: Any, at: int, data: int, n: int) -> int:
+        assert at % PAGE == 0 and n == PAGE and at + n <= REGION
+        part = self._part(n)
+        new = ctypes.string_at(data, part)
+        old = self.image.raw[at : at + part]
+        self.image[at : at + part] = bytes(a & b for a, b in zip(old, new, strict=True))  # type: ignore[assignment]
+        return E_NVM if self.dead else 0
+
+    def erase(self, _nvm: Any, at: int) -> int:
+        assert at % SECTOR == 0 and at + SECTOR <= REGION
+        part = self._part(SECTOR)
+        self.image[at : at + part] = b"\xff" * part  # type: ignore[assignment]
+        return E_NVM if self.dead else 0
+
+
+def _unread(_nvm: Any, _at: int, _data: int, _n: int) -> int:
+    raise AssertionError("the slots are read in place")
+
+
+class Upload:
+    """rl_slots over the region, with what module _relume makes of it (bind_slots.c)."""
+
+    def __init__(self, flash: Flash) -> None:
+        self.flash = flash
+        self.nvm = _Nvm(kind=2, size=REGION)
+        self.nvm.read, self.nvm.write = _ACCESS(_unread), _ACCESS(flash.write)
+        self.nvm.erase = _ERASE(flash.erase)
+        self.slots = ctypes.create_string_buffer(STRUCT_SLOTS)
+        pointers = (ctypes.addressof(self.nvm), ctypes.addressof(flash.image))
+        struct.pack_into("<QQ", self.slots, 0, *pointers)
+        self.library = native.library()
+        self.begun = False
+
+    @property
+    def next(self) -> int:
+        """Offset in the blob that the upload goes on from."""
+        return int.from_bytes(self.slots.raw[NEXT_AT : NEXT_AT + 4], "little")
+
+    def active(self) -> tuple[_Slot, int] | None:
+        slot, found = _Slot(), ctypes.c_uint32()
+        status = self.library.rl_slots_active(
+            self.slots, ctypes.byref(slot), ctypes.byref(found)
+        )
+        return (slot, found.value) if status == 0 else None
+
+    def list(self) -> list[tuple[str, int, int, int, int, bool]]:
+        best = self.active()
+        slot, at, found = _Slot(), ctypes.c_uint32(), ctypes.c_uint32()
+        step = self.library.rl_slots_next
+        rows = []
+        places = (ctypes.byref(at), ctypes.byref(slot), ctypes.byref(found))
+        while step(self.slots, *places) == 0:
+            is_active = best is not None and best[1] == found.value
+            rows.append((slot.name.decode(), slot.size, slot.meta_crc, slot.data_crc, slot.seq,
+                         is_active))  # fmt: skip
+        return rows
+
+    def blob(self, index: int | None) -> bytes | None:
+        assert index is None
+        best = self.active()
+        if best is None:
+            return None
+        slot, at = best
+        return bytes(self.flash.image.raw[at + PAGE : at + PAGE + slot.size])
+
+    def begin(self, size: int, meta_crc: int, data_crc: int, name: str) -> int:
+        raw = name.encode()
+        if not 0 < len(raw) < 32:
+            raise ValueError("name needs 1 to 31 bytes")
+        wanted = _Slot(size=size, meta_crc=meta_crc, data_crc=data_crc, name=raw)
+        following = ctypes.c_uint32()
+        self.begun = True
+        _tried(self.library.rl_slots_begin(
+            self.slots, ctypes.byref(wanted), ctypes.byref(following)))  # fmt: skip
+        return following.value
+
+    def write(self, at: int, data: memoryview) -> int:
+        if not self.begun:
+            raise BoardError(E_STATE)
+        following = ctypes.c_uint32()
+        _tried(self.library.rl_slots_write(
+            self.slots, ctypes.c_uint32(at), bytes(data), ctypes.c_uint32(len(data)),
+            ctypes.byref(following)))  # fmt: skip
+        return following.value
+
+    def end(self) -> None:
+        if not self.begun:
+            raise BoardError(E_STATE)
+        fault = (ctypes.c_uint32 * 2)()
+        _tried(self.library.rl_slots_end(self.slots, fault))
+
+
+class CDecoder:
+    """rl_frame_feed(), as _relume.Decoder.feed gives its frames."""
+
+    def __init__(self) -> None:
+        self.state = ctypes.create_string_buffer(PAYLOAD_AT_FILL + 16)
+        self.library = native.library()
+        self.library.rl_frame_reset(self.state)
+
+    def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
+        frames = []
+        for byte in data:
+            if self.library.rl_frame_feed(self.state, byte) == 1:
+                (fill,) = struct.unpack_from("<I", self.state, PAYLOAD_AT_FILL)
+                payload = self.state.raw[: fill - 4]
+                if payload[1] == 1:
+                    frames.append((payload[0], payload[2] | payload[3] << 8, payload[4:]))
+        return frames
+
+
+@functools.cache
+def link() -> ModuleType:
+    """firmware/relume/link.py; its _relume is the module `_relume` below."""
+    shims = {
+        "_relume": ModuleType("_relume"),
+        "micropython": SimpleNamespace(const=lambda value: value),
+        f"{PACKAGE}.console": SimpleNamespace(Console=None),
+    }
+    folder = native.ROOT / "firmware" / "relume"
+    sys.modules.update(shims)  # type: ignore[arg-type]
+    spec = importlib.util.spec_from_file_location(
+        PACKAGE, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None and spec.loader is not None
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[PACKAGE] = package
+    try:
+        spec.loader.exec_module(package)
+        return importlib.import_module(f"{PACKAGE}.link")
+    finally:
+        for name in shims:
+            del sys.modules[name]
+
+
+class _Console:
+    """What the server sends."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.open = True
+
+    def send(self, kind: int, seq: int, body: bytes) -> None:
+        self.out += encode(kind, seq, body)
+
+
+class ServerBoard:
+    """The firmware between two power cuts, as fakelines.Bench wants a board."""
+
+    def __init__(self, flash: Flash) -> None:
+        self.flash = flash
+        flash.dead = False
+        self.upload = Upload(flash)
+        self.decoder: Any = CDecoder()
+        self.console = _Console()
+        self.mode, self.last = "serving", None
+        self.module = link()
+        self.server = self.module.Server(self.console)
+        self._be_the_module()
+        self.server.resume()
+
+    @property
+    def out(self) -> bytearray:
+        return self.console.out
+
+    def _be_the_module(self) -> None:
+        """What link.py asks of _relume, from now on this board's."""
+        module, upload = self.module._relume, self.upload
+        module.BoardError, module.RAN, module.ERASED, module.DONE = BoardError, 4, 3, 2
+        module.BLOB_MAJOR, module.BLOB_MINOR = 1, 0
+        module.slots, module.slot_blob = upload.list, upload.blob
+        module.slot_begin, module.slot_write = upload.begin, upload.write
+        module.slot_end = upload.end
+        module.board = lambda: "BENCH"
+        module.regions = lambda: {"blobs": (0, REGION)}
+        module.millivolts = module.micros = lambda: 0
+        self.module.open_nvm = _no_nvm
+
+    def feed(self, data: bytes) -> None:
+        if isinstance(self.decoder, Decoder):  # the line began a stream: a server begins anew
+            self.decoder = CDecoder()
+            self.server = self.module.Server(self.console)
+        for frame in self.decoder.feed(data):
+            if not self.flash.dead:
+                self.server.answer(*frame)
+            if self.flash.dead:
+                self.out.clear()
+
+    def idle(self, seconds: float) -> None:
+        """Nothing runs."""
+
+
+def _no_nvm(kind: int) -> None:
+    raise OSError("no NVM answers")
+
+
+class FlashBench(Bench):
+    """A line whose board also dies in the middle of flash operations."""
+
+    def __init__(self, flash: Flash, faults: Faults) -> None:
+        super().__init__(flash, faults, ServerBoard)  # type: ignore[arg-type]
+        self.flash = flash
+
+    def power(self) -> None:
+        if self.board is not None and self.flash.dead:
+            self.cut()
+        super().power()
