@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from relume import ui
 from relume.blob.pack import with_test
@@ -46,11 +47,16 @@ def test_a_deploy_goes_on_after_a_power_cut_and_the_board_computes_what_the_host
         yield done
 
     monkeypatch.setattr(ui, "progress", cutter)
+    given, answer = tmp_path / "x.npy", tmp_path / "y.npy"
+    np.save(given, np.frombuffer(made.input, np.int8))
     try:
         assert main(["deploy", str(path), "-p", board.url, "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        run = ["run", str(path), "-p", board.url, "--input", str(given), "-o", str(answer)]
+        assert main(run) == 0
     finally:
         board.stop()
-    facts = json.loads(capsys.readouterr().out)
+    assert np.load(answer).view(np.int8).tobytes() == made.output
     assert facts["module"] == "armv6m" and facts["micropython"].startswith("1.")
     assert facts["resets"] >= 1 and cut
     assert facts["bytes"] <= facts["sent"] <= facts["bytes"] + 2048

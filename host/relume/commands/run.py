@@ -57,10 +57,20 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Deploys if need be, runs every sample, prints the results."""
+    from relume.link.transport import NoRelume
+
+    _check(args)
+    try:
+        return _run(args)
+    except NoRelume as error:
+        return _run_stock(args, error)
+
+
+def _run(args: argparse.Namespace) -> int:
+    """On a board with the relume firmware."""
     from relume.link.client import Board
     from relume.link.ports import open_port
 
-    _check(args)
     blob = _blob(args, None)
     samples = _samples(args, blob) if blob else None
     with Board(open_port(port_text(args.port, blob)), _timings(args)) as board:
@@ -74,6 +84,34 @@ def run(args: argparse.Namespace) -> int:
         record = board.port.emulated.run if board.port.emulated else None
     if args.timeline:
         _draw(record, args.timeline)
+    return _tell(args, results, blob, record if supply else None)
+
+
+def _run_stock(args: argparse.Namespace, error: LinkError) -> int:
+    """On a board with MicroPython's own firmware. Errors: BoardError, LinkError."""
+    from relume.link import stock_run
+    from relume.link.install import install
+    from relume.link.ports import open_port
+    from relume.link.transport import PortOpener
+
+    blob = _blob(args, None)
+    if blob is None:
+        raise LinkError(f"{error}; or give the .rlm, which runs there from RAM") from error
+    samples = _samples(args, blob)
+    _say(samples.notes)
+    port, net = open_port(args.port), Path(args.net)
+    try:
+        path = install(port, blob, net.stem, net.with_suffix(".txt")).path
+        patience = args.timeout or _STOCK_S
+        results = stock_run.run(PortOpener(port), path, samples.items, patience)
+    finally:
+        port.close()
+    _say([f"{path} ran without our firmware: commits went to RAM, cycles are not counted"])
+    return _tell(args, results, blob, None)
+
+
+def _tell(args: argparse.Namespace, results: list[Result], blob: Blob | None, record: Any) -> int:
+    """Prints and writes what came."""
     labels = _labels(args.labels)
     values = [None if blob is None else _values(blob, result) for result in results]
     if args.output:
@@ -82,8 +120,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         ui.emit_json(outcome[0] if len(outcome) == 1 else outcome)
     else:
-        _show(outcome, args.net, record if supply else None)
+        _show(outcome, args.net, record)
     return 0
+
+
+_STOCK_S = 300.0  # for an inference of which nothing is heard
 
 
 # ---- What to run ---------------------------------------------------------
