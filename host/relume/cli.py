@@ -25,6 +25,7 @@ VERBS = {
     "monitor": "watch a board that runs, live, recorded or replayed",
     "emulate": "serve an emulated board",
     "flash": "put the relume firmware on a board",
+    "calibrate": "measure a board's cycles, write a profile that holds for it",
     "bench": "cycles of the kernels, counted under unicorn",
     "demo": "train, plan, deploy to an emulated Pico, cut its power, compare every byte",
 }

@@ -82,7 +82,9 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_power(parser: argparse.ArgumentParser) -> None:
     """--board, --cap, --von, --voff, --nvm."""
-    parser.add_argument("--board", default="RPI_PICO", help="board profile (default RPI_PICO)")
+    parser.add_argument(
+        "--board", default="RPI_PICO", help="board profile, or a .toml file (default RPI_PICO)"
+    )
     parser.add_argument("--cap", help="capacitor, as 1mF or 470uF (default: smallest that works)")
     parser.add_argument("--von", help="turn-on voltage (default: the board's)")
     parser.add_argument("--voff", help="turn-off voltage (default: the board's)")

@@ -18,6 +18,7 @@ from relume.board.profile import (
     Flashing,
     FlashNvm,
     FramNvm,
+    Measured,
     PowerFail,
     Region,
     StoreCycles,
@@ -75,6 +76,7 @@ def profile_of(tables: Mapping[str, Any], file: str) -> BoardProfile:
         power_fail=_power_fail(warning) if warning else None,
         tested=_tested(table.sub("tested")),
         estimates=_estimates(table),
+        measured=_measured(table.maybe("measured"), cycles),
     )
     table.all_read()
     return profile
@@ -200,6 +202,23 @@ def _store(table: Table) -> StoreCycles:
 
 def _tested(table: Table) -> dict[str, str]:
     return {what: table.one_of(what, STATES) for what in TESTED}
+
+
+def _measured(table: Table | None, cycles: Table) -> Measured | None:
+    """[measured], which relume calibrate writes. Rows that are typical must be there."""
+    if table is None:
+        return None
+    typical = table.value("typical")
+    if not isinstance(typical, list) or not all(isinstance(one, str) for one in typical):
+        raise table.fail("typical", "not a list of texts")
+    for one in typical:
+        core, _, kind = one.partition(".")
+        rows = cycles.maybe(core)
+        if rows is None or kind not in rows.data:
+            raise table.fail("typical", f"{one}: no such row in this board")
+    return Measured(
+        table.text("date"), table.text("firmware"), table.text("where"), tuple(typical)
+    )
 
 
 def _estimates(table: Table) -> dict[str, str]:

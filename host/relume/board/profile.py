@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from relume.errors import BoardError
 
@@ -154,6 +155,28 @@ class Flashing:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """Whose figures a corrected profile holds (relume calibrate).
+
+    where: "board" or "emulated board". typical: rows, as "m0plus.CONV_2D", that are what was
+    measured and a margin, not the worst case over data and shapes.
+    """
+
+    date: str
+    firmware: str
+    where: str
+    typical: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """One line for a person."""
+        text = f"corrected by measurements of {self.date} on the {self.where}, {self.firmware}"
+        if self.typical:
+            text += f"; typical, no worst case: {', '.join(self.typical)}"
+        return text
+
+
+@dataclass(frozen=True)
 class StoreCycles:
     """Core cycles of the scheduler's own work, worst case.
 
@@ -187,7 +210,8 @@ class BoardProfile:
     output, per tile) of the portable kernels and of those of the board's core. tier: one of TIERS.
     regions: of our firmware's flash; none elsewhere, there models are files, file_bytes at most,
     which are read into RAM. native: architecture of the native module. tested: one of STATES for
-    each of TESTED. estimates: key -> why this figure, where no source gives one.
+    each of TESTED. estimates: key -> why this figure, where no source gives one. measured: of a
+    profile that relume calibrate has written.
     """
 
     name: str
@@ -217,6 +241,7 @@ class BoardProfile:
     power_fail: PowerFail | None = None
     tested: Mapping[str, str] = field(default_factory=dict)
     estimates: Mapping[str, str] = field(default_factory=dict)
+    measured: Measured | None = None
 
     @property
     def blob_in_ram(self) -> bool:
@@ -255,10 +280,19 @@ def board_names() -> list[str]:
 
 @cache
 def load_board(name: str) -> BoardProfile:
-    """Reads a board's profile. Errors: BoardError naming the known boards, or file and key."""
-    from relume.board.inherit import file_name, read_tables
-    from relume.board.parse import profile_of
+    """Reads a board's profile: a folder under boards/, or a file of one's own that ends in .toml.
 
+    Errors: BoardError naming the known boards, or file and key.
+    """
+    from relume.board.inherit import file_name, read_tables
+    from relume.board.parse import parse_board, profile_of
+
+    if name.endswith(".toml"):
+        try:
+            return parse_board(Path(name).read_text("utf-8"), name)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a text file"
+            raise BoardError(f"{name}: {reason}") from error
     known = board_names()
     if name not in known:
         raise BoardError(f"unknown board {name}: one of {', '.join(known)}")

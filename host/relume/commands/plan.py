@@ -106,6 +106,7 @@ def facts(
         "file": file,
         "model": plan.graph.name,
         "board": plan.board,
+        "measured": asdict(board.measured) if board.measured else None,
         "nvm": plan.nvm,
         "cap_f": plan.budget.cap_f,
         "von_v": plan.budget.von_v,
@@ -218,6 +219,7 @@ def _show(
         ("SRAM", f"{bar(sram_bytes(plan), board.heap_bytes)}, {sram_parts(plan)}"),
         (plan.nvm, bar(nvm_bytes(plan), board.nvm_size(plan.nvm))),
         *_wear_line(plan, board),
+        *([("profile", board.measured.text)] if board.measured else []),
         ("smallest", f"{format_capacitance(smallest_f)} (E6) suffices, boot included"),
         ("written", str(output)),
     ):  # fmt: skip
