@@ -13,7 +13,7 @@
  *
  * d < 0 gives the low end of the clamp, which the whole quad is filled with
  * first: 7 cycles. Inside the staircase 18 cycles, 24 with a corner. Above
- * it, or where no constants exist, a call. A quad costs 36 more.
+ * it, or where no constants exist, a call. A quad costs 34 more.
  *
  * r0 sums, r1 table, r2 y, r3 d, r4-r7 constants; r8 what is added to sums,
  * r9 r10 r12 sums that wait, r11 end of y, lr what is added to upper; [sp] the
@@ -29,8 +29,7 @@
         .equ    FRAME, 16
 
         .macro  channel at, corner, name
-        cmp     r3, #0
-        blt     .Llow_\name\at
+        bmi     .Llow_\name\at
         ldm     r1!, {r4-r7}     /* a, b, c, limit */
         cmp     r3, r7
         bhs     .Lover_\name\at
@@ -114,19 +113,20 @@
         subs    r5, r5, r3
         asrs    r5, r5, #8       /* S3 */
         mov     r12, r5
-        mov     r3, r6
+        movs    r3, r6
         channel 0, \corner, \name
         mov     r3, r9
+        cmp     r3, #0
         channel 1, \corner, \name
         mov     r3, r10
+        cmp     r3, #0
         channel 2, \corner, \name
         mov     r3, r12
+        cmp     r3, #0
         channel 3, \corner, \name
         adds    r2, #4
         cmp     r2, r11
-        beq     .Lout_\name
-        b       .Lquad_\name
-.Lout_\name:
+        bne     .Lquad_\name
         add     sp, #FRAME
         leave
         aside   0, \corner, \name

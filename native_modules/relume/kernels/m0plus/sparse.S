@@ -21,11 +21,11 @@
 #include "thumb.h"
 
         .equ    RUNS, 0
-        .equ    WEIGHTS, 4       /* of the block */
-        .equ    START, 8
-        .equ    SUMS, 12
-        .equ    BLOCKS, 16
-        .equ    STEP, 20
+        .equ    START, 4
+        .equ    SUMS, 8
+        .equ    WEIGHTS, 12      /* of the block */
+        .equ    STEP, 16
+        .equ    END, 20          /* of the weights of all */
         .equ    FRAME, 24
         .equ    RUN, 16          /* a power of 2 */
 
@@ -70,7 +70,13 @@
         sub     sp, #FRAME
         ldm     r0!, {r1-r6}     /* runs, w, start, sums, blocks, step */
         mov     r0, sp
-        stm     r0!, {r1-r6}
+        stm     r0!, {r1, r3, r4}
+        muls    r5, r6
+        adds    r5, r5, r2
+        mov     r1, r2
+        mov     r2, r6
+        mov     r3, r5
+        stm     r0!, {r1-r3}
 .Lblock_\name:
         .if     \narrow
         movs    r1, #0
@@ -146,13 +152,11 @@
         stm     r0!, {r1-r6}
         str     r0, [sp, #SUMS]
         .endif
-        ldr     r1, [sp, #WEIGHTS]
-        ldr     r2, [sp, #STEP]
+        add     r0, sp, #WEIGHTS
+        ldm     r0!, {r1-r3}
         adds    r1, r1, r2
         str     r1, [sp, #WEIGHTS]
-        ldr     r1, [sp, #BLOCKS]
-        subs    r1, #1
-        str     r1, [sp, #BLOCKS]
+        cmp     r1, r3
         beq     .Lout_\name
         b       .Lblock_\name
 .Lout_\name:
