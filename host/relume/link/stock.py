@@ -31,6 +31,7 @@ from relume.link.transport import (
 Progress = Callable[[int], None]
 
 _CHUNK = 2048
+_ASKS = 3
 _STALLS = 5  # resets without a byte more on the board
 _BACK_S = 10.0  # for a board that was reset to come back
 _NO_SPACE, _READ_ONLY = "28", "30"
@@ -135,22 +136,35 @@ class Tested:
 
 def firmware(opener: Opener, patience: float) -> Firmware:
     """Who answers, behind a soft reset: a program that ran has ended. Errors: LinkError."""
-    return Firmware(*_ask(opener, _FACTS, patience, reset=True))
+    return Firmware(*_ask(opener, _FACTS, patience))
 
 
-def _ask(opener: Opener, source: str, patience: float, *, reset: bool) -> tuple[Any, ...]:
-    wire = opener.open()
-    try:
-        with wire.python(reset, patience) as execute:
-            answer = execute(source)
-        wire.leave_repl()
-    finally:
-        wire.close()
+def _ask(opener: Opener, source: str, patience: float) -> tuple[Any, ...]:
+    """What the source prints last, behind a soft reset; asked again if the board was cut."""
+    for tries in range(_ASKS):
+        try:
+            answer = _printed(opener, source, patience)
+            break
+        except (Gone, Interrupted, NoAnswer):
+            if tries == _ASKS - 1:
+                raise
+            _await(opener)
     try:
         values: tuple[Any, ...] = ast.literal_eval(answer.strip().splitlines()[-1])
     except (ValueError, SyntaxError, IndexError) as error:
         raise LinkError(f"{opener.name}: the board printed {answer.strip()[-60:]!r}") from error
     return values
+
+
+def _printed(opener: Opener, source: str, patience: float) -> str:
+    wire = opener.open()
+    try:
+        with wire.python(True, patience) as execute:
+            answer = execute(source)
+        wire.leave_repl()
+        return answer
+    finally:
+        wire.close()
 
 
 # ---- Files -------------------------------------------------------------------
@@ -292,9 +306,8 @@ def test(opener: Opener, there: Firmware, path: str, version: str, patience: flo
     load, or a wrong output.
     """
     try:
-        heap, left, native, found, file, crc, wanted, ms = _ask(
-            opener, _TEST % path, patience, reset=True
-        )
+        answer = _ask(opener, _TEST % path, patience)
+        heap, left, native, found, file, crc, wanted, ms = answer
     except Raised as error:
         raise LinkError(f"{opener.name}: {_why_not(error, path, there)}") from error
     if found != version or not file.startswith(there.lib):

@@ -209,11 +209,8 @@ class SerialWire:
         self._serial.timeout = _REPL_S
         try:
             with contextlib.redirect_stdout(heard):
-                self._repl.enter_raw_repl(soft_reset=False, timeout_overall=_REPL_S)
-                if reset:
-                    self._serial.timeout = _RESET_S
-                    self._repl.enter_raw_repl(soft_reset=True, timeout_overall=_RESET_S)
-                    self._serial.timeout = _REPL_S
+                wait = _RESET_S if reset else _REPL_S
+                self._repl.enter_raw_repl(soft_reset=reset, timeout_overall=wait)
                 yield
         except (TransportError, struct.error, ValueError, SyntaxError) as error:
             raise _repl_error(self._device, heard.getvalue(), error) from error
