@@ -47,6 +47,7 @@ def test_a_deploy_goes_on_after_a_power_cut_and_the_board_computes_what_the_host
         yield done
 
     monkeypatch.setattr(ui, "progress", cutter)
+    board.wait_until(lambda record: record.end > 1, 60)  # its prompt is there
     given, answer = tmp_path / "x.npy", tmp_path / "y.npy"
     np.save(given, np.frombuffer(made.input, np.int8))
     try:

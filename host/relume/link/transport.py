@@ -54,8 +54,8 @@ class NoRelume(LinkError):
     """A Python prompt whose firmware has no relume."""
 
 
-class Interrupted(LinkError):
-    """The REPL fell silent or answered out of turn: the board was reset."""
+class Interrupted(NoAnswer):
+    """The REPL fell silent or answered out of turn: the board was reset, or is slow."""
 
 
 class Raised(LinkError):
