@@ -116,7 +116,7 @@ typedef struct {
 const char *rl_blob_fault_text(uint32_t number);
 
 /* Checks image[0, size), which must be 4-byte aligned, and fills blob.
- * Time is linear in size + tensors * ops + tiles, stack is bounded.
+ * Time is linear in size + ops * ops + tiles * ops / 64, stack is bounded.
  * with_data = 0 skips only the CRC over the constants (used at boot, when the
  * slot header says that it was checked at deploy). Nothing is allocated. */
 RL_CHECKED rl_status rl_blob_check(const uint8_t *image, size_t size,

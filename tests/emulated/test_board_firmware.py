@@ -1,4 +1,7 @@
-"""The real firmware on the emulated board: boot, REPL, cuts, persistence, timing."""
+"""The real firmware on the emulated board: boot, REPL, cuts, persistence, timing.
+
+SECURITY R1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The whole firmware on the emulated Pico loses power at random instants, boots included."""
+"""The whole firmware on the emulated Pico loses power at random instants, boots included.
+
+SECURITY S2.
+"""
 
 from __future__ import annotations
 

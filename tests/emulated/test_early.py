@@ -1,4 +1,7 @@
-"""Resume and service before the interpreter, on the emulated Pico's real firmware."""
+"""Resume and service before the interpreter, on the emulated Pico's real firmware.
+
+SECURITY R1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""On the emulated Pico commits follow the capacitor's voltage, and the output stays the same."""
+"""On the emulated Pico commits follow the capacitor's voltage, and the output stays the same.
+
+SECURITY S6.
+"""
 
 from __future__ import annotations
 

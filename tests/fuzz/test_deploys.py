@@ -1,7 +1,9 @@
 """Deploys over a line that drops, garbles and repeats, to a board that dies anywhere, also inside
-flash operations: none ends in a wrong or half model (SECURITY F2, F3, F4, B5).
+flash operations: none ends in a wrong or half model.
 
 The real host code, the firmware's server, and the C decoder and slots, in one process.
+
+SECURITY B5, F2, F3, F5.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Each target runs the committed corpus, sound inputs made anew, and mutants of both. What guides the
 mutants for hours is `make fuzz`.
+
+SECURITY B1, B2, B4, B5, S2, S3, K3, K4, F1, F2, F3, H1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""What the checker accepts is safe to run, on every core, under ASan and UBSan (SECURITY B1, B2).
+"""What the checker accepts is safe to run, on every core, under ASan and UBSan.
 
 Blobs of one op with each core's own layouts are changed field by field, checksums right. run_blob
 gives every tile exactly the memory that its op asks for and stops when one writes elsewhere.
+
+SECURITY B1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Mistakes put into checker, decoder, store and slots one by one: the fuzz targets find each."""
+"""Mistakes put into checker, decoder, store and slots one by one: the fuzz targets find each.
+
+SECURITY B1, B2, B5, S3, F1.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""What a line that errs can do to frames (SECURITY F1, F4).
+"""What a line that errs can do to frames.
 
 IEEE CRC-32 finds every error of up to four bits in a payload of this length. A bit that flips on
 the wire may hit a COBS code byte, though, or make or take a zero: then bytes move, and more than
 four bits of the payload change. So all patterns of up to three bits are tried on the wire itself.
+
+SECURITY F1, F5.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-/* relume tests: what a line that errs may do to frames (SPEC 6, SECURITY F4).
+/* relume tests: what a line that errs may do to frames (SPEC 6, SECURITY F5).
  *
  *   wire flips N          every pattern of up to 3 flipped bits, anywhere on
  *                         the wire, in frames with bodies of 0 to N bytes

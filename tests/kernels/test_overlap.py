@@ -1,4 +1,7 @@
-"""Outputs over dead rows of their inputs: the same bytes as with tensors kept apart."""
+"""Outputs over dead rows of their inputs: the same bytes as with tensors kept apart.
+
+SECURITY B1.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Copies that go on behind the kernel, on the Thumb code that ships: nothing reads flash
-meanwhile, and they do not take longer than interrupts may wait."""
+meanwhile, and they do not take longer than interrupts may wait.
+
+SECURITY B4.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The engine is exact on nets of all kinds made at random, however they are cut into tiles."""
+"""The engine is exact on nets of all kinds made at random, however they are cut into tiles.
+
+SECURITY B1.
+"""
 
 from __future__ import annotations
 

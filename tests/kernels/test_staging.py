@@ -1,4 +1,7 @@
-"""Constants in SRAM: the same bytes, never a higher peak, nothing hostile let through."""
+"""Constants in SRAM: the same bytes, never a higher peak, nothing hostile let through.
+
+SECURITY B4.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Weights in SRAM by parts: the same bytes, from a buffer that nothing leaves."""
+"""Weights in SRAM by parts: the same bytes, from a buffer that nothing leaves.
+
+SECURITY B4.
+"""
 
 from __future__ import annotations
 

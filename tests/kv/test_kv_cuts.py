@@ -1,4 +1,7 @@
-"""Keys and values through power cuts: the invariants K1 to K5 of docs/SECURITY.md."""
+"""Keys and values through power cuts: the invariants K1 to K5 of docs/SECURITY.md.
+
+SECURITY K1, K2, K3, K4, K5.
+"""
 
 from __future__ import annotations
 

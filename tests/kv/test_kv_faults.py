@@ -1,4 +1,7 @@
-"""Negative controls: each mistake that the store of keys and values could hold is found."""
+"""Negative controls: each mistake that the store of keys and values could hold is found.
+
+SECURITY K1, K2, K3, K4.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The FRAM driver's writes in the background (nvm.h: start, busy, finish)."""
+"""The FRAM driver's writes in the background (nvm.h: start, busy, finish).
+
+SECURITY S7.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The cells of the byte-writable store: probe and attempts, seen at every call of the NVM."""
+"""The cells of the byte-writable store: probe and attempts, seen at every call of the NVM.
+
+SECURITY S1, S3.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Flash wears evenly, and as fast as `relume plan` says."""
+"""Flash wears evenly, and as fast as `relume plan` says.
+
+SECURITY K5.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The long suites of power cuts: many more nets, two cuts everywhere, and real models."""
+"""The long suites of power cuts: many more nets, two cuts everywhere, and real models.
+
+SECURITY S2.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The shipped Thumb code loses power at every instruction; what is left is always recovered."""
+"""The shipped Thumb code loses power at every instruction; what is left is always recovered.
+
+SECURITY S1, S2.
+"""
 
 from __future__ import annotations
 

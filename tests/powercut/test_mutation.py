@@ -1,5 +1,8 @@
 """Mutation tests of the store and the session: every mistake is found, or survivors.md says why it
-may stay."""
+may stay.
+
+SECURITY S1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Power is lost at every point of whole inferences: nothing is lost, doubled or wrong."""
+"""Power is lost at every point of whole inferences: nothing is lost, doubled or wrong.
+
+SECURITY S1, S2, S4, S5.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Cuts by the million at the level of NVM operations, counted in build/powercut/proof."""
+"""Cuts by the million at the level of NVM operations, counted in build/powercut/proof.
+
+SECURITY S1, S2.
+"""
 
 from __future__ import annotations
 

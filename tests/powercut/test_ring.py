@@ -1,4 +1,7 @@
-"""The ring of flash pages: order, erases and headers, seen at every call of the NVM."""
+"""The ring of flash pages: order, erases and headers, seen at every call of the NVM.
+
+SECURITY S1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Negative controls: each mistake that the store could hold is found by the power cut harness."""
+"""Negative controls: each mistake that the store could hold is found by the power cut harness.
+
+SECURITY S1.
+"""
 
 from __future__ import annotations
 

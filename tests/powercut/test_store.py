@@ -1,4 +1,7 @@
-"""The store and the session answer every call, sensible or not, with the right status."""
+"""The store and the session answer every call, sensible or not, with the right status.
+
+SECURITY S1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Negative controls: mistakes in what follows the voltage and writes behind tiles are found."""
+"""Negative controls: mistakes in what follows the voltage and writes behind tiles are found.
+
+SECURITY S6.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The scheduler follows the supply's voltage, whatever it reads, and writes behind the tiles."""
+"""The scheduler follows the supply's voltage, whatever it reads, and writes behind the tiles.
+
+SECURITY S6, S7.
+"""
 
 from __future__ import annotations
 

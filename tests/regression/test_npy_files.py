@@ -1,4 +1,7 @@
-"""Input files that once ended in a traceback, or in a warning beside the result."""
+"""Input files that once ended in a traceback, or in a warning beside the result.
+
+SECURITY H1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The checker refuses what is damaged or would lead a kernel astray (SECURITY B1, B2)."""
+"""The checker refuses what is damaged or would lead a kernel astray.
+
+SECURITY B1, B2.
+"""
 
 from __future__ import annotations
 

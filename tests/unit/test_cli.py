@@ -1,4 +1,7 @@
-"""The command line: exit codes, one-line errors, lazy verbs, boards and conversions that fail."""
+"""The command line: exit codes, one-line errors, lazy verbs, boards and conversions that fail.
+
+SECURITY H1.
+"""
 
 from __future__ import annotations
 

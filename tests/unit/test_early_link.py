@@ -1,4 +1,7 @@
-"""Service before the interpreter (early.c, early_link.c) through the host library: SPEC 6."""
+"""Service before the interpreter (early.c, early_link.c) through the host library: SPEC 6.
+
+SECURITY F2, R1.
+"""
 
 from __future__ import annotations
 

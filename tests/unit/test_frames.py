@@ -1,4 +1,7 @@
-"""The board's frame decoder and encoder (frame.c) through the host library: SPEC 6."""
+"""The board's frame decoder and encoder (frame.c) through the host library: SPEC 6.
+
+SECURITY F1, F5.
+"""
 
 from __future__ import annotations
 

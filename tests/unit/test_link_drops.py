@@ -1,4 +1,7 @@
-"""Deploys and runs over a line that drops and garbles end right, or with one clear error."""
+"""Deploys and runs over a line that drops and garbles end right, or with one clear error.
+
+SECURITY F2.
+"""
 
 from __future__ import annotations
 

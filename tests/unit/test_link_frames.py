@@ -1,4 +1,7 @@
-"""Frames on the host: what is encoded comes back, and noise costs only the frame it hits."""
+"""Frames on the host: what is encoded comes back, and noise costs only the frame it hits.
+
+SECURITY F5.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""GATHER and CONCATENATION that would read outside their inputs are refused, board and host."""
+"""GATHER and CONCATENATION that would read outside their inputs are refused, board and host.
+
+SECURITY B1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A packed blob reads back as it was planned, and a damaged one is refused by name and offset."""
+"""A packed blob reads back as it was planned, and a damaged one is refused by name and offset.
+
+SECURITY H1.
+"""
 
 from __future__ import annotations
 

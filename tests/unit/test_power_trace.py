@@ -1,4 +1,7 @@
-"""Harvest traces: exact integrals, and one line for each bad file."""
+"""Harvest traces: exact integrals, and one line for each bad file.
+
+SECURITY H1.
+"""
 
 from __future__ import annotations
 

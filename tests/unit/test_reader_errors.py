@@ -1,4 +1,7 @@
-"""Files that cannot be used end in one ModelError that names the place; never in a traceback."""
+"""Files that cannot be used end in one ModelError that names the place; never in a traceback.
+
+SECURITY H1.
+"""
 
 from __future__ import annotations
 

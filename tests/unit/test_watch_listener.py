@@ -1,4 +1,7 @@
-"""The monitor's ear: it hears all, asks little, changes nothing, and outlives any power cut."""
+"""The monitor's ear: it hears all, asks little, changes nothing, and outlives any power cut.
+
+SECURITY W1.
+"""
 
 from __future__ import annotations
 

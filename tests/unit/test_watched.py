@@ -1,4 +1,7 @@
-"""What a monitor makes of what it heard: counts, power, page and panel."""
+"""What a monitor makes of what it heard: counts, power, page and panel.
+
+SECURITY W1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The frame server of the firmware, on the unix port over pipes (docs/SPEC.md 6)."""
+"""The frame server of the firmware, on the unix port over pipes (docs/SPEC.md 6).
+
+SECURITY F2, F3, R1.
+"""
 
 from __future__ import annotations
 

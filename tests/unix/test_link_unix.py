@@ -1,4 +1,7 @@
-"""The client and the commands against the real firmware over a pty, killed again and again."""
+"""The client and the commands against the real firmware over a pty, killed again and again.
+
+SECURITY F2, F3, R1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Module _relume of the firmware keeps its promises on the unix port."""
+"""Module _relume of the firmware keeps its promises on the unix port.
+
+SECURITY B5.
+"""
 
 from __future__ import annotations
 

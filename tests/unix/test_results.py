@@ -1,4 +1,7 @@
-"""Outputs queue in a Store: none is lost, none comes twice, whenever the program dies."""
+"""Outputs queue in a Store: none is lost, none comes twice, whenever the program dies.
+
+SECURITY K6.
+"""
 
 from __future__ import annotations
 

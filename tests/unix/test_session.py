@@ -1,4 +1,7 @@
-"""A Session over a file or emulated flash survives SIGKILL anywhere."""
+"""A Session over a file or emulated flash survives SIGKILL anywhere.
+
+SECURITY S2.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""relume deploy to a board with MicroPython's own firmware: the unix port as that board."""
+"""relume deploy to a board with MicroPython's own firmware: the unix port as that board.
+
+SECURITY F4.
+"""
 
 from __future__ import annotations
 

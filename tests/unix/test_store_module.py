@@ -1,4 +1,7 @@
-"""relume.Store on the unix port: a program's state survives its death."""
+"""relume.Store on the unix port: a program's state survives its death.
+
+SECURITY K1.
+"""
 
 from __future__ import annotations
 
