@@ -64,10 +64,21 @@ def _deployed(name):
     return None
 
 
+def _in_place(file):
+    """A file's bytes where they lie, if that is memory (ROMFS) and aligned; else None."""
+    try:
+        from uctypes import addressof
+
+        view = memoryview(file)
+        return None if addressof(view) & 3 else view
+    except (ImportError, TypeError):
+        return None
+
+
 def _from_file(path):
-    """A blob from the filesystem, checked whole. It takes its size in RAM."""
+    """A blob from the filesystem, checked whole. Outside ROMFS it takes its size in RAM."""
     with open(path, "rb") as file:
-        blob = file.read()
+        blob = _in_place(file) or file.read()
     _relume.check(blob)
     return blob
 

@@ -21,6 +21,7 @@ VERBS = {
     "plan": "TFLite model -> .rlm for one board and one power budget",
     "simulate": "published intermittency policies beside ours, under one cost model",
     "deploy": "send a .rlm to a board",
+    "romfs": "models and the native module as an image for a board's ROMFS",
     "run": "run an inference on a board, through any number of power cuts",
     "monitor": "watch a board that runs, live, recorded or replayed",
     "emulate": "serve an emulated board",

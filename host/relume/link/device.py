@@ -18,7 +18,7 @@ _ARCHES = (
     "xtensawin", "rv32imc", "rv64imc",
 )  # fmt: skip
 # The kernels of each module (firmware/natmod/Makefile). A loader takes lower ARM modules, too.
-_KERNELS = {
+KERNELS = {
     "armv7emdp": (0, 2), "armv7emsp": (0, 2), "armv7m": (0,), "armv6m": (0, 1), "x64": (0, 1, 2),
 }  # fmt: skip
 
@@ -65,7 +65,7 @@ def module_for(port: str, firmware: Firmware, core: int) -> str:
     reason = _why_no_module(firmware)
     if not reason:
         for arch in _accepted(firmware.arch):
-            if core in _KERNELS[arch]:
+            if core in KERNELS[arch]:
                 return arch
         reason = f"no module for {firmware.arch} has kernels for {CORES[core]}"
     if core == 0:
@@ -81,7 +81,7 @@ def _why_no_module(firmware: Firmware) -> str:
     if not firmware.arch:
         return "this firmware loads no native code"
     if not _accepted(firmware.arch):
-        return f"there is no module for {firmware.arch}, only for {', '.join(_KERNELS)}"
+        return f"there is no module for {firmware.arch}, only for {', '.join(KERNELS)}"
     if found != ABI:
         update = "update relume" if found > ABI else "update MicroPython to 1.25 or newer"
         loads, ours = (f"{major}.{minor}" for major, minor in (found, ABI))
@@ -93,8 +93,8 @@ def _accepted(arch: str) -> list[str]:
     """Modules that a firmware of this architecture loads, the best first."""
     if arch.startswith("armv"):
         limit = _ARCHES.index(arch)
-        return [one for one in _KERNELS if one != "x64" and _ARCHES.index(one) <= limit]
-    return [arch] if arch in _KERNELS else []
+        return [one for one in KERNELS if one != "x64" and _ARCHES.index(one) <= limit]
+    return [arch] if arch in KERNELS else []
 
 
 PACKAGED = Path(__file__).resolve().parent.parent / "device"
@@ -121,6 +121,16 @@ def package(firmware: Firmware) -> dict[str, bytes]:
         if firmware.mpy & 0xFF == ABI[0] and _is_made(code, path):
             path, target = code, target.removesuffix(".py") + ".mpy"
         files[target] = path.read_bytes()
+    return files
+
+
+def bytecode() -> dict[str, bytes]:
+    """package() for any firmware that loads it. Errors: BoardError if it has not been built."""
+    any_one = Firmware("micropython", "", "", ABI[0], "", 0, 0, 0)
+    files = package(any_one)
+    for name in files:
+        if name.endswith(".py"):
+            raise BoardError(f"no bytecode of {name}, or an older one; build it with: make natmod")
     return files
 
 
