@@ -7,7 +7,7 @@ SHARD  ?= 1/1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools host firmware unix natmod wheel stock size test test-all proof fuzz coverage lint demo board-test clean
+.PHONY: help setup tools qemu host firmware unix natmod wheel stock size test test-all proof fuzz coverage lint demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,6 +21,9 @@ $(VENV)/.stamp: pyproject.toml
 
 tools: setup ## cross compiler, cmake and ninja (apt)
 	@$(MAKE) --no-print-directory -C firmware tools
+
+qemu: ## qemu-system-arm for tests/qemu, if apt can (else they skip)
+	@firmware/tools/install.sh qemu-system-arm:qemu-system-arm || true
 
 host: setup ## the C engine as a host library and its sanitised test programs
 	@$(MAKE) --no-print-directory -C native_modules/relume
@@ -43,10 +46,10 @@ stock: tools ## MicroPython's own RPI_PICO, for the tests of the native module
 size: ## native bytes of engine, kernels and checker, for each core
 	@$(MAKE) --no-print-directory -C native_modules/relume size
 
-test: host unix firmware natmod stock ## the tests of every commit
+test: host unix firmware natmod stock qemu ## the tests of every commit
 	@$(PY) -m pytest
 
-test-all: host unix firmware natmod stock ## the heavy tests too; SHARD=i/n runs a part
+test-all: host unix firmware natmod stock qemu ## the heavy tests too; SHARD=i/n runs a part
 	@$(PY) -m pytest --heavy --shard $(SHARD)
 
 proof: ## what the power cut suites have counted, and for which sources

@@ -289,10 +289,11 @@ def run_program(
     command = [str(program), *["staged"] * staged]
     done = subprocess.run(command, input=feed, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
-    return list(_outcomes(done.stdout))
+    return list(outcomes(done.stdout))
 
 
-def _outcomes(output: bytes) -> Iterator[Outcome]:
+def outcomes(output: bytes) -> Iterator[Outcome]:
+    """Reads what run_blob gives out."""
     at = 0
     while at < len(output):
         status, offset, size = struct.unpack_from("<iII", output, at)

@@ -1,18 +1,20 @@
 #!/bin/sh
 # Installs the cross compiler, cmake and ninja where apt can, else says what
-# is missing.
+# is missing. install.sh PROGRAM:PACKAGE...: these instead.
 set -eu
 
+test $# -gt 0 || set -- arm-none-eabi-gcc:gcc-arm-none-eabi cmake:cmake \
+    ninja:ninja-build
 missing=
-for pair in arm-none-eabi-gcc:gcc-arm-none-eabi cmake:cmake ninja:ninja-build
+for pair in "$@"
 do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
 # The compiler without its C library cannot build.
-if ! echo '#include <stdlib.h>' |
-    arm-none-eabi-gcc -E - >/dev/null 2>&1; then
-    missing="$missing libnewlib-arm-none-eabi"
-fi
+case "$*" in *arm-none-eabi-gcc*)
+    echo '#include <stdlib.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1 ||
+        missing="$missing libnewlib-arm-none-eabi" ;;
+esac
 test -n "$missing" || exit 0
 
 if ! command -v apt-get >/dev/null || test "$(id -u)" != 0; then
