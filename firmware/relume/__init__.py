@@ -48,11 +48,18 @@ def Results(*args, **kwargs):
     return Results(*args, **kwargs)
 
 
+def Queue():
+    """queue.Queue: inferences of all deployed models, the most urgent first."""
+    from .queue import Queue
+
+    return Queue()
+
+
 def models():
     """What is deployed: a list of dicts name, size, meta_crc, active."""
     return [
         {"name": name, "size": size, "meta_crc": meta_crc, "active": active}
-        for name, size, meta_crc, _, _, active in _relume.slots()
+        for name, size, meta_crc, _, _, active, _, _ in _relume.slots()
     ]
 
 
@@ -102,11 +109,19 @@ def load(model=None):
         raise ValueError("no model or file named " + model) from None
 
 
+def _part(meta_crc):
+    """Base and size of a deployed model's part of its NVM; of a file all of it."""
+    for slot in _relume.slots():
+        if slot[2] == meta_crc:
+            return slot[6], slot[7]
+    return 0, -1
+
+
 class Session:
     """One model over this board's NVM.
 
     model: see load(). nvm: an object of _relume (FRAM, Flash, File), by default what the model
-    was planned for; without the C module anything that is read and written as nvm[a:b]. The NVM is opened, and what it holds taken up, at once; OSError if no chip
+    was planned for, of which a deployed model has its own part; without the C module anything that is read and written as nvm[a:b]. The NVM is opened, and what it holds taken up, at once; OSError if no chip
     answers or it holds the unfinished inference of another model (clear() gives that up).
     """
 
@@ -120,6 +135,8 @@ class Session:
             from .board import open_nvm
 
             nvm = open_nvm(self.info["nvm_kind"])
+            if base == 0 and size == -1:
+                base, size = _part(self.info["meta_crc"])
         self.core = _relume.Session(blob, nvm, base, size)
         self.refused = None
         try:

@@ -10,14 +10,12 @@ FRAM = 1
 FLASH = 2
 FILE = 3
 
-FILE_SIZE = 262144
-
 
 def _file():
     """The unix port's NVM: the file RELUME_NVM, else relume_nvm.bin in the current folder."""
     import os
 
-    return _relume.File(os.getenv("RELUME_NVM") or "relume_nvm.bin", FILE_SIZE)
+    return _relume.File(os.getenv("RELUME_NVM") or "relume_nvm.bin", _relume.FILE_SIZE)
 
 
 def open_nvm(kind):

@@ -3,7 +3,7 @@
 An inference that a power cut interrupted goes on at once. Then the user's own main.py runs if
 there is one, else the link is served. Ctrl-C, or mpremote's way in, ends in the REPL."""
 
-from . import RUNNING, link
+from . import link
 
 
 def _user_main():
@@ -29,8 +29,8 @@ def run():
 
 def finish(server):
     """Steps to done. A host that speaks frames meanwhile is answered between two steps."""
-    while server.state() == RUNNING and server.console.open:
+    while server.busy() and server.console.open:
         for frame in server.console.receive():
             server.answer(*frame)
-        if server.state() == RUNNING and server.console.open:
+        if server.busy() and server.console.open:
             server.step()

@@ -12,11 +12,10 @@ import _relume
 from micropython import const
 
 from . import VERSION
-from .board import open_nvm
 from .console import Console
+from .queue import NoNvm, Queue
 
 # const() with a leading underscore takes no memory and no time at boot.
-_EMPTY = const(0)
 _RUNNING = const(1)
 _DONE = const(2)
 _STUCK = const(4)
@@ -33,7 +32,10 @@ _OUTPUT = const(0x21)
 _TAKE = const(0x22)
 _CLEAR = const(0x23)
 _TIMES = const(0x24)
+_RESULT = const(0x25)
+_DROP = const(0x26)
 _MODELS = const(0x30)
+_REMOVE = const(0x31)
 _EXIT = const(0x7F)
 _EVENT = const(0x40)
 _MESSAGE = const(0x41)
@@ -47,21 +49,20 @@ _GAVE_UP = const(5)
 _ERASED = const(6)
 
 # Reply status: 0, the negated status of the C core, or one of these.
-_PAST_LAST = const(1)
 _BAD_REQUEST = const(64)
 _NO_MODEL = const(65)
 _NO_NVM = const(66)
 _FAILED = const(67)
 
 _E_NVM = const(-9)
+_E_STUCK = const(-13)
 _E_STATE = const(-14)
 _E_SIZE = const(-15)
 _E_MODEL = const(-16)
 
 _IDLE_MS = const(50)
 _CHUNK = const(240)
-_META_CRC_AT = const(16)  # in the blob, SPEC 2.1
-_NVM_KIND_AT = const(25)
+_NVM_KIND_AT = const(25)  # in the blob, SPEC 2.1
 _STATUS_SIZE = const(40)
 
 
@@ -87,107 +88,112 @@ def _refusal(error):
     """Status and text of whatever a command raised."""
     if isinstance(error, Refused):
         return error.status, error.text
+    if isinstance(error, NoNvm):
+        return _NO_NVM, str(error)
     code = getattr(error, "code", None)
     if code is not None and code < 0:
         return -code, str(error)
     return _FAILED, str(error) or type(error).__name__
 
 
-def _text(data):
-    """The string ending with 0 at the end of a request body."""
-    if not data or data[-1] or 0 in data[:-1]:
-        raise Refused(_BAD_REQUEST, "name must end with one 0 byte")
-    try:
-        return str(data[:-1], "utf-8")
-    except UnicodeError:
-        raise Refused(_BAD_REQUEST, "name is not UTF-8") from None
+def _split(body, own):
+    """The request's own bytes and the model that a u32 behind them names, or None."""
+    if len(body) == own:
+        return body, None
+    if len(body) != own + 4:
+        raise Refused(_BAD_REQUEST, f"the request takes {own} bytes, and 4 that name a model")
+    return body[:own], struct.unpack("<I", body[own:])[0]
 
 
 class Server:
-    """State of one link: the session of the active model, the upload, the input gathered."""
+    """State of one link: the models' sessions, the upload, the input gathered."""
 
     def __init__(self, console=None):
         self.console = console or Console()
-        self.core = self.nvm = None
-        self.blob = None
-        self.trouble = None
+        self.queue = Queue()
+        self.shown = None  # the core that events tell of
         self.input = None
-        self.input_id = 0
+        self.input_of = None  # inference and model
         self.input_at = 0
         self.last = None
         self.commands = None
+        self.store = None  # of outputs that wait
 
     def table(self):
         """What answers which request; made when the first one comes."""
         return {
             _HELLO: self.hello,
             _STATUS: self.status,
-            _PUT_BEGIN: self.put_begin,
-            _PUT_DATA: self.put_data,
-            _PUT_END: self.put_end,
+            _PUT_BEGIN: self.deploys("put_begin"),
+            _PUT_DATA: self.deploys("put_data"),
+            _PUT_END: self.deploys("put_end"),
             _INPUT: self.put_input,
             _OUTPUT: self.output,
             _TAKE: self.take,
             _CLEAR: self.clear,
             _TIMES: self.times,
-            _MODELS: self.models,
+            _RESULT: self.waiting("result"),
+            _DROP: self.waiting("drop"),
+            _MODELS: self.deploys("models"),
+            _REMOVE: self.deploys("remove"),
             _EXIT: self.exit,
         }
 
-    # -- the model and its session
+    def deploys(self, name):
+        """A command of a module that is loaded when it is asked for."""
 
-    def attach(self):
-        """Opens the active model's session, if it is not open. Leaves self.trouble."""
-        if self.core is not None and self.trouble is None:
-            return
-        self.detach()
-        self.blob = _relume.slot_blob(None)
-        if self.blob is None:
-            self.trouble = Refused(_NO_MODEL, "no model is deployed")
-            return
+        def command(body):
+            from . import deploys
+
+            return getattr(deploys, name)(self, body)
+
+        return command
+
+    def waiting(self, name):
+        """The same of another one."""
+
+        def command(body):
+            from . import waiting
+
+            return getattr(waiting, name)(self, body)
+
+        return command
+
+    # -- the models and their sessions
+
+    def forget(self):
+        """Forgets sessions and models: their flash may be erased next."""
+        self.shown = self.input = None  # what they held is free now
+        self.queue.forget()
+
+    def core(self, model=None):
+        """The mounted core session, or the reason why there is none as an exception."""
+        if not self.queue.slots:
+            raise Refused(_NO_MODEL, "no model is deployed")
         try:
-            self.core = self.mount()
-        except Exception as error:
-            self.trouble = error
+            return self.queue.core(model)
+        except ValueError as error:
+            raise Refused(_NO_MODEL, str(error)) from None
 
-    def mount(self):
-        """The core session. If it does not open it is kept all the same, for clear()."""
-        try:
-            self.nvm = open_nvm(self.blob[_NVM_KIND_AT])
-        except OSError as error:
-            raise Refused(_NO_NVM, str(error)) from None
-        core = _relume.Session(self.blob, self.nvm)
-        try:
-            core.open()
-        except _relume.BoardError as error:
-            self.trouble = error
-        return core
+    def session(self, model=None):
+        """The open core session. One that runs is as it is: to open it counts an attempt."""
+        core = self.core(model)
+        if core.state == _RUNNING and core.model == core.meta_crc:
+            return core
+        return self.queue.session(core.meta_crc)
 
-    def detach(self):
-        """Forgets session and model: their flash may be erased next."""
-        if self.core is not None:
-            self.core = self.nvm = self.input = None  # what they held is free now
-            gc.collect()
-        self.blob = self.nvm = self.trouble = self.input = None
-
-    def session(self):
-        """The open session, or the reason why there is none as an exception."""
-        self.attach()
-        if self.trouble is not None:
-            raise self.trouble
-        return self.core
-
-    def state(self):
-        return self.core.state if self.core is not None and self.trouble is None else _EMPTY
+    def busy(self):
+        """An inference runs."""
+        return self.queue.first() is not None
 
     # -- unasked frames
 
-    def event(self, kind):
-        core = self.core
+    def event(self, kind, core=None):
+        core = core or self.shown
         body = struct.pack(
             "<BBHIIII",
             kind,
-            self.state(),
+            core.state if core else 0,
             _relume.millivolts() & 0xFFFF,
             core.inference if core else 0,
             core.tile if core else 0,
@@ -203,31 +209,44 @@ class Server:
 
     def resume(self):
         """At turn-on: says what was found; True if an inference is to be gone on with."""
-        self.attach()
-        if self.blob is None:
+        queue = self.queue
+        if not queue.slots:
             return False
+        first = queue.first()
+        trouble = None
+        try:
+            self.shown = queue.session(first)
+        except OSError as error:
+            trouble = error
+            model = queue.find(first)
+            queue.trouble[model] = error
+            self.shown = queue.cores.get(model)
         self.event(_BOOTED)
-        if self.trouble is not None:
-            self.message(_refusal(self.trouble)[1])
-            return False
-        if self.state() == _STUCK:
+        if trouble is not None:
+            self.message(_refusal(trouble)[1])
+            return self.busy()
+        if self.shown.state == _STUCK:
             self.event(_GAVE_UP)
-        if self.state() != _RUNNING:
+        if first is None:
             return False
         self.event(_RESUMED)
         return True
 
     def step(self):
-        """One step of the running inference and its event."""
+        """One step of the inference that comes first, and its event."""
+        queue = self.queue
         try:
-            result = self.core.step()
-        except _relume.BoardError as error:
-            if self.core.state == _STUCK:
+            done = queue.step()
+        except OSError as error:
+            self.shown = queue.cores.get(queue.now)
+            if self.shown and self.shown.state == _STUCK:
                 self.event(_GAVE_UP)
-            else:
-                self.trouble = error
             self.message(str(error))
             return
+        if done is None:
+            return
+        model, result = done
+        self.shown = queue.cores[model]
         if result == _relume.RAN:
             return
         self.event(_ERASED if result == _relume.ERASED else _COMMITTED)
@@ -238,34 +257,37 @@ class Server:
 
     def hello(self, body):
         self.last = None
-        self.attach()
-        blob = self.blob
-        name = ""
-        for slot in _relume.slots():
+        queue, kind, size, model, name = self.queue, 0, 0, 0, ""
+        for slot in queue.slots:
             if slot[5]:
-                name = slot[0]
+                name, model, kind = slot[0], slot[2], queue.blob()[_NVM_KIND_AT]
+                try:
+                    size = queue.nvm(kind).size
+                except OSError:
+                    pass  # its NVM does not answer
         return (
             struct.pack(
                 "<BBBBIIII",
                 _PROTOCOL,
                 _relume.BLOB_MAJOR,
                 _relume.BLOB_MINOR,
-                blob[_NVM_KIND_AT] if blob else 0,
-                self.nvm.size if self.nvm else 0,
+                kind,
+                size,
                 _relume.regions()["blobs"][1],
                 gc.mem_free() if hasattr(gc, "mem_free") else 0,
-                struct.unpack_from("<I", blob, _META_CRC_AT)[0] if blob else 0,
+                model,
             )
             + "\0".join((_relume.board(), VERSION, name, "")).encode()
         )
 
     def status(self, body):
-        self.attach()
-        core = self.core
-        if self.blob is None:
+        _, model = _split(body, 0)
+        if not self.queue.slots:
             return bytes(_STATUS_SIZE)
-        if core is None or getattr(self.trouble, "code", _E_MODEL) != _E_MODEL:
-            raise self.trouble
+        core = self.core(model)
+        refused = self.queue.trouble.get(core.meta_crc)
+        if getattr(refused, "code", _E_MODEL) not in (_E_MODEL, _E_STUCK):
+            raise refused
         tiles = core.tiles
         return struct.pack(
             "<BBHIIIIQIII",
@@ -282,40 +304,27 @@ class Server:
             core.brownouts,
         )
 
-    def put_begin(self, body):
-        if len(body) < 14:
-            raise Refused(_BAD_REQUEST, "PUT_BEGIN is too short")
-        size, meta_crc, data_crc = struct.unpack("<III", body[:12])
-        name = _text(body[12:])
-        self.detach()
-        return struct.pack("<I", _relume.slot_begin(size, meta_crc, data_crc, name))
-
-    def put_data(self, body):
-        if len(body) < 5:
-            raise Refused(_BAD_REQUEST, "PUT_DATA is too short")
-        at = struct.unpack("<I", body[:4])[0]
-        return struct.pack("<I", _relume.slot_write(at, memoryview(body)[4:]))
-
-    def put_end(self, body):
-        _relume.slot_end()
-        self.detach()
-        return b""
-
     def put_input(self, body):
         if len(body) < 12:
             raise Refused(_BAD_REQUEST, "INPUT is too short")
         id, total, at = struct.unpack("<III", body[:12])
-        core = self.session()
+        end = 12 + min(_CHUNK, max(0, total - at))  # what goes on behind a whole part names a model
+        model = struct.unpack("<I", body[end:])[0] if len(body) == end + 4 else None
+        data = memoryview(body)[12 : len(body) if model is None else end]
+        core = self.session(model)
         if total != core.input_size:
             text = f"the model's input has {core.input_size} bytes, not {total}"
             raise Refused(-_E_SIZE, text)
         if core.state in (_RUNNING, _DONE) and core.inference == id:
             return struct.pack("<I", total)
-        if self.input is None or self.input_id != id:
+        if core.state == _RUNNING:
+            raise Refused(-_E_STATE, f"inference {core.inference:08x} of this model runs")
+        of = id, core.meta_crc
+        if self.input is None or self.input_of != of:
+            self.input = None
             self.input = bytearray(total)
-            self.input_id = id
+            self.input_of = of
             self.input_at = 0
-        data = memoryview(body)[12:]
         if at == self.input_at and len(data) <= total - at:
             self.input[at : at + len(data)] = data
             self.input_at += len(data)
@@ -324,56 +333,46 @@ class Server:
         return struct.pack("<I", self.input_at)
 
     def begin(self, core, id):
-        """Commits the gathered input. It is kept until that is done, so a retry may follow."""
-        while core.begin(id, self.input) == _relume.ERASED:
-            self.event(_ERASED)
+        """Commits the gathered input. It is kept until that is done, so a retry may follow. An
+        output that nobody has taken goes to the queue of results first."""
+        if core.state == _DONE:
+            from .waiting import keep
+
+            keep(self, core)
+        due = self.queue.due()
+        while core.begin(id, self.input, 0, due) == _relume.ERASED:
+            self.event(_ERASED, core)
         self.input = None
-        self.event(_COMMITTED)
+        self.event(_COMMITTED, core)
 
     def output(self, body):
-        if len(body) != 8:
-            raise Refused(_BAD_REQUEST, "OUTPUT takes 8 bytes")
+        body, model = _split(body, 8)
         id, at = struct.unpack("<II", body)
-        core = self.session()
+        core = self.session(model)
         if core.state != _DONE or core.inference != id:
             raise Refused(-_E_STATE, f"inference {id} is not done")
         data = core.output()
         return struct.pack("<I", len(data)) + data[at : at + _CHUNK]
 
     def times(self, body):
-        if len(body) != 2:
-            raise Refused(_BAD_REQUEST, "TIMES takes 2 bytes")
+        body, model = _split(body, 2)
         first = struct.unpack("<H", body)[0]
-        data = self.session().times()
+        data = self.session(model).times()
         part = data[4 * first : 4 * first + _CHUNK]
         return struct.pack("<IH", _clock_hz(), len(data) // 4) + part
 
     def take(self, body):
-        if len(body) != 4:
-            raise Refused(_BAD_REQUEST, "TAKE takes 4 bytes")
-        core = self.session()
+        body, model = _split(body, 4)
+        core = self.session(model)
         while core.take(struct.unpack("<I", body)[0]) == _relume.ERASED:
-            self.event(_ERASED)
+            self.event(_ERASED, core)
         return b""
 
     def clear(self, body):
-        self.attach()
-        if self.core is None:
-            raise self.trouble
-        while self.core.clear() == _relume.ERASED:
-            self.event(_ERASED)
-        self.detach()
+        _, model = _split(body, 0)
+        self.input = self.shown = None
+        self.queue.clear(self.core(model).meta_crc)
         return b""
-
-    def models(self, body):
-        if len(body) != 2:
-            raise Refused(_BAD_REQUEST, "MODELS takes 2 bytes")
-        slots = _relume.slots()
-        index = struct.unpack("<H", body)[0]
-        if index >= len(slots):
-            raise Refused(_PAST_LAST, "no more models")
-        name, size, meta_crc, _, _, active = slots[index]
-        return struct.pack("<IIB", size, meta_crc, active) + name.encode() + b"\0"
 
     def exit(self, body):
         self.console.open = False
@@ -399,7 +398,7 @@ class Server:
             status, text = _refusal(error)
             reply = bytes([status]) + text.encode()[:200]
             if getattr(error, "code", None) == _E_NVM:
-                self.detach()  # the next request probes the NVM again
+                self.forget()  # the next request probes the NVM again
         self.last = (type, seq, reply)
         self.console.send(type | _REPLY, seq, reply)
 
@@ -412,7 +411,7 @@ class Server:
                     self.answer(*frame)
                 if frames or not console.open:
                     continue
-                if self.state() == _RUNNING:
+                if self.busy():
                     self.step()
                 else:
                     console.wait(_IDLE_MS)

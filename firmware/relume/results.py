@@ -40,12 +40,17 @@ class Results:
         """
         if session.state != DONE:
             raise ValueError("the session has no output")
-        key = self._key(session.core.inference)
+        self.add(session.core.inference, session.output)
+        session.take()
+
+    def add(self, inference, output):
+        """Queues an output, once, and commits. OSError as keep()."""
+        key = self._key(inference)
         before = self.store.get(self.last)
         if before != key:  # else it was queued, maybe dropped, and only not taken
             if len(self) >= self.most:
                 raise OSError("the queue of outputs is full: drop some")
-            self.store.put(key, session.output)
+            self.store.put(key, output)
             self.store.put(self.last, key)
             try:
                 self.store.commit()
@@ -56,7 +61,6 @@ class Results:
                 else:
                     self.store.put(self.last, before)
                 raise
-        session.take()
 
     def drop(self, inference):
         """Takes an output out of the queue, and commits. KeyError if it is not there."""

@@ -131,7 +131,8 @@ class Session:
         record.model, record.tile, record.state = self.blob.meta_crc, self._tile, state
         record.inference, record.cycles = old.inference, old.cycles
         record.commits, record.nvm_bytes = old.commits, old.nvm_bytes
-        record.brownouts = old.brownouts + self._store.attempts
+        record.brownouts = min(0xFFFF, old.brownouts + self._store.attempts)
+        record.priority, record.due, record.dated = old.priority, old.due, old.dated
         record.drain = old.drain if old.model == record.model else 256
         return record
 
@@ -163,8 +164,8 @@ class Session:
         self._store.commit(record)
         self.state, self._loaded = state, False
 
-    def begin(self, id, input):
-        """Commits the input as inference `id`."""
+    def begin(self, id, input, priority=0, due=0, dated=False):
+        """Commits the input as inference `id`; the rest is its place in SPEC 4.7."""
         self._must_be_open()
         t = self.blob.tensors[self.blob.input]
         if len(input) != t.size:
@@ -183,13 +184,14 @@ class Session:
         record = self._successor(RUNNING)
         record.inference = id
         record.cycles = record.commits = record.nvm_bytes = record.brownouts = 0
+        record.priority, record.due, record.dated = priority & 255, due & 0xFFFFFFFF, int(dated)
         self._commit(record)
         return 0
 
     # ---- step ----
 
-    def step(self):
-        """Runs to the next commit: MORE or DONE. Errors: BoardError."""
+    def step(self, yields=False):
+        """Runs to the next commit, the end of a segment: MORE or DONE. Errors: BoardError."""
         self._must_be_open()
         if self.state == DONE and self._loaded:
             return FINISHED

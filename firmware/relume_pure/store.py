@@ -6,7 +6,7 @@ from .status import DAMAGED, NVM, NVM_SIZE, crc32, fail
 
 EMPTY, RUNNING, DONE, IDLE, STUCK = range(5)
 MAGIC = 0x31524C52
-_RECORD = "<IIIIIBBHIIQIIIIII"
+_RECORD = "<IIIIIBBBBIIQIIHHIII"
 _SLOT, _CELLS, _CELL, _PROBE = 64, 128, 16, 160
 HOME = 256
 
@@ -18,14 +18,16 @@ class Record:
         self.seq, self.model, self.inference, self.tile, self.state = seq, 0, 0, 0, EMPTY
         self.live_crc = self.live_bytes = self.cycles = 0
         self.commits = self.nvm_bytes = self.brownouts = self.drain = 0
+        self.priority = self.due = self.dated = 0
 
     def packed(self, kind):
         """64 bytes."""
         body = struct.pack(
             _RECORD, MAGIC, self.seq, self.model, self.inference, self.tile, self.state, kind,
-            int(self.state == RUNNING),  # expected: the voltage is not looked at
+            int(self.state == RUNNING) | 2 * self.dated,  # expected: no voltage is looked at
+            self.priority,
             self.live_crc, self.live_bytes, self.cycles, self.commits, self.nvm_bytes,
-            self.brownouts, 0, self.drain, 0,
+            self.brownouts, self.drain, 0, self.due, 0,
         )[:60]  # fmt: skip
         return body + struct.pack("<I", crc32(body, 0) & 0xFFFFFFFF)
 
@@ -33,14 +35,14 @@ class Record:
 def _unpacked(data, kind):
     """The record in 64 bytes, None if there is none."""
     f = struct.unpack(_RECORD, data)
-    if (f[0] != MAGIC or f[16] != crc32(data[:60], 0) & 0xFFFFFFFF or f[6] != kind
-            or not RUNNING <= f[5] <= STUCK or f[7] > 1 or f[14] or f[15] > 0xFFFF):  # fmt: skip
+    if (f[0] != MAGIC or f[18] != crc32(data[:60], 0) & 0xFFFFFFFF or f[6] != kind
+            or not RUNNING <= f[5] <= STUCK or f[7] > 3 or f[16]):
         return None
     record = Record(f[1])
     record.model, record.inference, record.tile, record.state = f[2:6]
-    record.live_crc, record.live_bytes, record.cycles = f[8:11]
-    record.commits, record.nvm_bytes, record.brownouts = f[11:14]
-    record.drain = f[15]
+    record.dated, record.priority, record.due = f[7] >> 1, f[8], f[17]
+    record.live_crc, record.live_bytes, record.cycles = f[9:12]
+    record.commits, record.nvm_bytes, record.brownouts, record.drain = f[12:16]
     return record
 
 

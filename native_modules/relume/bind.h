@@ -27,9 +27,9 @@ void rl_bind_blob(mp_obj_t buffer, int with_data, rl_blob *blob);
 /* The NVM inside an object of bind_nvm.c; TypeError for any other. */
 rl_nvm *rl_bind_nvm(mp_obj_t object);
 
-/* Set by the first open that found a store, cleared by turn-off only: a
- * running record found after that was not left by a power cut. */
-extern bool rl_bind_same_boot;
+/* The store at `base` of an NVM is opened; true if it was since turn-on: a
+ * running record that it holds then was not left by a power cut. */
+bool rl_bind_seen(const rl_nvm *nvm, uint32_t base);
 
 mp_obj_t rl_bind_uint(uint32_t value);
 
@@ -48,6 +48,7 @@ MP_DECLARE_CONST_FUN_OBJ_0(rl_bind_slots_obj);
 MP_DECLARE_CONST_FUN_OBJ_VAR_BETWEEN(rl_bind_slot_begin_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(rl_bind_slot_write_obj);
 MP_DECLARE_CONST_FUN_OBJ_0(rl_bind_slot_end_obj);
+MP_DECLARE_CONST_FUN_OBJ_1(rl_bind_slot_remove_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(rl_bind_slot_blob_obj);
 
 #endif

@@ -82,44 +82,79 @@ static void memory(bind_session *self) {
     }
 }
 
-bool rl_bind_same_boot;
+#define STORES 16u /* that are told apart; of more every boot counts */
 
-/* open() -> state. Finds what the NVM holds and restores it. */
-static mp_obj_t session_open(mp_obj_t self_in) {
+bool rl_bind_seen(const rl_nvm *nvm, uint32_t base) {
+    static uint32_t seen[STORES], n;
+    uint32_t key = base << 1 | (nvm->kind == RL_NVM_FLASH);
+    for (uint32_t i = 0; i < n; i++) {
+        if (seen[i] == key) {
+            return true;
+        }
+    }
+    if (n < STORES) {
+        seen[n++] = key;
+    }
+    return false;
+}
+
+/* mount(): what the record says can be read; nothing is restored, and no
+ * attempt is counted. */
+static mp_obj_t session_mount(mp_obj_t self_in) {
     bind_session *self = MP_OBJ_TO_PTR(self_in);
     self->open = false;
     self->mounted = false;
-    memory(self);
     rl_bind_try(rl_store_open(&self->store, rl_bind_nvm(self->nvm_obj),
                               self->at, self->size));
     self->store.crc = rl_port_crc32;
     self->mounted = true;
-    self->session.same_boot = rl_bind_same_boot;
-    rl_bind_same_boot = true;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(session_mount_obj, session_mount);
+
+/* open() -> state. Finds what the NVM holds and restores it. */
+static mp_obj_t session_open(mp_obj_t self_in) {
+    bind_session *self = MP_OBJ_TO_PTR(self_in);
+    memory(self);
+    session_mount(self_in);
+    self->session.same_boot = rl_bind_seen(self->store.nvm, self->at);
     rl_bind_try(rl_session_open(&self->session));
     self->open = true;
     return MP_OBJ_NEW_SMALL_INT(self->session.state);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(session_open_obj, session_open);
 
-/* begin(id, input) -> 0, or ERASED: once more. */
-static mp_obj_t session_begin(mp_obj_t self_in, mp_obj_t id,
-                              mp_obj_t input) {
-    bind_session *self = opened(self_in);
+/* begin(id, input, priority=0, due=0, dated=False) -> 0, or ERASED: once
+ * more. */
+static mp_obj_t session_begin(size_t n_args, const mp_obj_t *args) {
+    bind_session *self = opened(args[0]);
     mp_buffer_info_t info;
-    mp_get_buffer_raise(input, &info, MP_BUFFER_READ);
-    rl_status status = rl_session_begin(&self->session, rl_bind_u32(id),
+    mp_get_buffer_raise(args[2], &info, MP_BUFFER_READ);
+    mp_int_t priority = n_args > 3 ? mp_obj_get_int(args[3]) : 0;
+    if (priority < 0 || priority > 255) {
+        mp_raise_ValueError(MP_ERROR_TEXT("priority is not 0 to 255"));
+    }
+    self->session.rank = (rl_rank) {
+        .due = n_args > 4 ? rl_bind_u32(args[4]) : 0,
+        .dated = n_args > 5 && mp_obj_is_true(args[5]),
+        .priority = (uint8_t)priority,
+    };
+    rl_status status = rl_session_begin(&self->session, rl_bind_u32(args[1]),
                                         info.buf, (uint32_t)info.len);
     return MP_OBJ_NEW_SMALL_INT(rl_bind_try(status));
 }
-static MP_DEFINE_CONST_FUN_OBJ_3(session_begin_obj, session_begin);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(session_begin_obj, 3, 6,
+                                           session_begin);
 
-/* step() -> MORE, DONE, RAN or ERASED. */
-static mp_obj_t session_step(mp_obj_t self_in) {
-    bind_session *self = opened(self_in);
+/* step(yields=False) -> MORE, DONE, RAN or ERASED. yields: another inference
+ * waits for the next commit. */
+static mp_obj_t session_step(size_t n_args, const mp_obj_t *args) {
+    bind_session *self = opened(args[0]);
+    self->session.yields = n_args > 1 && mp_obj_is_true(args[1]);
     return MP_OBJ_NEW_SMALL_INT(rl_bind_try(rl_session_step(&self->session)));
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(session_step_obj, session_step);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(session_step_obj, 1, 2,
+                                           session_step);
 
 static mp_obj_t session_output(mp_obj_t self_in) {
     bind_session *self = opened(self_in);
@@ -181,10 +216,16 @@ static mp_obj_t record_field(const bind_session *self, qstr attr) {
             return mp_obj_new_int_from_ull(record->cycles);
         case MP_QSTR_commits:
             return rl_bind_uint(record->commits);
+        case MP_QSTR_priority:
+            return MP_OBJ_NEW_SMALL_INT(record->priority);
+        case MP_QSTR_due:
+            return rl_bind_uint(record->due);
+        case MP_QSTR_dated:
+            return mp_obj_new_bool(record->flags & RL_DATED);
         case MP_QSTR_nvm_bytes:
             return rl_bind_uint(record->nvm_bytes);
         case MP_QSTR_brownouts:
-            return rl_bind_uint(record->brownouts + self->store.attempts);
+            return rl_bind_uint(rl_store_brownouts(&self->store));
         default:
             return MP_OBJ_NULL;
     }
@@ -207,7 +248,8 @@ static mp_obj_t model_field(const bind_session *self, qstr attr) {
         case MP_QSTR_state:
             return state_of(self);
         case MP_QSTR_tile:
-            return rl_bind_uint(self->session.tile);
+            return self->open ? rl_bind_uint(self->session.tile)
+                              : record_field(self, MP_QSTR_committed);
         case MP_QSTR_tiles:
             return rl_bind_uint(header->n_tiles);
         case MP_QSTR_attempts:
@@ -233,6 +275,7 @@ static void session_attr(mp_obj_t self_in, qstr attr, mp_obj_t *dest) {
 }
 
 static const mp_rom_map_elem_t session_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_mount), MP_ROM_PTR(&session_mount_obj) },
     { MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&session_open_obj) },
     { MP_ROM_QSTR(MP_QSTR_begin), MP_ROM_PTR(&session_begin_obj) },
     { MP_ROM_QSTR(MP_QSTR_step), MP_ROM_PTR(&session_step_obj) },

@@ -250,6 +250,7 @@ static const mp_rom_map_elem_t relume_globals_table[] = {
     #endif
     #if defined(RL_PORT_FILE)
     { MP_ROM_QSTR(MP_QSTR_File), MP_ROM_PTR(&rl_bind_file_type) },
+    { MP_ROM_QSTR(MP_QSTR_FILE_SIZE), MP_ROM_INT(RL_FILE_SIZE) },
     #endif
     { MP_ROM_QSTR(MP_QSTR_Flash), MP_ROM_PTR(&rl_bind_flash_type) },
     { MP_ROM_QSTR(MP_QSTR_Session), MP_ROM_PTR(&rl_bind_session_type) },
@@ -260,6 +261,8 @@ static const mp_rom_map_elem_t relume_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_slot_begin), MP_ROM_PTR(&rl_bind_slot_begin_obj) },
     { MP_ROM_QSTR(MP_QSTR_slot_write), MP_ROM_PTR(&rl_bind_slot_write_obj) },
     { MP_ROM_QSTR(MP_QSTR_slot_end), MP_ROM_PTR(&rl_bind_slot_end_obj) },
+    { MP_ROM_QSTR(MP_QSTR_slot_remove),
+      MP_ROM_PTR(&rl_bind_slot_remove_obj) },
     { MP_ROM_QSTR(MP_QSTR_slot_blob), MP_ROM_PTR(&rl_bind_slot_blob_obj) },
     { MP_ROM_QSTR(MP_QSTR_BLOB_MAJOR), MP_ROM_INT(RL_BLOB_MAJOR) },
     { MP_ROM_QSTR(MP_QSTR_BLOB_MINOR), MP_ROM_INT(RL_BLOB_MINOR) },

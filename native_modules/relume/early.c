@@ -3,65 +3,14 @@
 
 #include "blob.h"
 
-#define ALIGNMENT 8u
-
-/* --------------------------------------------------------------- begin -- */
-
-rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image,
-                        rl_early_model *model)
-{
-    rl_slots slots;
-    rl_blob_fault fault;
-    uint32_t found;
-    slots.nvm = blobs;
-    slots.image = image;
-    slots.draft.magic = 0;
-    if (rl_slots_active(&slots, &model->slot, &found) != RL_OK) {
-        return RL_E_STATE;
-    }
-    return rl_blob_check(image + found + RL_SLOT_DATA, model->slot.size, 0,
-                         &model->blob, &fault);
-}
-
-static uint32_t aligned(uint32_t n)
-{
-    return (n + ALIGNMENT - 1u) & ~(ALIGNMENT - 1u);
-}
-
-/* The checker bounds arena and scratch below 2^24, and the work memory. */
-static rl_status find_memory(rl_early_state *e)
-{
-    const rl_header *h = e->model->blob.header;
-    uint32_t work = aligned(rl_session_work(&e->model->blob));
-    if (work + h->arena_size + h->scratch_size > e->board->room) {
-        return RL_E_FULL;
-    }
-    e->session.work = (uint32_t *)(void *)e->board->memory;
-    e->session.arena = e->board->memory + work;
-    return RL_OK;
-}
-
-static rl_status mount(rl_early_state *e)
-{
-    rl_status status = find_memory(e);
-    if (status == RL_OK) {
-        status = e->board->nvm(e->board->ctx,
-                               e->model->blob.header->nvm_kind, &e->nvm);
-    }
-    if (status == RL_OK) {
-        status = rl_store_open(&e->store, e->nvm, 0, rl_nvm_models(e->nvm));
-        e->store.crc = e->board->crc;
-    }
-    return status;
-}
-
 /* -------------------------------------------------------------- energy -- */
 
 /* The interpreter's start fits what is left of the charge, by the capacitor
  * and the turn-off voltage that the plan was made for. nF mV^2 = 1e-9 uJ. */
 static int interpreter_fits(const rl_early_state *e)
 {
-    const rl_header *h = e->model->blob.header;
+    const rl_early_model *active = &e->models->model[e->models->active];
+    const rl_header *h = active->blob.header;
     uint64_t mv = e->board->millivolts(e->board->ctx);
     uint64_t full = mv * mv, empty = (uint64_t)h->voff_mv * h->voff_mv;
     if (mv == 0 || h->cap_nf == 0) {
@@ -80,7 +29,7 @@ static int interpreter_fits(const rl_early_state *e)
  * NVM again and says what is wrong. */
 static void step(rl_early_state *e)
 {
-    switch (rl_session_step(&e->session)) {
+    switch (rl_session_step(&e->now->session)) {
     case RL_MORE: rl_early_tell(e, RL_EVENT_COMMITTED); break;
     case RL_ERASED: rl_early_tell(e, RL_EVENT_ERASED); break;
     case RL_RAN: case RL_RESTED: break;
@@ -90,6 +39,31 @@ static void step(rl_early_state *e)
     }
 }
 
+/* Which inference goes on: another one only behind a commit. */
+static rl_early_model *choose(rl_early_state *e)
+{
+    rl_early_model *first = rl_early_first(e), *now = e->now;
+    if (first == NULL || (first == now && now->open)) {
+        return first;
+    }
+    if (!rl_early_committed(now)) {
+        now->session.yields = 1;
+        return now;
+    }
+    int resumed = !first->seen;
+    if (rl_early_open(e, first) != RL_OK) {
+        e->leave = 1;
+        return NULL;
+    }
+    now->session.yields = 0;
+    first->session.yields = 0;
+    e->now = first;
+    if (resumed) {
+        rl_early_tell(e, RL_EVENT_RESUMED);
+    }
+    return first;
+}
+
 static void serve(rl_early_state *e)
 {
     while (!e->leave) {
@@ -97,41 +71,35 @@ static void serve(rl_early_state *e)
         if (e->leave) {
             return;
         }
-        if (e->session.state == RL_STATE_RUNNING) {
+        if (choose(e) != NULL) {
             step(e);
-        } else if (interpreter_fits(e)) {
+        } else if (!e->leave && interpreter_fits(e)) {
             return;
-        } else {
+        } else if (!e->leave) {
             e->board->wait(e->board->ctx);
         }
     }
 }
 
-rl_early_end rl_early(const rl_early_board *board,
-                      const rl_early_model *model)
+rl_early_end rl_early(const rl_early_board *board, rl_early_models *models)
 {
-    rl_early_state e = { .board = board, .model = model };
-    if (mount(&e) != RL_OK) {
+    rl_early_state e = { .board = board, .models = models };
+    if (rl_early_mount(&e) != RL_OK) {
         return RL_EARLY_NOTHING;
     }
     rl_frame_reset(&e.decoder);
-    e.session.blob = &model->blob;
-    e.session.store = &e.store;
-    e.session.cycles = board->cycles;
-    e.session.ctx = board->ctx;
-    e.session.pace.millivolts = board->millivolts;
-    e.session.stage.fetch = board->fetch;
-    int running = e.store.newest.state == RL_STATE_RUNNING;
-    if (!running && interpreter_fits(&e)) {
+    rl_early_model *running = rl_early_first(&e);
+    if (running == NULL && interpreter_fits(&e)) {
         return RL_EARLY_NOTHING;
     }
-    if (rl_session_open(&e.session) != RL_OK) {
+    e.now = running != NULL ? running : &models->model[models->active];
+    if (rl_early_open(&e, e.now) != RL_OK) {
+        return e.now->seen ? RL_EARLY_LEFT : RL_EARLY_NOTHING;
+    }
+    if (running != NULL && running->store.attempts % RL_EARLY_STARTS == 0) {
         return RL_EARLY_LEFT;
     }
-    if (running && e.store.attempts % RL_EARLY_STARTS == 0) {
-        return RL_EARLY_LEFT;
-    }
-    rl_early_tell(&e, running ? RL_EVENT_RESUMED : RL_EVENT_BOOTED);
+    rl_early_tell(&e, running != NULL ? RL_EVENT_RESUMED : RL_EVENT_BOOTED);
     serve(&e);
     return RL_EARLY_LEFT;
 }

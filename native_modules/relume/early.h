@@ -1,10 +1,10 @@
 /* relume: inferences go on, and are served, before there is an interpreter.
  *
- * rl_early() finds the record of the active model, restores, and runs tiles
- * and commits until the inference is done, the power goes, or somebody asks
- * for the interpreter. While the charge does not carry the interpreter's
- * start it also listens for the next input. It keeps nothing: all that counts
- * is in the NVM. */
+ * rl_early() finds the records of all models that are deployed, restores the
+ * inference that comes first (rl_record_first), and runs tiles and commits
+ * until none is left, the power goes, or somebody asks for the interpreter.
+ * While the charge does not carry the interpreter's start it also listens for
+ * the next input. It keeps nothing: all that counts is in the NVM. */
 #ifndef RELUME_EARLY_H
 #define RELUME_EARLY_H
 
@@ -17,16 +17,27 @@
  * interpreter, so that nobody is locked out of the REPL. */
 #define RL_EARLY_STARTS 3u
 
-/* The active model and its slot. */
+/* A model, its slot and its store. */
 typedef struct {
-    rl_blob blob;
-    rl_slot slot;
+    rl_slot        slot;
+    const uint8_t *image;   /* the blob, mapped */
+    rl_blob        blob;    /* valid if checked */
+    rl_store       store;   /* if mounted */
+    rl_session     session; /* if open */
+    uint8_t        checked, mounted, open;
+    uint8_t        seen;    /* opened since turn-on: no attempt is counted again */
 } rl_early_model;
+
+typedef struct {
+    rl_early_model *model;  /* [n], by place, at the start of the memory */
+    uint32_t        n, active;
+} rl_early_models;
 
 /* What rl_early() needs of a board. ctx goes to every function. */
 typedef struct {
     void       *ctx;
-    uint8_t    *memory; /* [room], 8-byte aligned, borrowed */
+    uint8_t    *memory; /* [room], 8-byte aligned, borrowed; begins with the
+                         * models that rl_early_find() found */
     uint32_t    room;
     uint32_t    blobs_size; /* bytes of the region of the models */
     const char *board, *version; /* names for HELLO */
@@ -48,31 +59,48 @@ typedef struct {
 } rl_early_board;
 
 typedef enum {
-    RL_EARLY_NOTHING, /* the store was not opened, or is not for this */
+    RL_EARLY_NOTHING, /* no session was opened: see rl_early_model.seen */
     RL_EARLY_LEFT,    /* the interpreter goes on with what the store holds */
 } rl_early_end;
 
-/* The active model of the blobs region (SPEC 5; image: its bytes, mapped),
- * checked as at every boot: all but the CRC of its constants, which was
- * checked before its slot became active. RL_E_STATE: there is none. */
+/* What is deployed (SPEC 5; image: the region's bytes, mapped), kept in
+ * memory[0, room). The active model is checked as at every boot: all but the
+ * CRC of its constants, which was checked before its slot became active; the
+ * others are when they are used. RL_E_STATE: there is none. */
 RL_CHECKED rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image,
-                                   rl_early_model *model);
+                                   uint8_t *memory, uint32_t room,
+                                   rl_early_models *models);
 
-rl_early_end rl_early(const rl_early_board *board,
-                      const rl_early_model *model);
+rl_early_end rl_early(const rl_early_board *board, rl_early_models *models);
 
-/* ---- Between early.c and early_link.c ---------------------------------- */
+/* ---- Between early.c, early_models.c and early_link.c ------------------ */
 
 typedef struct {
-    const rl_early_board *board;
-    const rl_early_model *model;
-    rl_nvm               *nvm;
-    rl_store              store;
-    rl_session            session;
-    rl_frame_decoder      decoder;
-    uint32_t              input_id, input_at; /* of the input gathered */
-    int                   leave; /* somebody wants the interpreter */
+    const rl_early_board  *board;
+    const rl_early_models *models;
+    rl_early_model        *now;   /* runs, or ran last; events tell of it */
+    rl_early_model        *gathers; /* its input is under way, or NULL */
+    uint32_t               used;  /* bytes of the memory */
+    rl_frame_decoder       decoder;
+    uint32_t               input_id, input_at; /* of the input gathered */
+    int                    leave; /* somebody wants the interpreter */
 } rl_early_state;
+
+/* Mounts the stores of all models whose NVM answers. RL_E_NVM: none. */
+RL_CHECKED rl_status rl_early_mount(rl_early_state *e);
+
+/* The running inference that comes first, or NULL. */
+rl_early_model *rl_early_first(const rl_early_state *e);
+
+/* Nothing that its session has computed is in SRAM alone. */
+int rl_early_committed(const rl_early_model *m);
+
+/* Opens the model's session. Where memory is short the others are closed.
+ * RL_E_FULL: too little memory, or another one runs in it. */
+RL_CHECKED rl_status rl_early_open(rl_early_state *e, rl_early_model *m);
+
+/* Of a session that is not open: what the record says. */
+uint8_t rl_early_stands(const rl_early_model *m);
 
 #define RL_EVENT_BOOTED 1u
 #define RL_EVENT_RESUMED 2u

@@ -16,7 +16,6 @@
 #define PROTOCOL 1u
 #define CTRL_C 3u
 #define CHUNK 240u
-#define BAD_REQUEST 64u
 
 typedef struct {
     uint8_t  body[RL_FRAME_BODY];
@@ -53,13 +52,14 @@ static void send(rl_early_state *e, uint8_t type, uint16_t seq,
 void rl_early_tell(rl_early_state *e, uint8_t kind)
 {
     const rl_early_board *b = e->board;
+    const rl_record *record = &e->now->store.newest;
     reply r = { .n = 0 };
     put(&r, kind, 1);
-    put(&r, e->session.state, 1);
+    put(&r, e->now->session.state, 1);
     put(&r, b->millivolts(b->ctx), 2);
-    put(&r, e->store.newest.inference, 4);
-    put(&r, e->session.tile, 4);
-    put(&r, e->store.newest.seq, 4);
+    put(&r, record->inference, 4);
+    put(&r, e->now->session.tile, 4);
+    put(&r, record->seq, 4);
     put(&r, b->micros(b->ctx), 4);
     /* A host that misses an end waits for nothing. */
     send(e, EVENT, 0, &r, kind != RL_EVENT_FINISHED && kind != RL_EVENT_STUCK);
@@ -73,99 +73,165 @@ static uint32_t get(const uint8_t *from)
         | (uint32_t)from[3] << 24;
 }
 
+/* The model that the u32 at body + at names; without one the active model.
+ * NULL, and the interpreter is asked for: it says what is wrong. */
+static rl_early_model *named(rl_early_state *e, const uint8_t *body,
+                             uint32_t n, uint32_t at)
+{
+    const rl_early_models *models = e->models;
+    for (uint32_t i = 0; i < models->n; i++) {
+        rl_early_model *m = &models->model[i];
+        int found = n == at + 4u ? m->slot.meta_crc == get(body + at)
+                                 : n == at && i == models->active;
+        if (found && m->mounted) {
+            return m;
+        }
+    }
+    e->leave = 1;
+    return NULL;
+}
+
+/* It runs behind another one. To open it counts an attempt, so that is left
+ * to its turn. */
+static int waits(const rl_early_model *m)
+{
+    return !m->open && rl_early_stands(m) == RL_STATE_RUNNING;
+}
+
 static void hello(const rl_early_state *e, reply *r)
 {
     const rl_early_board *b = e->board;
+    const rl_early_model *active = &e->models->model[e->models->active];
     put(r, PROTOCOL, 1);
     put(r, RL_BLOB_MAJOR, 1);
     put(r, RL_BLOB_MINOR, 1);
-    put(r, e->model->blob.header->nvm_kind, 1);
-    put(r, e->nvm->size, 4);
+    put(r, active->blob.header->nvm_kind, 1);
+    put(r, active->mounted ? active->store.nvm->size : 0, 4);
     put(r, b->blobs_size, 4);
     put(r, b->room, 4);
-    put(r, e->model->blob.header->meta_crc, 4);
+    put(r, active->slot.meta_crc, 4);
     put_text(r, b->board);
     put_text(r, b->version);
-    put_text(r, e->model->slot.name);
+    put_text(r, active->slot.name);
 }
 
-static void status(const rl_early_state *e, reply *r)
+static void status(const rl_early_model *m, reply *r)
 {
-    const rl_record *record = &e->store.newest;
-    uint32_t tiles = e->model->blob.header->n_tiles;
-    uint32_t part = e->session.tile * 256u / tiles; /* 2^16 tiles at most */
-    put(r, e->session.state, 1);
-    put(r, part > 255u ? 255u : part, 1);
+    const rl_record *record = &m->store.newest;
+    const void *blob = m->image;
+    uint32_t tiles = ((const rl_header *)blob)->n_tiles;
+    uint32_t tile = m->open ? m->session.tile : record->tile;
+    uint32_t part = tile >= tiles ? 255u : tile * 256u / tiles;
+    put(r, rl_early_stands(m), 1);
+    put(r, part, 1); /* 2^16 tiles at most */
     put(r, 0, 2);
     put(r, record->model, 4);
     put(r, record->inference, 4);
-    put(r, e->session.tile, 4);
+    put(r, tile, 4);
     put(r, tiles, 4);
     put(r, record->cycles, 8);
     put(r, record->commits, 4);
     put(r, record->nvm_bytes, 4);
-    put(r, record->brownouts + e->store.attempts, 4);
+    put(r, rl_store_brownouts(&m->store), 4);
+}
+
+/* Behind all that run: SPEC 4.7. */
+static uint32_t next_in_queue(const rl_early_state *e)
+{
+    uint32_t due = 0;
+    for (uint32_t i = 0; i < e->models->n; i++) {
+        const rl_early_model *m = &e->models->model[i];
+        const rl_record *record = &m->store.newest;
+        if (rl_early_stands(m) == RL_STATE_RUNNING
+            && (record->flags & RL_DATED) == 0
+            && (int32_t)(record->due - due) >= 0) {
+            due = record->due + 1u;
+        }
+    }
+    return due;
 }
 
 /* Commits the input that is whole; RL_ERASED made room in flash. */
-static rl_status begin(rl_early_state *e, const uint8_t *data, uint32_t size)
+static rl_status begin(rl_early_state *e, rl_early_model *m,
+                       const uint8_t *data, uint32_t size)
 {
     rl_status result;
+    m->session.rank = (rl_rank) { .due = next_in_queue(e) };
     do {
-        result = rl_session_begin(&e->session, e->input_id, data, size);
+        result = rl_session_begin(&m->session, e->input_id, data, size);
     } while (result == RL_ERASED);
-    e->input_at = 0;
-    e->input_id = 0;
+    e->gathers = NULL;
     if (result == RL_OK) {
+        rl_early_model *now = e->now;
+        e->now = m;
         rl_early_tell(e, RL_EVENT_COMMITTED);
+        e->now = now;
     }
     return result;
 }
 
-/* u32 inference, u32 total, u32 offset, data. The input is gathered where the
- * session wants it: in the arena, which holds nothing but an output that is
- * given up. */
+/* u32 inference, u32 total, u32 offset, data, maybe u32 model. The input is
+ * gathered where the session wants it: in the arena, which holds nothing. */
 static rl_status input(rl_early_state *e, const uint8_t *body, uint32_t n,
                        reply *r)
 {
-    const rl_blob *blob = &e->model->blob;
-    const rl_tensor *tensor = &blob->tensors[blob->header->input];
-    uint8_t *to = e->session.arena + tensor->arena_off;
-    uint32_t id = get(body), at = get(body + 8);
-    if (get(body + 4) != tensor->size) {
+    uint32_t id = get(body), total = get(body + 4), at = get(body + 8);
+    uint32_t whole = total - at < CHUNK ? total - at : CHUNK;
+    int tagged = n == 16u + whole && at <= total;
+    rl_early_model *m = tagged ? named(e, body, n, n - 4u)
+                               : named(e, body, 0, 0);
+    if (m == NULL) {
+        return RL_OK;
+    }
+    if (waits(m)) {
+        put(r, total, 4);
+        return m->store.newest.inference == id ? RL_OK : RL_E_STATE;
+    }
+    rl_status opened = rl_early_open(e, m);
+    if (opened != RL_OK) {
+        return opened;
+    }
+    const rl_tensor *tensor = &m->blob.tensors[m->blob.header->input];
+    uint8_t *to = m->session.arena + tensor->arena_off;
+    if (total != tensor->size) {
         return RL_E_SIZE;
     }
-    int busy = e->session.state == RL_STATE_RUNNING;
-    int ours = e->store.newest.inference == id;
-    if (ours && (busy || e->session.state == RL_STATE_DONE)) {
+    int busy = m->session.state == RL_STATE_RUNNING
+            || m->session.state == RL_STATE_DONE;
+    if (m->store.newest.inference == id && busy) {
         put(r, tensor->size, 4);
         return RL_OK;
     }
-    if (busy || e->session.state == RL_STATE_STUCK) {
-        return RL_E_STATE;
+    if (busy || m->session.state == RL_STATE_STUCK) {
+        return RL_E_STATE; /* what is done is kept until it is taken */
     }
-    if (e->input_at == 0 || e->input_id != id) {
+    if (e->gathers != m || e->input_id != id) {
+        e->gathers = m;
         e->input_id = id;
         e->input_at = 0;
     }
-    n -= 12u;
+    n -= tagged ? 16u : 12u;
     if (at == e->input_at && n <= tensor->size - at) {
         rl_bytes_copy(to + at, body + 12, n);
         e->input_at += n;
     }
     put(r, e->input_at, 4);
-    return e->input_at == tensor->size ? begin(e, to, tensor->size) : RL_OK;
+    return e->input_at == tensor->size ? begin(e, m, to, tensor->size)
+                                       : RL_OK;
 }
 
 /* u32 inference, u32 offset. */
-static rl_status output(rl_early_state *e, const uint8_t *body, reply *r)
+static rl_status output(rl_early_state *e, rl_early_model *m,
+                        const uint8_t *body, reply *r)
 {
     const uint8_t *data;
     uint32_t size, at = get(body + 4);
-    rl_status result = rl_session_output(&e->session, &data, &size);
-    if (result != RL_OK || e->store.newest.inference != get(body)
-        || e->input_at != 0) {
-        return RL_E_STATE;
+    rl_status result = rl_early_open(e, m);
+    if (result == RL_OK) {
+        result = rl_session_output(&m->session, &data, &size);
+    }
+    if (result != RL_OK || m->store.newest.inference != get(body)) {
+        return result == RL_E_FULL ? result : RL_E_STATE;
     }
     put(r, size, 4);
     for (uint32_t i = 0; i < CHUNK && at < size; i++, at++) {
@@ -174,13 +240,39 @@ static rl_status output(rl_early_state *e, const uint8_t *body, reply *r)
     return RL_OK;
 }
 
-static rl_status take(rl_early_state *e, const uint8_t *body)
+static rl_status take(rl_early_state *e, rl_early_model *m,
+                      const uint8_t *body)
 {
-    rl_status result;
+    rl_status result = rl_early_open(e, m);
+    if (result != RL_OK) {
+        return result;
+    }
     do {
-        result = rl_session_take(&e->session, get(body));
+        result = rl_session_take(&m->session, get(body));
     } while (result == RL_ERASED);
     return result;
+}
+
+/* A request that names a model behind its own n bytes. */
+static rl_status about(rl_early_state *e, uint8_t type, const uint8_t *body,
+                       uint32_t n, reply *r)
+{
+    uint32_t own = type == OUTPUT ? 8u : type == TAKE ? 4u : 0;
+    rl_early_model *m = named(e, body, n, own);
+    if (m == NULL) {
+        return RL_OK;
+    }
+    if (type != STATUS && waits(m)) {
+        return RL_E_STATE;
+    }
+    if (type == OUTPUT) {
+        return output(e, m, body, r);
+    }
+    if (type == TAKE) {
+        return take(e, m, body);
+    }
+    status(m, r);
+    return RL_OK;
 }
 
 static void answer(rl_early_state *e, uint8_t type, uint16_t seq,
@@ -190,17 +282,15 @@ static void answer(rl_early_state *e, uint8_t type, uint16_t seq,
     rl_status result = RL_OK;
     if (type == HELLO) {
         hello(e, &r);
-    } else if (type == STATUS) {
-        status(e, &r);
+    } else if (type == STATUS || type == OUTPUT || type == TAKE) {
+        result = about(e, type, body, n, &r);
     } else if (type == INPUT && n >= 12u) {
         result = input(e, body, n, &r);
-    } else if (type == OUTPUT && n == 8u) {
-        result = output(e, body, &r);
-    } else if (type == TAKE && n == 4u) {
-        result = take(e, body);
     } else {
-        e->leave = 1; /* it is asked again, of the interpreter */
-        return;
+        e->leave = 1;
+    }
+    if (e->leave) {
+        return; /* it is asked again, of the interpreter */
     }
     if (result != RL_OK) {
         r.n = 0;

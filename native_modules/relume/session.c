@@ -43,7 +43,7 @@ static void know_supply(rl_session *s)
             && record->model == s->blob->header->meta_crc;
     uint32_t failures = s->store->attempts;
     if (failures > 0) {
-        failures -= record->expected;
+        failures -= record->flags & RL_EXPECTED;
     }
     s->pace.on = 0;
     s->pace.drain = rl_pace_raised(ours ? record->drain : 0,
@@ -144,6 +144,9 @@ static rl_status commit_input(rl_session *s, uint32_t id,
     record.commits = 0;
     record.nvm_bytes = 0;
     record.brownouts = 0;
+    record.priority = s->rank.priority;
+    record.due = s->rank.due;
+    record.flags = s->rank.dated ? RL_DATED : 0;
     return rl_session_commit(s, &record);
 }
 

@@ -10,6 +10,12 @@
 #include "stage.h"
 #include "store.h"
 
+/* An inference's place among those of other models (SPEC 4.7). */
+typedef struct {
+    uint32_t due;      /* dated: a deadline; else a number that rises */
+    uint8_t  dated, priority;
+} rl_rank;
+
 typedef struct {
     const rl_blob *blob;
     rl_store      *store;
@@ -35,6 +41,9 @@ typedef struct {
     uint64_t       carry; /* cycles since the last record but for since's */
     uint32_t      *times; /* [n_ops] cycles of each op's tiles since begin or
                            * turn-on, those done again included; NULL = off */
+    rl_rank        rank;  /* in: of the next inference that begins */
+    uint8_t        yields; /* in: another one waits, so that the next end of a
+                            * segment is a commit */
 } rl_session;
 
 /* Bytes of work memory. */

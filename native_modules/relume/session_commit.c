@@ -40,11 +40,11 @@ rl_record rl_session_successor(const rl_session *s, uint8_t state)
     record.model = s->blob->header->meta_crc;
     record.tile = s->tile;
     record.state = state;
-    record.expected = 0;
-    record.drain = s->pace.drain;
+    record.flags &= RL_DATED;
+    record.drain = (uint16_t)s->pace.drain;
     record.live_crc = 0;
     record.live_bytes = 0;
-    record.brownouts += s->store->attempts;
+    record.brownouts = rl_store_brownouts(s->store);
     return record;
 }
 
@@ -53,10 +53,12 @@ rl_record rl_session_successor(const rl_session *s, uint8_t state)
 static void note_supply(rl_session *s, rl_record *record)
 {
     uint32_t left = rl_pace_left(&s->pace, s->blob, s->ctx);
-    record->drain = rl_pace_settled(&s->pace, left);
+    record->drain = (uint16_t)rl_pace_settled(&s->pace, left);
     if (record->state == RL_STATE_RUNNING) {
         s->pace.on = left != RL_PACE_UNKNOWN;
-        record->expected = !s->pace.on || !rl_session_fits(s);
+        if (!s->pace.on || !rl_session_fits(s)) {
+            record->flags |= RL_EXPECTED;
+        }
     }
 }
 

@@ -20,13 +20,25 @@ int rl_record_valid(const rl_record *record, uint8_t kind)
         && record->nvm_kind == kind
         && record->state >= RL_STATE_RUNNING
         && record->state <= RL_STATE_STUCK
-        && record->expected <= 1 && record->drain <= 0xFFFFu;
+        && record->flags <= (RL_EXPECTED | RL_DATED);
 }
 
 int rl_record_after(uint32_t a, uint32_t b)
 {
     uint32_t ahead = a - b;
     return ahead != 0 && ahead < 0x80000000u;
+}
+
+int rl_record_first(const rl_record *a, const rl_record *b)
+{
+    uint32_t dated = a->flags & RL_DATED;
+    if (a->priority != b->priority) {
+        return a->priority > b->priority;
+    }
+    if (dated != (b->flags & RL_DATED)) {
+        return dated != 0;
+    }
+    return rl_record_after(b->due, a->due);
 }
 
 /* -------------------------------------------------------------- access -- */
@@ -116,6 +128,14 @@ rl_status rl_store_attempt(rl_store *store)
     }
     return watch(store, is_flash(store) ? rl_store_flash_attempt(store)
                                         : rl_store_bytes_attempt(store));
+}
+
+uint16_t rl_store_brownouts(const rl_store *store)
+{
+    uint32_t known = store->newest.brownouts;
+    uint32_t room = 0xFFFFu - known;
+    return (uint16_t)(known + (store->attempts < room ? store->attempts
+                                                      : room));
 }
 
 /* -------------------------------------------------------------- commit -- */

@@ -16,13 +16,22 @@
 
 typedef struct {
     uint32_t magic, seq, model, inference, tile;
-    uint8_t  state, nvm_kind;
-    uint16_t expected; /* 1: the power may fail before the next record */
+    uint8_t  state, nvm_kind, flags, priority;
     uint32_t live_crc, live_bytes;
     uint64_t cycles;
-    uint32_t commits, nvm_bytes, brownouts, home, drain, crc;
+    uint32_t commits, nvm_bytes;
+    uint16_t brownouts; /* or more, if 65535 */
+    uint16_t drain;
+    uint32_t home, due, crc;
 } rl_record;
 _Static_assert(sizeof(rl_record) == 64, "SPEC 4.1");
+
+#define RL_EXPECTED 1u /* flags: the power may fail before the next record */
+#define RL_DATED 2u    /* due is a deadline, else a place in the queue */
+
+/* Which of two inferences comes first: the higher priority, then a deadline
+ * before none, the earlier one, or who came first. 1: a. */
+int rl_record_first(const rl_record *a, const rl_record *b);
 
 #define RL_FRAM_HOME 256u /* first byte of the home area on FRAM and file */
 #define RL_FLASH_DATA (RL_FLASH_PAGE - 1u) /* live bytes in a data page */
@@ -63,6 +72,10 @@ RL_CHECKED rl_status rl_store_fits(const rl_store *store, uint32_t need);
 
 /* Counts one more boot that found the newest record running. */
 RL_CHECKED rl_status rl_store_attempt(rl_store *store);
+
+/* Brown-outs of the newest record's inference, those since it too; 65535
+ * stands for more. */
+uint16_t rl_store_brownouts(const rl_store *store);
 
 /* Flash: RL_OK when a commit of `live` bytes fits erased pages, else erases
  * one sector and returns RL_ERASED. FRAM and file: RL_OK. */

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 
+from relume.blob.format import NVM_NAMES
 from relume.blob.pack import pack
 from relume.plan.types import Plan
 from relume_boards.virtual.pico import VirtualPico
@@ -22,6 +23,7 @@ def slot(blob: bytes) -> bytes:
     """The blob in its slot of flash (SPEC 5)."""
     meta_crc, data_crc = struct.unpack_from("<II", blob, 16)
     head = struct.pack("<4sIIII32s", b"RLSL", 1, len(blob), meta_crc, data_crc, b"net")
+    head += struct.pack("<II", 0, BOARD.nvm_size(NVM_NAMES[blob[25]]))
     return (head + struct.pack("<I", zlib.crc32(head))).ljust(256, b"\xff") + blob
 
 

@@ -36,7 +36,7 @@ assert BOARD.fram is not None
 FRAM_SIZE = BOARD.fram.size
 CAPACITOR_F = {"fram": 130e-6, "flash": 12e-3}
 _VOLTS = BOARD.supply
-_RECORD = struct.Struct("<5IBBHIIQIIIIII")
+_RECORD = struct.Struct("<5IBBHIIQIIHHIII")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _flash_record(store: bytes, at: int) -> Record | None:
     fields = _unpack(store[at : at + 64])
     if fields is None or store[at + 255] != 0:
         return None
-    live, page = b"", fields[14]
+    live, page = b"", fields[15]
     while len(live) < fields[9]:
         live += store[page : page + 255]
         page = (page + 256) % len(store)
@@ -119,6 +119,7 @@ def prepared(seed: int, nvm: str) -> Subject:
     image = pack(make_plan(read_tflite(model), BOARD, budget, nvm))
     flash = bytearray(b"\xff" * BOARD.flash_bytes)
     head = b"RLSL" + struct.pack("<II", 1, len(image)) + image[16:24] + b"net".ljust(32, b"\0")
+    head += struct.pack("<II", 0, BOARD.nvm_size(nvm))
     head += struct.pack("<I", zlib.crc32(head))
     slot = BOARD.regions["blobs"].offset
     flash[slot : slot + 256 + len(image)] = head.ljust(256, b"\xff") + image

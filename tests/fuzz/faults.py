@@ -69,9 +69,9 @@ FAULTS = tuple(
         ("flash_home", "store", "store_flash.c", "&& placed(store, &record, ring)", ""),
         ("slot_size", "slots", "slots.c", "&& slot->size <= room - RL_SLOT_DATA;",
          ";"),
-        ("slot_unproven", "slots", "slots.c", "if (status != RL_OK) {\n        slots->draft.magic"
-         " = 0;\n        rl_status erased", "if (status == RL_E_ARG) {\n        slots->draft.magic"
-         " = 0;\n        rl_status erased"),
+        ("slot_unproven", "slots", "slots_put.c",
+         "if (status != RL_OK) {\n        slots->draft.magic = 0;\n        rl_status erased",
+         "if (status == RL_E_ARG) {\n        slots->draft.magic = 0;\n        rl_status erased"),
         ("key_size", "kv", "kv_open.c", "e.key_n > RL_KV_KEY || ", ""),
         ("page_used", "kv", "kv_log.c", "&& head->used <= RL_KV_PAYLOAD &&", "&&"),
     )

@@ -18,16 +18,15 @@ from typing import Any
 from relume.link.frames import Decoder
 
 from tests import native
+from tests.powercut.slotflash import Slot, Slots, Table
 from tests.unit.fakelines import Bench, Faults
 from tests.unit.test_frames import encode
 
 SECTOR, PAGE = 4096, 256
-REGION = 16 * SECTOR
+REGION = 32 * SECTOR
 PACKAGE = "relume_on_board"
 E_NVM, E_STATE = -9, -14
 PAYLOAD_AT_FILL = 264
-STRUCT_SLOTS = 1024  # more than rl_slots takes
-NEXT_AT = 8 + 8 + 56 + 4
 
 
 class _Nvm(ctypes.Structure):
@@ -43,14 +42,6 @@ _Nvm._fields_ = [
     ("read", _ACCESS), ("write", _ACCESS), ("erase", _ERASE),
     ("start", ctypes.c_void_p), ("busy", ctypes.c_void_p), ("finish", ctypes.c_void_p),
 ]  # fmt: skip
-
-
-class _Slot(ctypes.Structure):
-    _fields_ = (
-        ("magic", ctypes.c_uint32), ("seq", ctypes.c_uint32), ("size", ctypes.c_uint32),
-        ("meta_crc", ctypes.c_uint32), ("data_crc", ctypes.c_uint32),
-        ("name", ctypes.c_char * 32), ("crc", ctypes.c_uint32),
-    )  # fmt: skip
 
 
 class BoardError(OSError):
@@ -117,53 +108,47 @@ class Upload:
         self.nvm = _Nvm(kind=2, size=REGION)
         self.nvm.read, self.nvm.write = _ACCESS(_unread), _ACCESS(flash.write)
         self.nvm.erase = _ERASE(flash.erase)
-        self.slots = ctypes.create_string_buffer(STRUCT_SLOTS)
-        pointers = (ctypes.addressof(self.nvm), ctypes.addressof(flash.image))
-        struct.pack_into("<QQ", self.slots, 0, *pointers)
+        self.slots = Slots()
+        self.slots.nvm = ctypes.addressof(self.nvm)
+        self.slots.image = ctypes.addressof(flash.image)
         self.library = native.library()
         self.begun = False
 
     @property
     def next(self) -> int:
         """Offset in the blob that the upload goes on from."""
-        return int.from_bytes(self.slots.raw[NEXT_AT : NEXT_AT + 4], "little")
+        return int(self.slots.next)
 
-    def active(self) -> tuple[_Slot, int] | None:
-        slot, found = _Slot(), ctypes.c_uint32()
-        status = self.library.rl_slots_active(
-            self.slots, ctypes.byref(slot), ctypes.byref(found)
-        )
-        return (slot, found.value) if status == 0 else None
+    def table(self) -> Table:
+        table = Table()
+        self.library.rl_slots_list(ctypes.byref(self.slots), ctypes.byref(table))
+        return table
 
-    def list(self) -> list[tuple[str, int, int, int, int, bool]]:
-        best = self.active()
-        slot, at, found = _Slot(), ctypes.c_uint32(), ctypes.c_uint32()
-        step = self.library.rl_slots_next
-        rows = []
-        places = (ctypes.byref(at), ctypes.byref(slot), ctypes.byref(found))
-        while step(self.slots, *places) == 0:
-            is_active = best is not None and best[1] == found.value
-            rows.append((slot.name.decode(), slot.size, slot.meta_crc, slot.data_crc, slot.seq,
-                         is_active))  # fmt: skip
-        return rows
+    def list(self) -> list[tuple[str, int, int, int, int, bool, int, int]]:
+        table = self.table()
+        return [
+            (slot.name.decode(), slot.size, slot.meta_crc, slot.data_crc, slot.seq,
+             i == table.active, slot.store_at, slot.store_size)
+            for i, slot in enumerate(table.slot[: table.n])
+        ]  # fmt: skip
 
     def blob(self, index: int | None) -> bytes | None:
-        assert index is None
-        best = self.active()
-        if best is None:
+        table = self.table()
+        if table.n == 0:
             return None
-        slot, at = best
+        index = table.active if index is None else index
+        at, slot = table.at[index], table.slot[index]
         return bytes(self.flash.image.raw[at + PAGE : at + PAGE + slot.size])
 
     def begin(self, size: int, meta_crc: int, data_crc: int, name: str) -> int:
         raw = name.encode()
         if not 0 < len(raw) < 32:
             raise ValueError("name needs 1 to 31 bytes")
-        wanted = _Slot(size=size, meta_crc=meta_crc, data_crc=data_crc, name=raw)
+        wanted = Slot(size=size, meta_crc=meta_crc, data_crc=data_crc, name=raw)
         following = ctypes.c_uint32()
         self.begun = True
         _tried(self.library.rl_slots_begin(
-            self.slots, ctypes.byref(wanted), ctypes.byref(following)))  # fmt: skip
+            ctypes.byref(self.slots), ctypes.byref(wanted), ctypes.byref(following)))  # fmt: skip
         return following.value
 
     def write(self, at: int, data: memoryview) -> int:
@@ -171,7 +156,7 @@ class Upload:
             raise BoardError(E_STATE)
         following = ctypes.c_uint32()
         _tried(self.library.rl_slots_write(
-            self.slots, ctypes.c_uint32(at), bytes(data), ctypes.c_uint32(len(data)),
+            ctypes.byref(self.slots), ctypes.c_uint32(at), bytes(data), ctypes.c_uint32(len(data)),
             ctypes.byref(following)))  # fmt: skip
         return following.value
 
@@ -179,7 +164,8 @@ class Upload:
         if not self.begun:
             raise BoardError(E_STATE)
         fault = (ctypes.c_uint32 * 2)()
-        _tried(self.library.rl_slots_end(self.slots, fault))
+        rooms = (ctypes.c_uint32 * 2)(1 << 18, 1 << 18)
+        _tried(self.library.rl_slots_end(ctypes.byref(self.slots), rooms, fault))
 
 
 class CDecoder:
@@ -219,7 +205,9 @@ def link() -> ModuleType:
     sys.modules[PACKAGE] = package
     try:
         spec.loader.exec_module(package)
-        return importlib.import_module(f"{PACKAGE}.link")
+        found = importlib.import_module(f"{PACKAGE}.link")
+        importlib.import_module(f"{PACKAGE}.deploys")
+        return found
     finally:
         for name in shims:
             del sys.modules[name]
@@ -247,8 +235,8 @@ class ServerBoard:
         self.console = _Console()
         self.mode, self.last = "serving", None
         self.module = link()
-        self.server = self.module.Server(self.console)
         self._be_the_module()
+        self.server = self.module.Server(self.console)
         self.server.resume()
 
     @property
@@ -262,11 +250,11 @@ class ServerBoard:
         module.BLOB_MAJOR, module.BLOB_MINOR = 1, 0
         module.slots, module.slot_blob = upload.list, upload.blob
         module.slot_begin, module.slot_write = upload.begin, upload.write
-        module.slot_end = upload.end
+        module.slot_end, module.Session = upload.end, None
         module.board = lambda: "BENCH"
         module.regions = lambda: {"blobs": (0, REGION)}
         module.millivolts = module.micros = lambda: 0
-        self.module.open_nvm = _no_nvm
+        sys.modules[f"{PACKAGE}.queue"].open_nvm = _no_nvm  # type: ignore[attr-defined]
 
     def feed(self, data: bytes) -> None:
         if isinstance(self.decoder, Decoder):  # the line began a stream: a server begins anew

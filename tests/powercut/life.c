@@ -260,6 +260,8 @@ static void open_session(life *l)
     s->rest = opt.volts % 2u == 1u ? rest : NULL;
     s->pace.millivolts = opt.volts == VOLTS_NONE ? NULL : millivolts;
     s->times = NULL;
+    s->rank = (rl_rank) { 0 };
+    s->yields = 0;
     l->host.boots_max += running ? 1u : 0;
     l->counting = running;
     must(rl_session_open(s), "rl_session_open");

@@ -40,9 +40,11 @@ Nvm = _struct(
 )  # fmt: skip
 Record = _struct(
     "Record", *_words("magic", "seq", "model", "inference", "tile"),
-    ("state", ctypes.c_uint8), ("nvm_kind", ctypes.c_uint8), ("expected", ctypes.c_uint16),
+    ("state", ctypes.c_uint8), ("nvm_kind", ctypes.c_uint8),
+    ("flags", ctypes.c_uint8), ("priority", ctypes.c_uint8),
     *_words("live_crc", "live_bytes"), ("cycles", ctypes.c_uint64),
-    *_words("commits", "nvm_bytes", "brownouts", "home", "drain", "crc"),
+    *_words("commits", "nvm_bytes"), ("brownouts", ctypes.c_uint16), ("drain", ctypes.c_uint16),
+    *_words("home", "due", "crc"),
 )  # fmt: skip
 Store = _struct(
     "Store", ("nvm", ctypes.c_void_p), *_words("base", "size"), ("newest", Record),
@@ -64,6 +66,8 @@ _Session = _struct(
             "left", "spent", "rested"),
     ("on", ctypes.c_uint8 * 8), *_words("behind", "behind_from", "behind_to"),
     ("since", ctypes.c_uint64), ("carry", ctypes.c_uint64), ("times", ctypes.c_void_p),
+    *_words("due"), ("dated", ctypes.c_uint8), ("priority", ctypes.c_uint8),
+    ("rank_pad", ctypes.c_uint16), ("yields", ctypes.c_uint8 * 8),
     ("fence", ctypes.c_uint8 * 64),
 )  # fmt: skip
 
@@ -167,6 +171,8 @@ class Board:
         session.rest, session.millivolts = _REST(), _READING()
         session.times = session.fetch_begin = session.fetch_end = None
         session.same_boot = 0
+        session.due = session.dated = session.priority = 0
+        session.yields[0] = 0
 
     def mount(self) -> int:
         """rl_store_open()."""

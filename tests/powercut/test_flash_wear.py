@@ -54,7 +54,7 @@ def test_an_inference_erases_a_15th_of_a_sector_a_page() -> None:
     live = [source, *(segment.commit_bytes for segment in plan.segments)]
     pages = sum((n + 254) // 255 for n in live) + len(live) + 1
     assert (said.pages, said.erases) == (pages, pages / 15)
-    assert said.inferences == pytest.approx(100_000 * 42 * 15 / pages)  # 42 sectors of 48
+    assert said.inferences == pytest.approx(100_000 * 21 * 15 / pages)  # half of 42 sectors
     assert said.years(YEAR_S) == pytest.approx(said.inferences)
 
 

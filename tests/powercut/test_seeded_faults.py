@@ -73,7 +73,7 @@ SESSION_FAULTS = (
             "        if (s->state == RL_STATE_RUNNING) {\n            return RL_E_STATE;\n"
             "        }\n", ""),)),
     Fault("brownouts_forgotten", "session_commit.c",
-          (("    record.brownouts += s->store->attempts;\n", ""),)),
+          (("    record.brownouts = rl_store_brownouts(s->store);\n", ""),)),
     Fault("done_before_the_last_tile", "session_step.c",
           (("    int last = s->tile == s->blob->header->n_tiles;",
             "    int last = s->tile + 1u >= s->blob->header->n_tiles;"),)),

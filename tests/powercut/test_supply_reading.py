@@ -188,7 +188,7 @@ def test_a_commit_comes_before_the_tile_that_does_not_fit(seed: int, tiles: int)
     while (status := board.step()) != RL_DONE:
         if status == RL_MORE:
             assert board.session.tile - begun[0] == tiles
-            assert board.record.expected == 1
+            assert board.record.flags == 1
             begun[0] = board.session.tile  # the next charge
     assert board.record.commits == 1 + -(-len(plan.tiles) // tiles)
 
@@ -324,7 +324,7 @@ def test_a_brownout_where_none_was_expected_raises_the_drain() -> None:
     plan = paced(3)
     board = Supplied(plan, lambda tile: FULL_MV)
     board.start()
-    assert board.record.expected == 0
+    assert board.record.flags == 0
     drain = [256]
     for _ in range(3):
         board = Supplied(plan, lambda tile: FULL_MV, board.memory)
@@ -336,7 +336,7 @@ def test_a_brownout_that_was_expected_does_not() -> None:
     plan = paced(3)
     board = Supplied(plan, lambda tile: 1900)
     board.start()
-    assert board.step() == RL_MORE and board.record.expected == 1
+    assert board.step() == RL_MORE and board.record.flags == 1
     board = Supplied(plan, lambda tile: FULL_MV, board.memory)
     assert board.session.drain == 256
     board = Supplied(plan, lambda tile: FULL_MV, board.memory)

@@ -51,6 +51,7 @@ class Kept:
     commits: int = 0
     begun: int = 0  # inputs committed
     taken: list[int] = field(default_factory=list)
+    queue: list[tuple[int, int, bytes]] = field(default_factory=list)
 
 
 class FakeBoard:
@@ -194,7 +195,8 @@ class FakeBoard:
             Kind.HELLO: self.hello, Kind.STATUS: self.status, Kind.PUT_BEGIN: self.put_begin,
             Kind.PUT_DATA: self.put_data, Kind.PUT_END: self.put_end, Kind.INPUT: self.put_input,
             Kind.OUTPUT: self.output, Kind.TAKE: self.take, Kind.CLEAR: self.clear,
-            Kind.MODELS: self.models, Kind.EXIT: lambda body: b"",
+            Kind.MODELS: self.models, Kind.REMOVE: self.remove, Kind.RESULT: self.result,
+            Kind.DROP: self.drop, Kind.EXIT: lambda body: b"",
         }  # fmt: skip
         if frame.kind == Kind.HELLO:
             self.last = None
@@ -217,7 +219,14 @@ class FakeBoard:
         )
         return numbers + "\0".join((self.name, "0.1.0", self.kept.active, "")).encode()
 
+    def mine(self, body: bytes, own: int) -> bytes:
+        """The request without the model that it may name: the only one that can run here."""
+        if len(body) > own and struct.unpack("<I", body[own:])[0] != self.meta_crc:
+            raise Error(NO_MODEL, "no such model on the board")
+        return body[:own]
+
     def status(self, body: bytes) -> bytes:
+        self.mine(body, 0)
         kept = self.kept
         return struct.pack(
             "<BBHIIIIQIII", kept.state, 0, 0, kept.model, kept.inference, kept.tile, self.tiles,
@@ -264,6 +273,9 @@ class FakeBoard:
     def put_input(self, body: bytes) -> bytes:
         kept = self.kept
         number, total, at = struct.unpack_from("<III", body)
+        whole = 12 + min(240, max(0, total - at))
+        if len(body) == whole + 4:
+            body = self.mine(body, whole)
         if not self.image:
             raise Error(NO_MODEL, "no model is deployed")
         if total != self.input_size:
@@ -272,6 +284,10 @@ class FakeBoard:
             return struct.pack("<I", total)
         if kept.state in (State.RUNNING, State.STUCK):
             raise Error(STATE, "not possible in this state")
+        if kept.state == State.DONE:
+            output = answer_of(self.image, kept.input, self.output_size)
+            kept.queue.append((kept.model, kept.inference, output))
+            kept.state = State.IDLE
         if self.pieces_of != number:
             self.pieces, self.pieces_of = bytearray(), number
         if at == len(self.pieces):
@@ -291,20 +307,21 @@ class FakeBoard:
         self.event(EventKind.COMMITTED)
 
     def output(self, body: bytes) -> bytes:
-        number, at = struct.unpack("<II", body)
+        number, at = struct.unpack("<II", self.mine(body, 8))
         if self.kept.state != State.DONE or number != self.kept.inference:
             raise Error(STATE, f"inference {number} is not done")
         output = answer_of(self.image, self.kept.input, self.output_size)
         return struct.pack("<I", len(output)) + output[at : at + 240]
 
     def take(self, body: bytes) -> bytes:
-        (number,) = struct.unpack("<I", body)
+        (number,) = struct.unpack("<I", self.mine(body, 4))
         if self.kept.state == State.DONE and self.kept.inference == number:
             self.kept.state = State.IDLE
             self.kept.taken.append(number)
         return b""
 
     def clear(self, body: bytes) -> bytes:
+        self.mine(body, 0)
         self.kept.state = State.IDLE
         return b""
 
@@ -314,5 +331,27 @@ class FakeBoard:
             raise Error(PAST_LAST, "no more models")
         name, image = list(self.kept.models.items())[index]
         crc = struct.unpack_from("<I", image, 16)[0]
-        numbers = struct.pack("<IIB", len(image), crc, name == self.kept.active)
+        place = 1024 * index
+        numbers = struct.pack(
+            "<IIBBII", len(image), crc, name == self.kept.active, 1, place, 1024
+        )
         return b"".join((numbers, name.encode(), b"\0"))
+
+    def remove(self, body: bytes) -> bytes:
+        name = body[:-1].decode()
+        self.kept.models.pop(name, None)
+        if self.kept.active == name:
+            self.kept.active = next(reversed(self.kept.models), "")
+        return b""
+
+    def result(self, body: bytes) -> bytes:
+        index, at = struct.unpack("<HI", body)
+        if index >= len(self.kept.queue):
+            raise Error(PAST_LAST, "no more results")
+        model, inference, data = self.kept.queue[index]
+        return struct.pack("<III", model, inference, len(data)) + data[at : at + 240]
+
+    def drop(self, body: bytes) -> bytes:
+        ids = struct.unpack("<II", body)
+        self.kept.queue = [item for item in self.kept.queue if item[:2] != ids]
+        return b""

@@ -91,6 +91,7 @@ class Bench:
         name = b"net".ljust(32, b"\0")
         crcs = struct.unpack_from("<II", self.blob, 16)
         head = b"RLSL" + struct.pack("<IIII", 1, len(self.blob), *crcs) + name
+        head += struct.pack("<II", 0, SIZE // 8 * 7)
         head += struct.pack("<I", zlib.crc32(head))
         image = head.ljust(SLOT_DATA, b"\xff") + self.blob
         self.image = ctypes.create_string_buffer(image + bytes(-len(image) % 4096))
@@ -101,12 +102,12 @@ class Bench:
         library = native.library()
         blobs, fram = _Nvm(kind=2, size=len(self.image) - 1), _Nvm(kind=FRAM, size=SIZE)
         fram.read, fram.write, fram.erase = _READ(self._read), _READ(self._write), _ERASE(_fail)
-        model = ctypes.create_string_buffer(1024)
-        found = library.rl_early_find(ctypes.byref(blobs), self.image, model)
-        assert found == 0
+        models = ctypes.create_string_buffer(64)
+        memory = ctypes.create_string_buffer(ROOM + 8)
+        start = ctypes.c_void_p((ctypes.addressof(memory) + 7) & ~7)
+        assert library.rl_early_find(ctypes.byref(blobs), self.image, start, ROOM, models) == 0
         pending: deque[int] = deque()
         decoder = Decoder()
-        memory = ctypes.create_string_buffer(ROOM + 8)
         left = self.waits
 
         def opened(_ctx: Any, _kind: int, at: Any) -> int:
@@ -131,12 +132,12 @@ class Bench:
             pending.extend(data)
 
         board = _Board(
-            memory=(ctypes.addressof(memory) + 7) & ~7, room=ROOM, blobs_size=1 << 20,
+            memory=start, room=ROOM, blobs_size=1 << 20,
             board=b"BENCH", version=b"9.9", nvm=_OPEN(opened), cycles=_U64(lambda _c: 0),
             micros=_U32(lambda _c: 0), millivolts=_U32(lambda _c: self.millivolts),
             receive=_TAKE_BYTE(receive), send=_SEND(send), wait=_WAIT(wait), start_uj=START_UJ,
         )  # fmt: skip
-        return int(library.rl_early(ctypes.byref(board), model))
+        return int(library.rl_early(ctypes.byref(board), models))
 
     def _read(self, _nvm: Any, at: int, data: int, n: int) -> int:
         ctypes.memmove(data, bytes(self.fram[at : at + n]), n)

@@ -132,7 +132,7 @@ def test_a_run_takes_up_the_inference_that_an_earlier_client_left_running() -> N
     assert result.output == answer_of(OLD, INPUT, 12)
 
 
-@pytest.mark.parametrize("state", [State.RUNNING, State.DONE, State.STUCK])
+@pytest.mark.parametrize("state", [State.RUNNING, State.STUCK])
 def test_another_pending_inference_is_given_up_and_said_so(state: State) -> None:
     kept = Kept(models={"old": OLD}, active="old", state=state, inference=77, tile=3)
     kept.model = read_blob(OLD).meta_crc
@@ -140,6 +140,31 @@ def test_another_pending_inference_is_given_up_and_said_so(state: State) -> None
     result = client.run(INPUT)
     assert "inference 0000004d" in result.notes[0] and "gave up" in result.notes[0]
     assert result.output == answer_of(OLD, INPUT, 12)
+
+
+def test_an_output_that_nobody_took_is_queued_and_said_so() -> None:
+    kept = Kept(models={"old": OLD}, active="old", state=State.DONE, inference=77, input=b"old")
+    kept.model = read_blob(OLD).meta_crc
+    client, _ = bench_of(Faults(), kept)
+    result = client.run(INPUT)
+    assert result.notes == ("the output of inference 0000004d waits: relume run --results",)
+    assert result.output == answer_of(OLD, INPUT, 12)
+    assert kept.queue == [(kept.model, 77, answer_of(OLD, b"old", 12))]
+
+
+@MANY
+@given(DROPS)
+def test_results_through_any_drops_come_whole_and_in_order(faults: Faults) -> None:
+    kept = Kept(models={"old": OLD}, active="old", state=State.DONE, inference=5, input=b"x")
+    kept.model = read_blob(OLD).meta_crc
+    kept.queue = [(kept.model, n, bytes((n,)) * 500) for n in (9, 3)] + [(1, 2, b"")]
+    waiting = list(kept.queue)
+    client, _ = bench_of(faults, kept, output=300)
+    client.connect()
+    found = [(item.model, item.inference, item.data) for item in client.results()]
+    assert found == [(kept.model, 5, answer_of(OLD, b"x", 300)), *waiting]
+    assert kept.queue == [] and kept.state == State.IDLE
+    assert list(client.results()) == []
 
 
 def test_an_inference_of_another_model_is_given_up() -> None:
@@ -222,11 +247,12 @@ class LyingBoard(FakeBoard):
         return b""
 
 
-def test_a_deploy_is_not_done_until_the_board_names_the_new_model() -> None:
+def test_a_deploy_is_not_done_until_the_board_lists_the_new_model() -> None:
     kept = Kept(models={"old": OLD}, active="old")
     bench = Bench(kept, Faults(), LyingBoard)
     stream = Stream(bench, PATIENT, clock=bench.clock, sleep=bench.sleep)
-    with pytest.raises(LinkError, match=f"model {read_blob(OLD).meta_crc:08x} is active, not"):
+    missing = f"model {read_blob(NEW).meta_crc:08x} is not on the board"
+    with pytest.raises(LinkError, match=missing):
         Board(Port("bench"), stream=stream).deploy(NEW, "new")
 
 

@@ -122,7 +122,7 @@ def test_a_cut_upload_leaves_the_model_before_it_active(machine: Machine) -> Non
         assert board.request(HELLO)[16:20] == old[16:20]
     board.deploy(new, "new")
     assert board.request(HELLO)[16:20] == new[16:20]
-    names = [board.request(MODELS, struct.pack("<H", i))[9:-1] for i in range(2)]
+    names = [board.request(MODELS, struct.pack("<H", i))[18:-1] for i in range(2)]
     assert sorted(names) == [b"new", b"old"]
     board.cut()
 
@@ -199,10 +199,10 @@ def test_an_input_cut_in_the_middle_starts_over(machine: Machine) -> None:
 
 def test_a_foreign_inference_is_cleared_by_request_only(board: Board) -> None:
     first, second = net(8), net(16)
-    board.deploy(first.blob, "first")
+    board.deploy(first.blob, "same")
     board.give(1, first.input)
     board.wait_event(FINISHED)
-    board.deploy(second.blob, "second")
+    board.deploy(second.blob, "same")
     assert refused(board, INPUT, struct.pack("<III", 2, len(second.input), 0)).status == 16
     assert board.status()["state"] == DONE
     board.request(CLEAR)

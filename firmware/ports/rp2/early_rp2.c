@@ -23,9 +23,10 @@
 extern uint8_t __GcHeapStart, __GcHeapEnd; /* the port's linker script */
 
 typedef struct {
-    rl_nvm      nvm;
+    rl_nvm      flash, chip;
     rl_fram     fram;
     rl_port_spi pins;
+    bool        answers; /* the FRAM */
     bool        console; /* the UART is set up */
 } board;
 
@@ -62,12 +63,16 @@ static bool interpreter_wanted(void) {
 static rl_status open_nvm(void *ctx, uint32_t kind, rl_nvm **nvm) {
     board *b = ctx;
     rl_spi spi;
-    *nvm = &b->nvm;
     if (kind == RL_NVM_FLASH) {
-        return rl_port_store(&b->nvm);
+        *nvm = &b->flash;
+        return rl_port_store(&b->flash);
     }
     if (kind != RL_NVM_FRAM) {
         return RL_E_NVM_KIND;
+    }
+    *nvm = &b->chip;
+    if (b->answers) {
+        return RL_OK;
     }
     b->pins = (rl_port_spi) {
         .spi = RL_PIN_FRAM_SPI, .sck = RL_PIN_FRAM_SCK,
@@ -76,8 +81,9 @@ static rl_status open_nvm(void *ctx, uint32_t kind, rl_nvm **nvm) {
     };
     rl_status status = rl_port_spi_init(&b->pins, &spi);
     if (status == RL_OK) {
-        status = rl_fram_init(&b->fram, &spi, RL_FRAM_SIZE, &b->nvm);
+        status = rl_fram_init(&b->fram, &spi, RL_FRAM_SIZE, &b->chip);
     }
+    b->answers = status == RL_OK;
     return status;
 }
 
@@ -119,14 +125,23 @@ static void send(void *ctx, const uint8_t *wire, uint32_t n, int brief) {
 
 /* Runs from the ring oscillator (reset_rp2.S), before the clocks are set up,
  * which is PICO_RUNTIME_INIT_CLOCKS, 00500. */
-static rl_early_model model;
+static rl_early_models models;
 static bool has_model;
+
+/* The interpreter's heap, which nobody uses yet. */
+static uint8_t *memory(uint32_t *room) {
+    uintptr_t start = ((uintptr_t)&__GcHeapStart + 7u) & ~(uintptr_t)7u;
+    *room = (uint32_t)((uintptr_t)&__GcHeapEnd - start);
+    return (uint8_t *)start;
+}
 
 static void look_for_model(void) {
     rl_nvm blobs;
     const uint8_t *image;
+    uint32_t room;
+    uint8_t *heap = memory(&room);
     has_model = rl_port_blobs(&blobs, &image) == RL_OK
-        && rl_early_find(&blobs, image, &model) == RL_OK;
+        && rl_early_find(&blobs, image, heap, room, &models) == RL_OK;
 }
 PICO_RUNTIME_INIT_FUNC_RUNTIME(look_for_model, "00490");
 
@@ -168,6 +183,16 @@ static void wait(void *ctx) {
     hardware_alarm_unclaim((uint)alarm);
 }
 
+/* The interpreter counts no attempt for what was opened here. */
+static void remember(void) {
+    for (uint32_t i = 0; i < models.n; i++) {
+        const rl_early_model *m = &models.model[i];
+        if (m->seen) {
+            (void)rl_bind_seen(m->store.nvm, m->store.base);
+        }
+    }
+}
+
 void relume_board_startup(void);
 void relume_board_startup(void) {
     peripheral_clock();
@@ -175,7 +200,7 @@ void relume_board_startup(void) {
     if (!has_model || interpreter_wanted()) {
         return;
     }
-    board b = { .console = false };
+    board b = { .answers = false, .console = false };
     rl_early_board early = {
         .ctx = &b, .nvm = open_nvm, .cycles = rl_port_cycles,
         .micros = micros, .millivolts = millivolts,
@@ -185,10 +210,10 @@ void relume_board_startup(void) {
         .crc = rl_port_crc32,
         .fetch = { rl_port_fetch, rl_port_fetched },
     };
-    uintptr_t start = ((uintptr_t)&__GcHeapStart + 7u) & ~(uintptr_t)7u;
-    early.memory = (uint8_t *)start;
-    early.room = (uint32_t)((uintptr_t)&__GcHeapEnd - start);
-    rl_bind_same_boot = rl_early(&early, &model) != RL_EARLY_NOTHING;
+    early.memory = memory(&early.room);
+    if (rl_early(&early, &models) != RL_EARLY_NOTHING) {
+        remember();
+    }
     rl_port_spi_stop();
     if (b.console) {
         uart_tx_wait_blocking(uart_default); /* the port resets it next */

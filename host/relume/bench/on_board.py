@@ -60,12 +60,14 @@ def rows_on(board: Board, files: list[Path] | None) -> tuple[Measured, list[Row]
     for graph, cases in _subjects(files):
         plan = make_plan(without_dead_channels(graph), load_board(target), PLUGGED)
         blob = read_blob(pack(plan))
+        kept = blob.name in [slot.name for slot in board.models()]
+        model = blob.meta_crc
         board.deploy(blob)
-        board.clear()
+        board.clear(model)
         for name, data, wanted in cases:
-            board.times()
-            result = board.run(data, blob=blob)
-            times = board.times()
+            board.times(model)
+            result = board.run(data, blob=blob, model=model)
+            times = board.times(model)
             if result.brownouts:
                 raise LinkError(f"{board.port.text}: the power was cut; bench wants USB power")
             hz = times.hz
@@ -81,7 +83,9 @@ def rows_on(board: Board, files: list[Path] | None) -> tuple[Measured, list[Row]
                     True,
                 )
             )
-            board.clear()
+            board.clear(model)
+        if not kept:
+            board.remove(blob.name)
     return Measured(hello.board, hello.firmware, board.port.emulated is not None, hz), rows
 
 

@@ -1,4 +1,4 @@
-"""relume deploy: send a .rlm to a board, resumable, checked there.
+"""relume deploy: send a .rlm to a board, resumable, checked there; list and remove models.
 
 To a board with MicroPython's own firmware go the Python package and the native module, too.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relume import ui
+from relume.commands import deployed
 from relume.errors import LinkError
 
 if TYPE_CHECKING:
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """relume deploy NET.rlm -p PORT [--name NAME]."""
-    parser = sub.add_parser("deploy", help="send a .rlm to a board")
-    parser.add_argument("net", type=Path, metavar="NET.rlm")
+    """relume deploy NET.rlm -p PORT [--name NAME] [--only]; --list; --remove NAME."""
+    parser = sub.add_parser("deploy", help="send a .rlm to a board, beside other models")
+    parser.add_argument("net", type=Path, metavar="NET.rlm", nargs="?")
     add_port(parser)
     parser.add_argument("--name", help="name on the board (default: the model's)")
+    parser.add_argument(
+        "--only", action="store_true", help="remove all other models, and their inferences, first"
+    )
+    parser.add_argument("--list", action="store_true", help="show the models on the board")
+    parser.add_argument("--remove", metavar="NAME", help="remove a model and its inference")
     ui.add_json(parser)
 
 
@@ -37,15 +43,21 @@ def add_port(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Deploys and prints what the board has verified."""
+    """Deploys and prints what the board has verified; or lists, or removes."""
     from relume.blob.reader import read_blob
     from relume.link.client import Board
     from relume.link.transport import NoRelume
 
-    blob = read_blob(args.net)
+    if sum((args.net is not None, args.list, args.remove is not None)) != 1:
+        raise LinkError("give one of NET.rlm, --list and --remove NAME")
+    blob = None if args.net is None else read_blob(args.net)
     with Board(args.port) as board:
         plug(board)
+        if blob is None:
+            return deployed.look_after(board, args)
         try:
+            if args.only:
+                deployed.remove_others(board, args.name or blob.name)
             done = send(board, blob, args.name)
         except NoRelume:
             board.stream.close()

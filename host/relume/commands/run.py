@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relume import ui
-from relume.commands import deploy
+from relume.commands import deploy, waiting
 from relume.errors import LinkError
 
 if TYPE_CHECKING:
@@ -26,20 +26,25 @@ if TYPE_CHECKING:
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """relume run NET -p PORT --input X.npy."""
+    """relume run NET -p PORT --input X.npy; --results."""
     parser = sub.add_parser("run", help="run inferences on a board")
     parser.add_argument(
-        "net", metavar="NET", help="a model's name on the board, a .rlm, or a .tflite"
+        "net", metavar="NET", nargs="?",
+        help="a model's name on the board, a .rlm, or a .tflite",
     )
     deploy.add_port(parser)
     parser.add_argument(
-        "-i", "--input", type=Path, required=True, metavar="X.npy",
+        "-i", "--input", type=Path, metavar="X.npy",
         help="int8, float or (for a model of uint8) uint8 .npy, or raw int8 bytes; a leading axis"
         " counts samples",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=Path, metavar="Y.npy",
         help="write all outputs, [samples][h][w][c], in the type of the model's file",
+    )  # fmt: skip
+    parser.add_argument(
+        "--results", action="store_true",
+        help="take the outputs that wait on the board, of all models, instead of running one",
     )  # fmt: skip
     parser.add_argument("--labels", type=Path, help="text file, one label a line")
     parser.add_argument("--timeout", type=float, metavar="S", help="patience without progress")
@@ -59,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     """Deploys if need be, runs every sample, prints the results."""
     from relume.link.transport import NoRelume
 
+    if args.results:
+        return waiting.run(args)
     _check(args)
     try:
         return _run(args)
@@ -76,11 +83,11 @@ def _run(args: argparse.Namespace) -> int:
     with Board(open_port(port_text(args.port, blob)), _timings(args)) as board:
         deploy.plug(board)
         blob = blob or _blob(args, board.connect().board)
-        _install(board, args.net, blob)
+        model = _install(board, args.net, blob)
         samples = samples or _samples(args, blob)
         _say(samples.notes)
         supply = _unplug(board.port)
-        results = [_infer(board, item, n, blob) for n, item in enumerate(samples.items)]
+        results = [_infer(board, item, n, blob, model) for n, item in enumerate(samples.items)]
         record = board.port.emulated.run if board.port.emulated else None
     if args.timeline:
         _draw(record, args.timeline)
@@ -132,6 +139,8 @@ _STOCK_S = 300.0  # for an inference of which nothing is heard
 
 def _check(args: argparse.Namespace) -> None:
     """Errors that need no board."""
+    if args.net is None or args.input is None:
+        raise LinkError("give NET and --input X.npy, or --results")
     if args.timeline and not args.port.startswith("emu:"):
         raise LinkError("--timeline needs an emulated board, which records its run: -p emu:...")
     if args.output and not is_file(args.net):
@@ -227,22 +236,18 @@ def _samples(args: argparse.Namespace, blob: Blob | None) -> Samples:
     return load_samples(args.input, blob.input_tensor, blob.input_type)
 
 
-def _install(board: Board, net: str, blob: Blob | None) -> None:
-    """The wanted model is the active one afterwards. Errors: LinkError."""
+def _install(board: Board, net: str, blob: Blob | None) -> int:
+    """The id of the wanted model, which is on the board afterwards. Errors: LinkError."""
     hello = board.connect()
     if blob is not None:
         deploy.check_board(board.port.text, blob, hello.board)
-        if hello.model != blob.meta_crc:
+        if blob.meta_crc not in [slot.meta_crc for slot in board.models()]:
             _say([deploy.summary(deploy.send(board, blob, None), hello.board)])
-        return
-    if hello.model and hello.model_name == net:
-        return
-    names = [slot.name for slot in board.models()]
-    if net in names:
-        raise LinkError(
-            f"{net} is on the board, but {hello.model_name} is active: deploy its .rlm again"
-        )
-    there = ", ".join(names) or "none"
+        return blob.meta_crc
+    models = {slot.name: slot.meta_crc for slot in board.models()}
+    if net in models:
+        return models[net]
+    there = ", ".join(models) or "none"
     raise LinkError(f"no model {net} on the board (there: {there}): relume deploy {net}.rlm")
 
 
@@ -261,8 +266,8 @@ def _unplug(port: Port) -> bool:
     return True
 
 
-def _infer(board: Board, data: bytes, number: int, blob: Blob | None) -> Result:
-    result = board.run(data, number=number, blob=blob)
+def _infer(board: Board, data: bytes, number: int, blob: Blob | None, model: int) -> Result:
+    result = board.run(data, number=number, blob=blob, model=model)
     _say(result.notes)
     return result
 

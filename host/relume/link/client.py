@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -14,18 +14,23 @@ from relume.link import inference
 from relume.link.inference import Result
 from relume.link.messages import (
     CHUNK,
+    PAST_LAST,
     STATUS_STATE,
     Hello,
     Kind,
     Slot,
+    State,
     Status,
     Times,
+    Waiting,
     parse_slot,
     parse_status,
     parse_times,
     parse_u32,
+    parse_waiting,
 )
 from relume.link.ports import Port, open_port
+from relume.link.rooms import missing
 from relume.link.stream import EMULATED, Opener, Refused, Stream, Timings
 from relume.link.transport import PortOpener
 
@@ -98,9 +103,9 @@ class Board:
         """The board's last HELLO."""
         return self.stream.hello
 
-    def status(self, patience: float | None = None) -> Status:
-        """The record of the board's inference."""
-        return parse_status(self.stream.request(Kind.STATUS, patience=patience))
+    def status(self, patience: float | None = None, model: int | None = None) -> Status:
+        """The record of a model's inference; without one, of the active model's."""
+        return parse_status(self.stream.request(Kind.STATUS, _named(model), patience))
 
     def models(self) -> list[Slot]:
         """The models on the board."""
@@ -109,16 +114,16 @@ class Board:
             try:
                 body = self.stream.request(Kind.MODELS, struct.pack("<H", len(slots)))
             except Refused as end:
-                if end.code == 1:
+                if end.code == PAST_LAST:
                     return slots
                 raise
             slots.append(parse_slot(body))
 
-    def times(self) -> Times:
+    def times(self, model: int | None = None) -> Times:
         """Cycles of each op's tiles since the last input; the first call switches them on."""
         found: list[int] = []
         while True:
-            body = self.stream.request(Kind.TIMES, struct.pack("<H", len(found)))
+            body = self.stream.request(Kind.TIMES, struct.pack("<H", len(found)) + _named(model))
             part = parse_times(body)
             found += part.cycles
             if len(found) >= part.n_ops or not part.cycles:
@@ -127,9 +132,54 @@ class Board:
             raise LinkError(f"{self.port.text}: {len(found)} times of {part.n_ops} ops came")
         return Times(part.hz, part.n_ops, tuple(found))
 
-    def clear(self) -> None:
-        """Gives up whatever inference is there."""
-        self.stream.request(Kind.CLEAR)
+    def clear(self, model: int | None = None) -> None:
+        """Gives up a model's inference; without one, the active model's."""
+        self.stream.request(Kind.CLEAR, _named(model))
+
+    def remove(self, name: str) -> None:
+        """Gives up a model, its inference too. Nothing happens if it is not there."""
+        body = name.encode() + b"\0"
+        self.stream.request(Kind.REMOVE, body, self.stream.timings.answer + _ERASE_S)
+        self.connect()
+
+    # ---- Outputs that wait -------------------------------------------------
+
+    def results(self) -> Iterator[Waiting]:
+        """Outputs that nobody has taken: those of models that are done, then the queue, oldest
+        first. Each is taken from the board when the next one is asked for.
+        """
+        patience = self.stream.timings.progress
+        for slot in self.models():
+            status = self.status(patience, slot.meta_crc)
+            if status.state == State.DONE and status.model == slot.meta_crc:
+                ids = status.model, status.inference
+                output = inference.fetch(self.stream, *ids, patience)
+                yield Waiting(*ids, len(output), output)
+                self.stream.request(Kind.TAKE, struct.pack("<II", *reversed(ids)), patience)
+        while True:
+            try:
+                oldest = self._queued(patience)
+            except Refused as end:
+                if end.code == PAST_LAST:
+                    return
+                raise
+            yield oldest
+            self.stream.request(
+                Kind.DROP, struct.pack("<II", oldest.model, oldest.inference), patience
+            )
+
+    def _queued(self, patience: float) -> Waiting:
+        """The oldest output of the queue, whole."""
+        data = b""
+        while True:
+            body = struct.pack("<HI", 0, len(data))
+            part = parse_waiting(self.stream.request(Kind.RESULT, body, patience))
+            data += part.data
+            if len(data) >= part.total or not part.data:
+                break
+        if len(data) != part.total:
+            raise LinkError(f"{self.port.text}: {len(data)} bytes of {part.total} came")
+        return Waiting(part.model, part.inference, part.total, data)
 
     def exit(self) -> None:
         """Sends the board back to its REPL."""
@@ -142,7 +192,8 @@ class Board:
     ) -> Deployed:
         """Sends a blob, goes on where an earlier upload ended, and has the board check it.
 
-        The model becomes the active one. progress is called with the bytes that the board has.
+        It runs beside other models, in place of one of its name. progress is called with the bytes
+        that the board has.
         Errors: BlobError, LinkError; then the board keeps the model that it had.
         """
         checked = read_blob(blob) if isinstance(blob, bytes) else blob
@@ -182,13 +233,17 @@ class Board:
         room = hello.blobs_size - SLOT_HEADER
         if blob.size > room:
             raise LinkError(f"{name}: {blob.size} bytes, the board has room for {room}")
+        same = fmt.NVM_NAMES.get(hello.nvm_kind) == blob.nvm
+        text = missing(self.models(), blob, name, hello.nvm_size if same else 0)
+        if text:
+            raise LinkError(f"{self.port.text}: {text}")
 
     def _verify(self, blob: Blob) -> None:
-        hello = self.connect()
-        if hello.model != blob.meta_crc:
+        self.connect()
+        there = [slot.meta_crc for slot in self.models()]
+        if blob.meta_crc not in there:
             raise LinkError(
-                f"{self.port.text}: the board says that model {hello.model:08x} is active, not"
-                f" {blob.meta_crc:08x}: deploy again"
+                f"{self.port.text}: model {blob.meta_crc:08x} is not on the board: deploy again"
             )
 
     # ---- Run ---------------------------------------------------------------
@@ -200,14 +255,19 @@ class Board:
         number: int = 0,
         blob: Blob | None = None,
         watch: inference.Watch | None = None,
+        model: int | None = None,
     ) -> Result:
-        """One inference of the active model, through any number of brown-outs.
+        """One inference of a model, by default the active one, through any number of brown-outs.
 
         data: the input tensor's bytes. number: of the sample, so that equal inputs are told
         apart. An inference of the same input that is pending on the board is taken up. blob names
         layers in errors. watch is called with each EVENT of this inference.
         """
-        return inference.run(self.stream, data, number, blob, watch)
+        return inference.run(self.stream, data, number, blob, watch, model)
+
+
+def _named(model: int | None) -> bytes:
+    return b"" if model is None else struct.pack("<I", model)
 
 
 class _Upload:

@@ -13,6 +13,7 @@ from relume.link.messages import (
     CHUNK,
     STATUS_STATE,
     Event,
+    EventKind,
     Kind,
     State,
     Status,
@@ -58,22 +59,36 @@ def inference_id(model: int, data: bytes, number: int) -> int:
 
 
 def run(
-    stream: Stream, data: bytes, number: int, blob: Blob | None, watch: Watch | None
+    stream: Stream, data: bytes, number: int, blob: Blob | None, watch: Watch | None,
+    model: int | None = None,
 ) -> Result:
     """See Board.run(). Errors: Stuck, LinkError."""
-    return _Inference(stream, data, number, blob, watch).run()
+    return _Inference(stream, data, number, blob, watch, model).run()
+
+
+def fetch(stream: Stream, model: int, inference: int, patience: float) -> bytes:
+    """The output of an inference that is done. Errors: LinkError."""
+    output, total = b"", 1
+    while len(output) < total:
+        body = struct.pack("<III", inference, len(output), model)
+        reply = stream.request(Kind.OUTPUT, body, patience)
+        total = parse_u32(reply, "OUTPUT")
+        if len(reply) == 4 or len(output) + len(reply) - 4 > total:
+            raise LinkError(f"{stream.name}: the output of {total} bytes came wrong")
+        output += reply[4:]
+    return output
 
 
 class _Inference:
     def __init__(
-        self, stream: Stream, data: bytes, number: int, blob: Blob | None, watch: Watch | None
+        self, stream: Stream, data: bytes, number: int, blob: Blob | None, watch: Watch | None,
+        model: int | None,
     ) -> None:
-        hello = stream.hello
-        if not hello.model:
+        self.model = stream.hello.model if model is None else model
+        if not self.model:
             raise LinkError(f"{stream.name}: no model is on the board: relume deploy NET.rlm")
         self.stream, self.data, self.blob, self.watch = stream, data, blob, watch
-        self.model = hello.model
-        self.id = inference_id(hello.model, data, number)
+        self.id = inference_id(self.model, data, number)
         self.notes: list[str] = []
         self.last: Status | None = None
         self.patience = stream.timings.progress
@@ -84,7 +99,7 @@ class _Inference:
         if not self._attach(self._status()):
             self._send()
         done = self._wait()
-        output = self._output()
+        output = fetch(self.stream, self.model, self.id, self.patience)
         self._ask(Kind.TAKE, struct.pack("<I", self.id))
         return Result(
             output,
@@ -99,7 +114,8 @@ class _Inference:
         )
 
     def _ask(self, kind: Kind, body: bytes = b"") -> bytes:
-        return self.stream.request(kind, body, self.patience)
+        """About the model, which a u32 behind the request names."""
+        return self.stream.request(kind, body + struct.pack("<I", self.model), self.patience)
 
     def _status(self) -> Status:
         self.last = parse_status(self._ask(Kind.STATUS))
@@ -117,8 +133,10 @@ class _Inference:
             self.notes.append(f"took up the inference that was {status.state.name.lower()}")
             return True
         if status.state == State.DONE and status.model == self.model:
-            self.notes.append(f"gave up the output of inference {status.inference:08x}")
-            return False  # the next input takes its place
+            self.notes.append(
+                f"the output of inference {status.inference:08x} waits: relume run --results"
+            )
+            return False  # the board queues it when the next input comes
         if pending or status.state == State.STUCK:
             what = f"inference {status.inference:08x} ({status.state.name.lower()})"
             self.notes.append(f"gave up {what} at tile {status.tile}")
@@ -151,6 +169,12 @@ class _Inference:
             status = self._status()
             if self._ours(status) and status.state in (State.RUNNING, State.DONE):
                 return
+            if status.state == State.DONE:
+                raise LinkError(
+                    f"{self.stream.name}: the output of inference {status.inference:08x} waits,"
+                    " and the charge does not carry the interpreter, which would queue it:"
+                    " relume run --results takes it"
+                ) from error
         text = f"{self.stream.name}: the board refuses the input: {error.text}"
         raise LinkError(text) from error
 
@@ -161,12 +185,17 @@ class _Inference:
         clock, timings = self.stream.clock, self.stream.timings
         moved = heard = clock()
         place: object = None
+        if self.last is not None and self._ours(self.last) and self.last.state == State.DONE:
+            return self.last
         while True:
             self.stream.listen(min(_SLICE_S, timings.poll))
             finished = False
             while self.stream.events:
                 event = self.stream.events.popleft()
-                heard = clock()
+                if event.inference == self.id and event.kind != EventKind.BOOTED:
+                    heard = clock()
+                elif event.kind == EventKind.COMMITTED:
+                    moved = clock()  # another model's turn
                 finished |= self._note(event)
                 if event.inference == self.id and (event.state, event.tile) != place:
                     place, moved = (event.state, event.tile), clock()
@@ -227,15 +256,3 @@ class _Inference:
         if self.stream.messages:
             text += f"; the board says: {self.stream.messages[-1]}"
         return text + "; is there enough power? (a longer --timeout waits longer)"
-
-    # ---- After -------------------------------------------------------------
-
-    def _output(self) -> bytes:
-        output, total = b"", 1
-        while len(output) < total:
-            body = self._ask(Kind.OUTPUT, struct.pack("<II", self.id, len(output)))
-            total = parse_u32(body, "OUTPUT")
-            if len(body) == 4 or len(output) + len(body) - 4 > total:
-                raise LinkError(f"{self.stream.name}: the output of {total} bytes came wrong")
-            output += body[4:]
-        return output

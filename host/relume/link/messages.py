@@ -11,6 +11,7 @@ from relume.errors import LinkError
 REPLY = 0x80
 CHUNK = 240  # data bytes in PUT_DATA, INPUT and OUTPUT
 STATUS_STATE = 14  # the code of "not possible in this state" (status.h), sign dropped
+PAST_LAST = 1
 
 
 class Kind(IntEnum):
@@ -26,7 +27,10 @@ class Kind(IntEnum):
     TAKE = 0x22
     CLEAR = 0x23
     TIMES = 0x24
+    RESULT = 0x25
+    DROP = 0x26
     MODELS = 0x30
+    REMOVE = 0x31
     EVENT = 0x40
     MESSAGE = 0x41
     EXIT = 0x7F
@@ -101,12 +105,25 @@ class Event:
 
 @dataclass(frozen=True)
 class Slot:
-    """A model on the board; size in bytes."""
+    """A model on the board, and its part of the NVM of its kind (SPEC 2.1); bytes."""
 
     size: int
     meta_crc: int
     active: bool
     name: str
+    nvm_kind: int = 1
+    store_at: int = 0
+    store_size: int = 0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An output that waits on the board. total: its bytes; data: those from an offset on."""
+
+    model: int
+    inference: int
+    total: int
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,8 @@ _HELLO = struct.Struct("<4BIIII")
 _STATUS = struct.Struct("<BBHIIIIQIII")
 _EVENT = struct.Struct("<BBHIIII")
 _TIMES = struct.Struct("<IH")
-_SLOT = struct.Struct("<IIB")
+_SLOT = struct.Struct("<IIBBII")
+_WAITING = struct.Struct("<III")
 
 
 def parse_hello(body: bytes) -> Hello:
@@ -157,9 +175,15 @@ def parse_event(body: bytes) -> Event | None:
 
 def parse_slot(body: bytes) -> Slot:
     """MODELS's reply after its status. Errors: LinkError."""
-    size, meta_crc, active = _unpack(_SLOT, body, "MODELS")
+    size, meta_crc, active, kind, at, room = _unpack(_SLOT, body, "MODELS")
     name = body[_SLOT.size :].split(b"\0")[0].decode("utf-8", "replace")
-    return Slot(size, meta_crc, active != 0, name)
+    return Slot(size, meta_crc, active != 0, name, kind, at, room)
+
+
+def parse_waiting(body: bytes) -> Waiting:
+    """RESULT's reply after its status. Errors: LinkError."""
+    model, inference, total = _unpack(_WAITING, body, "RESULT")
+    return Waiting(model, inference, total, body[_WAITING.size :])
 
 
 def parse_times(body: bytes) -> Times:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from relume.board.profile import BoardProfile
 from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR
+from relume.plan.planner import ring_bytes
 from relume.plan.types import Plan
 
 YEAR_S = 365.25 * 24 * 3600
@@ -42,6 +43,7 @@ def wear(plan: Plan, board: BoardProfile) -> Wear | None:
     source = plan.graph.tensors[plan.graph.input].size
     commits = [source, *(segment.commit_bytes for segment in plan.segments), 0]
     pages = sum(-(-live // PAGE_DATA) + 1 for live in commits)
-    sectors = board.nvm_size("flash") // SECTOR
+    half = board.nvm_size("flash") // 2  # what a board gives to its first model (SPEC 5)
+    sectors = max(half, ring_bytes(plan.nvm_size)) // SECTOR
     erases = pages / RING_PAGES
     return Wear(pages, erases, board.flash.erase_cycles * sectors / erases)

@@ -43,7 +43,7 @@ typedef struct {
     int      pure;   /* inputs are only those whose bytes are their id */
     fault    device;
     rl_nvm   nvm;
-    rl_early_model   model;
+    rl_early_model   model; /* as it is found at each turn-on */
     rl_frame_decoder watcher; /* reads what the board sends */
     jmp_buf  off;
 } bench;
@@ -289,7 +289,8 @@ static void strike(fault *device, const fault_op *op)
 /* Just what the model needs, so that a sanitizer sees what lies behind. */
 static uint32_t room_of(const rl_blob *blob)
 {
-    return ((rl_session_work(blob) + 7u) & ~7u) + blob->header->arena_size
+    return (((uint32_t)sizeof(rl_early_model) + 7u) & ~7u)
+         + ((rl_session_work(blob) + 7u) & ~7u) + blob->header->arena_size
          + blob->header->scratch_size;
 }
 
@@ -306,10 +307,12 @@ static void charge(bench *b)
     while (b->n > 0 && piece(b)) {
     }
     uint8_t *memory = target_exact(NULL, board.room);
+    rl_early_models models = { (rl_early_model *)(void *)memory, 1, 0 };
     board.memory = memory;
+    models.model[0] = b->model;
     rl_frame_reset(&b->watcher);
     if (setjmp(b->off) == 0) {
-        (void)rl_early(&board, &b->model);
+        (void)rl_early(&board, &models);
     }
     PROMISE(b->device.violation == NULL, b->device.violation);
     free(memory);
@@ -342,10 +345,14 @@ static void converse(bench *b, uint8_t how, uint8_t model)
     uint8_t kind = (uint8_t)(RL_NVM_FRAM + (how & 3u) % 3u);
     model_open(kind, model, &b->model.blob);
     b->model.slot.name[0] = 'm';
+    b->model.slot.meta_crc = b->model.blob.header->meta_crc;
+    b->model.image = b->model.blob.base;
+    b->model.checked = 1;
     b->supply = 1u + 20u * take(b);
     b->pure = 1;
     fault_make(&b->device, kind, kind == RL_NVM_FLASH
                ? SECTORS * RL_FLASH_SECTOR : 8192u, 0xFF);
+    b->model.slot.store_size = b->device.size;
     b->device.ctx = b;
     b->device.strike = strike;
     while (b->n > 0 && b->charges++ < MOST_CHARGES) {

@@ -18,7 +18,8 @@
 #define REGION (SECTORS * RL_FLASH_SECTOR)
 #define PAGES (REGION / RL_FLASH_PAGE)
 #define MOST_STEPS 100u
-#define HEADER 52u /* bytes of it before its CRC */
+#define ROOM 16384u /* of the models that are found */
+#define HEADER 60u /* bytes of it before its CRC */
 #define DRAFT_AT 64u
 
 enum { FOUND, BEGUN, RESUMED, DEPLOYED, REFUSED, CUTS };
@@ -132,17 +133,27 @@ static const model_image *model_at(const uint8_t *image, uint32_t size)
 /* The active model is the one that was deployed last, whole. */
 static void look(bench *b)
 {
-    rl_early_model model;
-    if (rl_early_find(&b->nvm, b->image, &model) != RL_OK) {
+    rl_early_models found;
+    uint8_t *memory = target_exact(NULL, ROOM);
+    rl_status status = rl_early_find(&b->nvm, b->image, memory, ROOM, &found);
+    if (status != RL_OK) {
         PROMISE(b->strange || b->active == NULL, "the active model is gone");
+        free(memory);
         return;
     }
     target_counts[FOUND].n++;
-    PROMISE(model.slot.size <= REGION && model.blob.base >= b->image
-            && model.blob.base + model.slot.size <= b->image + REGION,
-            "a model that lies outside the region");
+    for (uint32_t i = 0; i < found.n; i++) {
+        const rl_early_model *m = &found.model[i];
+        PROMISE(m->slot.size <= REGION && m->image >= b->image
+                && m->image + m->slot.size <= b->image + REGION,
+                "a model that lies outside the region");
+        PROMISE(b->strange || b->any
+                || model_at(m->image, m->slot.size) != NULL,
+                "a model that nobody deployed whole is there");
+    }
     if (!b->strange) {
-        const model_image *m = model_at(model.blob.base, model.slot.size);
+        const rl_early_model *active = &found.model[found.active];
+        const model_image *m = model_at(active->image, active->slot.size);
         PROMISE(m != NULL, "a model that nobody deployed whole is active");
         PROMISE(m == b->active || m == b->maybe || b->any,
                 "another model is active");
@@ -150,6 +161,7 @@ static void look(bench *b)
         b->maybe = NULL;
         b->any = 0;
     }
+    free(memory);
 }
 
 /* --------------------------------------------------------------- steps -- */
@@ -204,10 +216,12 @@ static void write_on(bench *b, uint32_t n, uint8_t spoil)
 static void end(bench *b)
 {
     rl_blob_fault fault;
+    rl_rooms rooms = { 1u << 20, 1u << 20 };
+    int there = b->slots.draft.magic != 0 && b->slots.whole;
     b->maybe = b->wanted;
-    rl_status status = rl_slots_end(&b->slots, &fault);
+    rl_status status = rl_slots_end(&b->slots, &rooms, &fault);
     target_counts[status == RL_OK ? DEPLOYED : REFUSED].n++;
-    if (status == RL_OK) {
+    if (status == RL_OK && !there) {
         b->any = b->wanted == NULL;
         b->active = b->wanted;
     }

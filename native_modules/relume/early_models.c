@@ -1,0 +1,190 @@
+/* relume: the models before the interpreter: which there are, whose inference
+ * comes first, memory for their sessions. */
+#include "early.h"
+
+#include "blob.h"
+#include "bytes.h"
+
+#define ALIGNMENT 8u
+
+static uint32_t aligned(uint32_t n)
+{
+    return (n + ALIGNMENT - 1u) & ~(ALIGNMENT - 1u);
+}
+
+/* ---------------------------------------------------------------- find -- */
+
+static rl_status check(rl_early_model *m)
+{
+    rl_blob_fault fault;
+    if (m->checked) {
+        return RL_OK;
+    }
+    rl_status status = rl_blob_check(m->image, m->slot.size, 0, &m->blob,
+                                     &fault);
+    m->checked = status == RL_OK;
+    return status;
+}
+
+rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image, uint8_t *memory,
+                        uint32_t room, rl_early_models *models)
+{
+    rl_slots slots = { .nvm = blobs, .image = image };
+    rl_slots_table table;
+    rl_slots_list(&slots, &table);
+    models->model = (rl_early_model *)(void *)memory;
+    models->n = table.n;
+    models->active = table.active;
+    if (table.n == 0 || room < table.n * sizeof(rl_early_model)) {
+        return RL_E_STATE;
+    }
+    for (uint32_t i = 0; i < table.n; i++) {
+        rl_early_model *m = &models->model[i];
+        rl_bytes_fill(m, 0, sizeof *m);
+        m->slot = table.slot[i];
+        m->image = image + table.at[i] + RL_SLOT_DATA;
+    }
+    return check(&models->model[models->active]);
+}
+
+/* --------------------------------------------------------------- mount -- */
+
+static rl_status mount(const rl_early_board *board, rl_early_model *m)
+{
+    const void *blob = m->image;
+    rl_nvm *nvm;
+    rl_status status = board->nvm(
+        board->ctx, ((const rl_header *)blob)->nvm_kind, &nvm);
+    if (status == RL_OK) {
+        status = rl_store_open(&m->store, nvm, m->slot.store_at,
+                               m->slot.store_size);
+    }
+    m->store.crc = board->crc;
+    m->mounted = status == RL_OK;
+    return status;
+}
+
+rl_status rl_early_mount(rl_early_state *e)
+{
+    rl_status status = RL_E_NVM;
+    for (uint32_t i = 0; i < e->models->n; i++) {
+        if (mount(e->board, &e->models->model[i]) == RL_OK) {
+            status = RL_OK;
+        }
+    }
+    e->used = aligned(e->models->n * (uint32_t)sizeof(rl_early_model));
+    return status;
+}
+
+uint8_t rl_early_stands(const rl_early_model *m)
+{
+    if (m->open) {
+        return m->session.state;
+    }
+    return m->mounted && m->store.newest.magic != 0 ? m->store.newest.state
+                                                    : RL_STATE_EMPTY;
+}
+
+rl_early_model *rl_early_first(const rl_early_state *e)
+{
+    rl_early_model *first = NULL;
+    for (uint32_t i = 0; i < e->models->n; i++) {
+        rl_early_model *m = &e->models->model[i];
+        if (rl_early_stands(m) == RL_STATE_RUNNING
+            && m->store.newest.model == m->slot.meta_crc
+            && (first == NULL || rl_record_first(&m->store.newest,
+                                                 &first->store.newest))) {
+            first = m;
+        }
+    }
+    return first;
+}
+
+/* ---------------------------------------------------------------- open -- */
+
+/* The checker bounds arena and scratch below 2^24, and the work memory. */
+static uint32_t needs(const rl_early_model *m)
+{
+    const rl_header *h = m->blob.header;
+    return aligned(rl_session_work(&m->blob))
+         + h->arena_size + h->scratch_size;
+}
+
+int rl_early_committed(const rl_early_model *m)
+{
+    return !m->open || m->session.state != RL_STATE_RUNNING
+        || m->session.tile == m->store.newest.tile;
+}
+
+/* What is in the NVM stays. An inference that runs gives its memory to one
+ * that comes first, behind a commit, not to a request. */
+static rl_status close_all(rl_early_state *e, const rl_early_model *m)
+{
+    int runs = rl_early_stands(m) == RL_STATE_RUNNING;
+    for (uint32_t i = 0; i < e->models->n; i++) {
+        const rl_early_model *other = &e->models->model[i];
+        if (other->open && other->session.state == RL_STATE_RUNNING
+            && !(runs && rl_early_committed(other))) {
+            return RL_E_FULL;
+        }
+    }
+    for (uint32_t i = 0; i < e->models->n; i++) {
+        e->models->model[i].open = 0;
+    }
+    e->gathers = NULL;
+    e->used = aligned(e->models->n * (uint32_t)sizeof(rl_early_model));
+    return RL_OK;
+}
+
+static int is_short(const rl_early_state *e, uint32_t need)
+{
+    uint32_t room = e->board->room;
+    return e->used > room || need > room - e->used;
+}
+
+static rl_status find_memory(rl_early_state *e, rl_early_model *m)
+{
+    uint32_t need = needs(m);
+    if (is_short(e, need)) {
+        rl_status status = close_all(e, m);
+        if (status != RL_OK) {
+            return status;
+        }
+    }
+    if (is_short(e, need)) {
+        return RL_E_FULL;
+    }
+    uint8_t *memory = e->board->memory + e->used;
+    m->session = (rl_session) { 0 };
+    m->session.work = (uint32_t *)(void *)memory;
+    m->session.arena = memory + aligned(rl_session_work(&m->blob));
+    e->used += aligned(need);
+    return RL_OK;
+}
+
+rl_status rl_early_open(rl_early_state *e, rl_early_model *m)
+{
+    if (m->open) {
+        return RL_OK;
+    }
+    rl_status status = m->mounted ? check(m) : RL_E_NVM;
+    if (status == RL_OK) {
+        status = find_memory(e, m);
+    }
+    if (status != RL_OK) {
+        return status;
+    }
+    rl_session *s = &m->session;
+    s->blob = &m->blob;
+    s->store = &m->store;
+    s->cycles = e->board->cycles;
+    s->ctx = e->board->ctx;
+    s->pace.millivolts = e->board->millivolts;
+    s->stage.fetch = e->board->fetch;
+    s->same_boot = m->seen;
+    status = rl_session_open(s);
+    m->open = status == RL_OK;
+    m->seen = 1;
+    e->used -= m->open ? 0 : aligned(needs(m));
+    return status;
+}
