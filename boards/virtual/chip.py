@@ -16,7 +16,14 @@ from typing import Any
 from relume_boards.virtual.bus import SpiDevice
 from relume_boards.virtual.dma import TimedDma
 from relume_boards.virtual.flash import NorFlash, Times
-from relume_boards.virtual.oscillators import CORE_HZ, Ring, TimedCrystal, TimedPll, core_hz
+from relume_boards.virtual.oscillators import (
+    CORE_HZ,
+    GatedClocks,
+    Ring,
+    TimedCrystal,
+    TimedPll,
+    core_hz,
+)
 from relume_boards.virtual.parts import TimedSpi, TimedUart, whole_cycles
 from relume_boards.virtual.ssi import FlashSsi
 from relume_boards.virtual.xip import Probe
@@ -33,7 +40,8 @@ _UART = (0x40034, 0x40038)
 _SPI = (0x4003C, 0x40040)
 _SSI = 0x18000
 _DMA = 0x50000
-_XOSC, _ROSC, _PLLS, _RTC = 0x40024, 0x40060, (0x40028, 0x4002C), 0x4005C
+_CLOCKS, _XOSC, _ROSC, _PLLS, _RTC = 0x40008, 0x40024, 0x40060, (0x40028, 0x4002C), 0x4005C
+_SCR, _SLEEPDEEP = 0xD10, 4
 _VBUS_PIN = 24
 _VSYS_CHANNEL = 3
 _execute_batch: Callable[[Any, int], None] = execute_batch
@@ -149,11 +157,14 @@ class Chip:
 
     def _fit_clocks(self, noise: random.Random) -> None:
         mcu = self._mcu
-        self.clocks: Any = mcu.clocks
+        self.clocks = GatedClocks(mcu)
+        mcu.clocks = mcu.peripherals[_CLOCKS] = self.clocks
         self._ring = mcu.peripherals[_ROSC] = Ring(mcu, lambda: noise.getrandbits(1))
         mcu.xosc = mcu.peripherals[_XOSC] = TimedCrystal(mcu, self.wait)
-        for address, name in zip(_PLLS, ("PLL_SYS_BASE", "PLL_USB_BASE"), strict=True):
-            mcu.peripherals[address] = TimedPll(mcu, name, self.wait)
+        names = ("PLL_SYS_BASE", "PLL_USB_BASE")
+        self._plls = [TimedPll(mcu, name, self.wait) for name in names]
+        mcu.peripherals.update(zip(_PLLS, self._plls, strict=True))
+        self._fit_scr()
         self.on_interpreter: Callable[[], None] = lambda: None
         rtc = mcu.peripherals[_RTC]
         write = rtc.write_uint32
@@ -164,6 +175,21 @@ class Chip:
             write(offset, value)
 
         rtc.write_uint32 = started
+
+    def _fit_scr(self) -> None:
+        """The core's System Control Register, which rp2040py lacks."""
+        ppb = self._mcu.ppb
+        read, write = ppb.read_uint32, ppb.write_uint32
+        self._scr = 0
+
+        def written(offset: int, value: int) -> None:
+            if offset == _SCR:
+                self._scr = value
+            else:
+                write(offset, value)
+
+        ppb.read_uint32 = lambda offset: self._scr if offset == _SCR else read(offset)
+        ppb.write_uint32 = written
 
     # --- time -------------------------------------------------------------------------------
 
@@ -181,6 +207,21 @@ class Chip:
     def sleeping(self) -> bool:
         """Whether the core waits for an interrupt or event."""
         return bool(self.core.waiting)
+
+    @property
+    def asleep(self) -> bool:
+        """The SLEEP state at its deepest (RP2040 datasheet 2.11.2): core 0 waits with SLEEPDEEP,
+        as core 1 does since the boot ROM, everything runs from the crystal, the other sources are
+        off and all clocks gated but those that may end the sleep."""
+        if not (self.sleeping and self._scr & _SLEEPDEEP and self.clocks.gated):
+            return False
+        others = self._ring.on or any(pll.on for pll in self._plls) or self.clocks.sys_ctrl & 1
+        return not (others or self.dma.moving)
+
+    @property
+    def deaf(self) -> bool:
+        """Asleep with the console's clocks gated: what comes in is lost."""
+        return self.asleep and not self.clocks.uart_hears
 
     @property
     def nanos_to_event(self) -> float:
@@ -214,7 +255,7 @@ class Chip:
         cycles, waited = self.cycles, self.waited
         switch = self._switch
         switch.stopped = False
-        self._stop.schedule(ns / slower)
+        self._stop.schedule(ns if self.sleeping else ns / slower)
         while not switch.stopped:
             _execute_batch(switch, 1)
         if slower > 1:

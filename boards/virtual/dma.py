@@ -152,6 +152,11 @@ class TimedDma(RPDMA):
         super().reset()
         self.sniffer = Sniffer()
 
+    @property
+    def moving(self) -> bool:
+        """Whether a channel has something left to do."""
+        return any(channel.active for channel in self.channels)
+
     def read_uint32(self, offset: int) -> int:
         if offset == base.SNIFF_CTRL:
             return self.sniffer.control

@@ -16,8 +16,8 @@ def models_of(
     return {
         "cycles": "rp2040py 0.3.6 Cortex-M0+ cycle table, 125 MHz, one core, no bus contention",
         "xip": XIP_TRACED if traced else XIP_MODEL if xip else "none: flash reads cost nothing",
-        "energy": f"{board.energy.active_mw:g} mW executing, {board.energy.sleep_mw:g} mW waiting"
-        " (board.toml [energy])",
+        "energy": f"{board.energy.active_mw:g} mW executing, {board.energy.idle_mw:g} mW waiting,"
+        f" {board.energy.sleep_mw:g} mW asleep (board.toml [energy])",
         "boot": "boot ROM derived, oscillators as the firmware sets them; the interpreter"
         f" is held {hold_ms(board):g} ms, so that its start takes {board.boot.sourced_ms:g} ms"
         if hold

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from relume_boards.virtual.bus import Wait
+from rp2040py.peripherals.clocks import RPClocks
 from rp2040py.peripherals.peripheral import BasePeripheral
 from rp2040py.peripherals.xosc import RPXOSC
 
@@ -30,6 +31,10 @@ _ROSC_PASS = 0xAA0
 _XOSC_STATUS, _XOSC_STABLE = 0x04, 1 << 31
 _PLL_CS, _PLL_PWR, _PLL_LOCK = 0x00, 0x04, 1 << 31
 _PLL_ON = 0x21  # PD and VCOPD, both 0 when it runs
+_WAKE_EN0, _WAKE_EN1, _SLEEP_EN0, _SLEEP_EN1 = 0xA0, 0xA4, 0xA8, 0xAC
+_GATES = {_WAKE_EN0: 0xFFFF_FFFF, _WAKE_EN1: 0x7FFF, _SLEEP_EN0: 0xFFFF_FFFF, _SLEEP_EN1: 0x7FFF}
+_TIMER_CLOCK, _UART0_CLOCKS = 0x20, 0xC0  # RP2040 datasheet 2.15.7: CLOCKS SLEEP_EN1
+_ROSC_CTRL, _ROSC_OFF = 0x00, 0xD1E000
 
 
 class Ring(BasePeripheral):
@@ -43,6 +48,10 @@ class Ring(BasePeripheral):
 
     def reset(self) -> None:
         self._registers = {_ROSC_DIV: _ROSC_PASS + 16, _ROSC_STATUS: 0x8000_1000}
+
+    @property
+    def on(self) -> bool:
+        return self._registers.get(_ROSC_CTRL, 0) & 0xFFF000 != _ROSC_OFF
 
     @property
     def hz(self) -> float:
@@ -96,13 +105,13 @@ class TimedPll(BasePeripheral):
         self._locked_at = 0.0
 
     @property
-    def _on(self) -> bool:
+    def on(self) -> bool:
         return not self._registers[_PLL_PWR] & _PLL_ON
 
     def write_uint32(self, offset: int, value: int) -> None:
-        was = self._on
+        was = self.on
         self._registers[offset] = value
-        if self._on and not was:
+        if self.on and not was:
             self._locked_at = self.rp2040.clock.nanos + PLL_LOCK_S * 1e9
 
     def read_uint32(self, offset: int) -> int:
@@ -110,11 +119,50 @@ class TimedPll(BasePeripheral):
         if offset != _PLL_CS:
             return value
         value &= ~_PLL_LOCK
-        if not self._on:
+        if not self.on:
             return value
         if self.rp2040.clock.nanos < self._locked_at:
             self._wait(self._locked_at)
         return value | (_PLL_LOCK if self.rp2040.clock.nanos >= self._locked_at else 0)
+
+
+class GatedClocks(RPClocks):
+    """The clock tree with the registers that gate clocks while the chip sleeps."""
+
+    def __init__(self, chip: Any) -> None:
+        super().__init__(chip, "CLOCKS_BASE")
+        self.gates = dict(_GATES)
+
+    def reset(self) -> None:
+        super().reset()
+        self.gates = dict(_GATES)
+
+    def read_uint32(self, offset: int) -> int:
+        if offset in self.gates:
+            return self.gates[offset]
+        return int(super().read_uint32(offset))
+
+    def write_uint32(self, offset: int, value: int) -> None:
+        if offset in self.gates:
+            self.gates[offset] = value & _GATES[offset]
+        else:
+            super().write_uint32(offset, value)
+
+    @property
+    def timer_wakes(self) -> bool:
+        """The timer is clocked in SLEEP."""
+        return bool(self.gates[_SLEEP_EN1] & _TIMER_CLOCK)
+
+    @property
+    def uart_hears(self) -> bool:
+        """UART0 is clocked in SLEEP."""
+        return self.gates[_SLEEP_EN1] & _UART0_CLOCKS == _UART0_CLOCKS
+
+    @property
+    def gated(self) -> bool:
+        """In SLEEP nothing runs but what may end it: timer and UART0."""
+        others = self.gates[_SLEEP_EN1] & ~(_TIMER_CLOCK | _UART0_CLOCKS)
+        return not (self.gates[_SLEEP_EN0] or others)
 
 
 def core_hz(clocks: Any, ring: Ring) -> float:

@@ -26,10 +26,15 @@ _PERI_HZ = (125e6, 125e6, 48e6, 6.5e6, 12e6, 125e6, 125e6, 125e6)
 """clk_peri by CLK_PERI_CTRL.AUXSRC: system clock, system PLL, USB PLL, ring and crystal oscillator
 (RP2040 datasheet 2.15.7). MicroPython picks the USB PLL."""
 
+_CRYSTAL = 4  # which a system clock without its PLL comes from by the time a UART or SPI is used
+
 
 def peri_hz(chip: Any) -> float:
     """The clock of UART and SPI as the firmware has set it."""
-    return _PERI_HZ[int(chip.clocks.peri_ctrl) >> 5 & 7]
+    source = int(chip.clocks.peri_ctrl) >> 5 & 7
+    if source == 0 and not chip.clocks.sys_ctrl & 1:
+        source = _CRYSTAL
+    return _PERI_HZ[source]
 
 
 # --- UART: PL011 -------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from relume_boards.virtual.chip import CYCLE_NS, SRAM_BASE, XIP_BASE, Chip
 from relume_boards.virtual.figures import flash_image, hold_ms, models_of, supply_figures
 from relume_boards.virtual.flash import Operation, Times
 from relume_boards.virtual.fram import SpiFram
-from relume_boards.virtual.oscillators import BOOT_ROM_S, CORE_HZ
+from relume_boards.virtual.oscillators import BOOT_ROM_S, CORE_HZ, CRYSTAL_HZ
 from relume_boards.virtual.record import (
     Cut,
     EventReader,
@@ -100,14 +100,14 @@ class VirtualPico:
         self._now_s = 0.0
         self._hold_left_s = 0.0
         self._charges = 0
-        self._rx_armed = False
+        self._rx_armed = self._asleep = False
         self._deaf_until_ns = 0.0
         self._flash_ns = self._slow_ns = 0.0
         self._fram_bytes = self._fram_moved
         self._totals = {
-            "cycles": 0.0, "active_s": 0.0, "sleep_s": 0.0, "off_s": 0.0, "stall_cycles": 0.0,
-            "flash_s": 0.0, "fram_bytes": 0.0, "drawn_j": 0.0, "flash_programs": 0.0,
-            "flash_erases": 0.0,
+            "cycles": 0.0, "active_s": 0.0, "idle_s": 0.0, "sleep_s": 0.0, "off_s": 0.0,
+            "stall_cycles": 0.0, "flash_s": 0.0, "fram_bytes": 0.0, "drawn_j": 0.0,
+            "flash_programs": 0.0, "flash_erases": 0.0,
         }  # fmt: skip
 
     # --- state ------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ class VirtualPico:
             self._hold_left_s -= passed
             self._start_s += passed
             self._now_s += passed
-            joules = self.load.energy(passed, 0.0, 0.0, 0)
+            joules = self.load.energy(passed, 0.0, 0.0, 0.0, 0)
         else:
             joules = self._execute(chip, horizon)
         self._totals["drawn_j"] += joules
@@ -238,10 +238,12 @@ class VirtualPico:
     def _execute(self, chip: Chip, seconds: float) -> float:
         """Run the core and return the joules drawn."""
         start_ns, start_cycles, waited = chip.nanos, chip.cycles, chip.waited
+        self._asleep = chip.asleep
         if self.traced and not chip.sleeping:
             self._follow(chip, start_ns + seconds * 1e9)
             return self._settle(chip, start_ns, start_cycles)
-        if self._xip and not chip.sleeping and self._sampler.due(start_cycles):
+        slow = chip.core_hz <= CRYSTAL_HZ  # a window would take 50 steps
+        if self._xip and not (slow or chip.sleeping) and self._sampler.due(start_cycles):
             self._sampler.sample(self._probe)
         chip.run(seconds * 1e9)
         if self._xip:
@@ -274,14 +276,18 @@ class VirtualPico:
         fram_bytes = moved - self._fram_bytes
         self._flash_ns, self._fram_bytes = flash_ns, moved
         active_s = min(active_ns, ns) * 1e-9
-        sleep_s = ns * 1e-9 - active_s
+        waits_s = ns * 1e-9 - active_s
+        idle_s, sleep_s = (0.0, waits_s) if self._asleep or chip.asleep else (waits_s, 0.0)
+        if sleep_s and not chip.clocks.timer_wakes:
+            self._note("asleep with the timer's clock off: nothing wakes it by time")
         totals = self._totals
         totals["cycles"] += cycles
         totals["active_s"] += active_s
+        totals["idle_s"] += idle_s
         totals["sleep_s"] += sleep_s
         totals["flash_s"] += flash_s
         totals["fram_bytes"] += fram_bytes
-        return self.load.energy(active_s, sleep_s, flash_s, fram_bytes)
+        return self.load.energy(active_s, idle_s, sleep_s, flash_s, fram_bytes)
 
     # --- power ------------------------------------------------------------------------------
 
@@ -369,7 +375,9 @@ class VirtualPico:
         self._rx_armed = False
         chip = self.chip
         if chip is not None and self._rx and self._listens(chip) and chip.uart.room:
-            chip.uart.feed_byte(self._rx.popleft())
+            value = self._rx.popleft()
+            if not chip.deaf:
+                chip.uart.feed_byte(value)
         self._arm_rx()
 
     def _listens(self, chip: Chip) -> bool:

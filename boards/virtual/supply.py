@@ -32,11 +32,13 @@ class Harvest(Protocol):
 class Load:
     """What the board draws. Sources: `[energy]` and `[nvm.*]` of the board's `board.toml`.
 
-    active_w while the core executes, sleep_w while it waits for an interrupt; flash_w is added
-    while the flash programs or erases; fram_j is added for each FRAM byte moved.
+    active_w while the core executes, whatever its clock; idle_w while it waits for an interrupt,
+    sleep_w while all clocks but those that wake it stand still besides (`Chip.asleep`); flash_w is
+    added while the flash programs or erases; fram_j is added for each FRAM byte moved.
     """
 
     active_w: float
+    idle_w: float
     sleep_w: float
     flash_w: float
     fram_j: float
@@ -45,6 +47,7 @@ class Load:
     def of(cls, board: BoardProfile) -> Load:
         return cls(
             active_w=board.energy.active_mw * 1e-3,
+            idle_w=board.energy.idle_mw * 1e-3,
             sleep_w=board.energy.sleep_mw * 1e-3,
             flash_w=board.flash.program_mw * 1e-3 if board.flash else 0.0,
             fram_j=board.fram.chip_nj_per_byte * 1e-9 if board.fram else 0.0,
@@ -53,12 +56,15 @@ class Load:
     @property
     def peak_w(self) -> float:
         """The most that the core and flash together can draw."""
-        return max(self.active_w, self.sleep_w) + self.flash_w
+        return max(self.active_w, self.idle_w, self.sleep_w) + self.flash_w
 
-    def energy(self, active_s: float, sleep_s: float, flash_s: float, fram_bytes: int) -> float:
+    def energy(
+        self, active_s: float, idle_s: float, sleep_s: float, flash_s: float, fram_bytes: int
+    ) -> float:
         """Joule drawn in an interval."""
         return (
             self.active_w * active_s
+            + self.idle_w * idle_s
             + self.sleep_w * sleep_s
             + self.flash_w * flash_s
             + self.fram_j * fram_bytes

@@ -43,6 +43,12 @@ def check_regions(path: Path, board: dict[str, Any]) -> None:
         fail(path, "the filesystem must end where the flash ends")
 
 
+def sleep_cycles(board: dict[str, Any]) -> int:
+    """Core cycles that take as much energy as a millisecond asleep."""
+    energy = board["energy"]
+    return round(board["clock"]["hz"] * energy["sleep_mw"] / energy["active_mw"] / 1000)
+
+
 def start_uj(board: dict[str, Any]) -> int:
     """Energy of the interpreter's start: its time, sourced or emulated, at the board's power."""
     boot = board["boot"]
@@ -79,6 +85,7 @@ def header(board: dict[str, Any]) -> str:
     lines.append(f"#define RL_FRAM_SIZE {board['nvm']['fram']['size']}")
     lines.append(f"#define RL_FRAM_HZ {board['nvm']['fram']['hz']}")
     lines.append(f"#define RL_START_UJ {start_uj(board)}u")
+    lines.append(f"#define RL_SLEEP_CYCLES {sleep_cycles(board)}u")
     lines.append(f'#define RL_FIRMWARE_VERSION "{version()}"')
     lines.extend(["#endif", ""])
     return "\n".join(lines)

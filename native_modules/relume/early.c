@@ -76,7 +76,7 @@ static void serve(rl_early_state *e)
         } else if (!e->leave && interpreter_fits(e)) {
             return;
         } else if (!e->leave) {
-            e->board->wait(e->board->ctx);
+            e->board->rest(e->board->ctx, RL_EARLY_LOOK_MS);
         }
     }
 }

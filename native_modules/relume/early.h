@@ -17,6 +17,9 @@
  * interpreter, so that nobody is locked out of the REPL. */
 #define RL_EARLY_STARTS 3u
 
+/* Between looks whether the interpreter's start fits, while nothing runs. */
+#define RL_EARLY_LOOK_MS 100u
+
 /* A model, its slot and its store. */
 typedef struct {
     rl_slot        slot;
@@ -47,11 +50,12 @@ typedef struct {
     uint32_t  (*micros)(void *ctx);   /* since turn-on */
     uint32_t  (*millivolts)(void *ctx); /* of the supply, 0 = unknown */
     /* Console. receive: 1 and the next byte, or 0. send: a whole frame; told
-     * to be brief, it may drop one that would have to wait. wait: sleeps
-     * until a byte comes, some 20 ms at most. */
+     * to be brief, it may drop one that would have to wait. rest: sleeps so
+     * many ms, or until a byte comes. */
     int       (*receive)(void *ctx, uint8_t *byte);
     void      (*send)(void *ctx, const uint8_t *wire, uint32_t n, int brief);
-    void      (*wait)(void *ctx);
+    void      (*rest)(void *ctx, uint32_t ms);
+    uint32_t    rest_cycles; /* that a ms asleep takes the energy of */
     uint32_t    start_uj; /* energy of the interpreter's start */
     /* As rl_crc32, by hardware; NULL: rl_crc32. */
     uint32_t  (*crc)(uint32_t crc, const void *data, uint32_t n);

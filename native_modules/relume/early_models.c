@@ -179,7 +179,9 @@ rl_status rl_early_open(rl_early_state *e, rl_early_model *m)
     s->store = &m->store;
     s->cycles = e->board->cycles;
     s->ctx = e->board->ctx;
+    s->rest = e->board->rest;
     s->pace.millivolts = e->board->millivolts;
+    s->pace.rest_cycles = e->board->rest_cycles;
     s->stage.fetch = e->board->fetch;
     s->same_boot = m->seen;
     status = rl_session_open(s);

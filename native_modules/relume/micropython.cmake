@@ -21,6 +21,7 @@ target_sources(usermod_relume INTERFACE
     ${RELUME_PORT_DIR}/spi_rp2.c
     ${RELUME_PORT_DIR}/crc_rp2.c
     ${RELUME_PORT_DIR}/fetch_rp2.c
+    ${RELUME_PORT_DIR}/sleep_rp2.c
     ${RELUME_PORT_DIR}/early_rp2.c
     ${RELUME_PORT_DIR}/reset_rp2.S
 )

@@ -88,7 +88,7 @@ void rl_pace_carried(rl_pace *pace, uint32_t live)
     pace->dirty = 0;
     pace->ranges = 0;
     pace->spent = 0;
-    pace->rested = 0;
+    pace->rest_ms = 0;
 }
 
 /* What the tile writes is all live, all dirty and a range of its own. */
@@ -157,4 +157,73 @@ void rl_pace_ran(rl_pace *pace, const rl_blob *blob, uint32_t tile,
     pace->live = pace->next_live;
     pace->dirty = pace->next_dirty;
     pace->ranges = pace->next_ranges;
+}
+
+/* ----------------------------------------------------------------- rest -- */
+
+#define REST_SHIFT 7u    /* a first rest takes 1 / 128 of a charge or more */
+#define REST_LEAST_MS 8u   /* a wake-up must not weigh */
+#define REST_MOST_MS 1024u
+#define LONGER 8u        /* than the first are the others at most */
+
+static uint32_t above(uint32_t mv, uint32_t off)
+{
+    mv = mv < 0xFFFFu ? mv : 0xFFFFu;
+    return mv > off ? mv * mv - off * off : 0;
+}
+
+static uint32_t first_ms(const rl_pace *pace, const rl_header *h,
+                         uint32_t full)
+{
+    uint64_t share = (uint64_t)full * h->mv2_cycles >> (16u + REST_SHIFT);
+    uint32_t ms = REST_LEAST_MS;
+    while (ms < REST_MOST_MS && (uint64_t)ms * pace->rest_cycles < share) {
+        ms *= 2u;
+    }
+    return ms;
+}
+
+void rl_pace_begin(rl_pace *pace, const rl_blob *blob, void *ctx)
+{
+    pace->begun = above(pace->millivolts(ctx), blob->header->voff_mv);
+}
+
+/* What came in beyond what sleep took, against that; energy as square
+ * millivolts, products below 2^64. */
+static int pays(const rl_pace *pace, const rl_header *h, uint32_t now,
+                uint32_t full)
+{
+    uint32_t next = pace->begun != 0 ? pace->begun : full / 2u;
+    uint32_t more = next > now ? next - now : 0;
+    more = more < full ? more : full;
+    uint64_t came = (uint64_t)(now - pace->rested) * h->mv2_cycles >> 16;
+    uint64_t slept = (uint64_t)pace->rest_ms * pace->rest_cycles;
+    return clamped(came) * (uint64_t)(full - more)
+        > clamped(slept) * (uint64_t)more;
+}
+
+uint32_t rl_pace_rest(rl_pace *pace, const rl_blob *blob, int fits,
+                      void *ctx)
+{
+    const rl_header *h = blob->header;
+    uint32_t full = above(h->von_mv, h->voff_mv);
+    uint32_t goal = full - full / 4u, first = first_ms(pace, h, full);
+    uint32_t now = above(pace->millivolts(ctx), h->voff_mv);
+    if (pace->rest_ms == 0) {
+        pace->rest_ms = first;
+    } else {
+        if (now <= pace->rested || (now >= goal && fits)
+            || !pays(pace, h, now, full)) {
+            return 0;
+        }
+        uint32_t came = now - pace->rested;
+        uint32_t missing = now < goal ? goal - now : 0;
+        if (came <= missing / 2u && pace->rest_ms < LONGER * first) {
+            pace->rest_ms *= 2u;
+        } else if (came > missing && pace->rest_ms > first) {
+            pace->rest_ms /= 2u;
+        }
+    }
+    pace->rested = now;
+    return pace->rest_ms;
 }

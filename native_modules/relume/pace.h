@@ -21,7 +21,10 @@ typedef struct {
     uint32_t live, dirty, ranges; /* upper bounds at the next tile */
     uint32_t next_live, next_dirty, next_ranges; /* and behind it */
     uint32_t left, spent; /* at the last commit; worst cycles since */
-    uint32_t rested;      /* highest millivolts seen since, while resting */
+    uint32_t rest_cycles; /* in: cycles that a ms asleep takes the energy of */
+    uint32_t rest_ms;     /* of the last rest since the commit, 0 = none */
+    uint32_t rested;      /* square millivolts above turn-off before it */
+    uint32_t begun;       /* the same behind this charge's restore, 0 = none */
     uint8_t  on;          /* the reading is followed until the next commit */
 } rl_pace;
 
@@ -44,6 +47,19 @@ uint32_t rl_pace_settled(const rl_pace *pace, uint32_t left);
  * constants. Looks at the exact dirty bytes only when bounds do not do. */
 int rl_pace_fits(rl_pace *pace, rl_live *live, uint32_t tile, int copies,
                  void *ctx);
+
+/* This charge's restore is behind us: notes what it left. */
+void rl_pace_begin(rl_pace *pace, const rl_blob *blob, void *ctx);
+
+/* Milliseconds to sleep before the next look at the voltage; 0: do not. The
+ * next charge would bring u beyond what is stored now, after a whole one, c,
+ * has come in; asleep u takes u / (harvest - sleep). So it is slept while
+ * harvest (1 - u / c) > sleep by the last look, until three quarters of a
+ * charge are stored and the next tile `fits`. A first rest takes a 128th to a 64th of a charge; while the
+ * voltage rises the next one is twice as long, up to eight times the first, if
+ * twice as much as came in is missing, and half as long if less is. */
+uint32_t rl_pace_rest(rl_pace *pace, const rl_blob *blob, int fits,
+                      void *ctx);
 
 /* The tile that rl_pace_fits was asked for has run. */
 void rl_pace_ran(rl_pace *pace, const rl_blob *blob, uint32_t tile,

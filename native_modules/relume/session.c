@@ -46,6 +46,7 @@ static void know_supply(rl_session *s)
         failures -= record->flags & RL_EXPECTED;
     }
     s->pace.on = 0;
+    s->pace.begun = 0;
     s->pace.drain = rl_pace_raised(ours ? record->drain : 0,
                                    known && ours ? failures : 0);
     rl_pace_carried(&s->pace, 0);

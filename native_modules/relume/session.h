@@ -31,9 +31,9 @@ typedef struct {
     uint8_t        same_boot; /* in: opened before since turn-on, so that a
                                * running record is no lost attempt */
     uint64_t     (*cycles)(void *ctx); /* monotonic core cycles, or NULL */
-    /* Sleeps some 20 ms at most, or until somebody wants something. NULL:
+    /* Sleeps so many milliseconds, or until somebody wants something. NULL:
      * the board goes on until the power is gone. */
-    void         (*rest)(void *ctx);
+    void         (*rest)(void *ctx, uint32_t ms);
     void          *ctx;   /* of cycles, rest and pace.millivolts */
     rl_pace        pace;  /* in: its millivolts */
     rl_behind      behind;
@@ -50,7 +50,7 @@ typedef struct {
 uint32_t rl_session_work(const rl_blob *blob);
 
 /* Takes up what the store holds. Fields blob, store (opened), arena, work,
- * cycles, rest, pace.millivolts, same_boot must be set. A running record of this model counts an
+ * cycles, rest, pace.millivolts, pace.rest_cycles, same_boot must be set. A running record of this model counts an
  * attempt, unless same_boot, and is restored; a record of another model that is running or done is
  * RL_E_MODEL (clear first). RL_E_NVM_KIND (a file passes for an FRAM and the
  * other way), RL_E_NVM_SIZE, RL_E_DAMAGED (clear). */

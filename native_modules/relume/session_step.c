@@ -124,29 +124,22 @@ static rl_status pass(rl_session *s)
     return status == RL_OK ? RL_RAN : status;
 }
 
-/* Nothing can be lost: sleeps while the voltage rises. */
-static int rests(rl_session *s)
+/* Milliseconds to sleep, 0: none. A restore's charge is spent as planned;
+ * behind a commit of this charge there is progress, and nothing can be lost:
+ * there the board sleeps when the next tile does not fit, and then while that
+ * brings more than a new charge (a wake-up as soon as the tile fits would soon
+ * pay for the next commit again). */
+static uint32_t rest_ms(rl_session *s, int fits)
 {
-    if (!s->rest) {
+    if (!s->rest || !s->pace.on) {
         return 0;
     }
-    uint32_t mv = s->pace.millivolts(s->ctx);
-    if (mv <= s->pace.rested) {
+    if (s->store->attempts != 0) {
+        rl_pace_begin(&s->pace, s->blob, s->ctx);
         return 0;
     }
-    s->pace.rested = mv;
-    s->rest(s->ctx);
-    return 1;
-}
-
-/* Three quarters of a charge are stored: a wake-up for less would soon pay
- * for the next commit again. */
-static int is_rested(const rl_session *s)
-{
-    const rl_header *h = s->blob->header;
-    uint64_t mv = s->pace.millivolts(s->ctx);
-    uint64_t off = (uint64_t)h->voff_mv * h->voff_mv;
-    return 4u * mv * mv >= 3u * ((uint64_t)h->von_mv * h->von_mv) + off;
+    return fits && s->pace.rest_ms == 0
+         ? 0 : rl_pace_rest(&s->pace, s->blob, fits, s->ctx);
 }
 
 /* Behind a commit or a restore. RL_OK: run. */
@@ -155,12 +148,13 @@ static rl_status set_out(rl_session *s, uint32_t end)
     uint32_t left = rl_pace_left(&s->pace, s->blob, s->ctx);
     s->pace.on = left != RL_PACE_UNKNOWN;
     rl_status status = make_room(s, end);
-    int ready = rl_session_fits(s)
-             && (s->pace.rested == 0 || is_rested(s));
-    if (status == RL_OK && !ready && rests(s)) {
-        status = RL_RESTED;
+    int fits = rl_session_fits(s);
+    uint32_t ms = status == RL_OK ? rest_ms(s, fits) : 0;
+    if (ms == 0) {
+        return status;
     }
-    return status;
+    s->rest(s->ctx, ms);
+    return RL_RESTED;
 }
 
 /* To `end`, or to a commit before it. */

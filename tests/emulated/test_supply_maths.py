@@ -16,7 +16,7 @@ from relume_boards.virtual.supply import Load
 from tests.emulated.bench import BOARD, SLEEP, SPIN, START_RTC, supply, uf2
 
 ACTIVE_W = BOARD.energy.active_mw * 1e-3
-SLEEP_W = BOARD.energy.sleep_mw * 1e-3
+IDLE_W, SLEEP_W = BOARD.energy.idle_mw * 1e-3, BOARD.energy.sleep_mw * 1e-3
 
 
 def test_constant_power_charges_an_empty_capacitor_in_energy_over_power() -> None:
@@ -52,12 +52,12 @@ def test_voltages_that_do_not_rise_are_refused() -> None:
 def test_load_adds_what_each_part_draws() -> None:
     load = Load.of(BOARD)
     assert BOARD.flash is not None and BOARD.fram is not None
-    joules = load.energy(1.0, 2.0, 0.5, 1000)
-    parts = ACTIVE_W + 2 * SLEEP_W + 0.5 * BOARD.flash.program_mw * 1e-3
+    joules = load.energy(1.0, 3.0, 2.0, 0.5, 1000)
+    parts = ACTIVE_W + 3 * IDLE_W + 2 * SLEEP_W + 0.5 * BOARD.flash.program_mw * 1e-3
     assert joules == pytest.approx(parts + 1000 * BOARD.fram.chip_nj_per_byte * 1e-9)
 
 
-@pytest.mark.parametrize(("code", "watts"), [(SPIN, ACTIVE_W), (SLEEP, SLEEP_W)])
+@pytest.mark.parametrize(("code", "watts"), [(SPIN, ACTIVE_W), (SLEEP, IDLE_W)])
 def test_a_board_lasts_as_long_as_its_charge(code: bytes, watts: float) -> None:
     harvest = 0.002
     pico = VirtualPico(BOARD, uf2(code), supply=supply(1e-4, harvest), xip=False, hold=False)

@@ -139,10 +139,10 @@ static uint32_t millivolts(void *ctx)
     return mv;
 }
 
-static void rest(void *ctx)
+static void rest(void *ctx, uint32_t ms)
 {
     (void)ctx;
-    ref.clock += 100;
+    ref.clock += 100u * ms;
     total.rested++;
 }
 

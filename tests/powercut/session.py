@@ -21,7 +21,7 @@ _READ = ctypes.CFUNCTYPE(
 _ERASE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32)
 _ASK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _CYCLES = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)
-_REST = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_REST = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)
 _READING = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p)
 
 
@@ -63,7 +63,7 @@ _Session = _struct(
     ("cycles", _CYCLES), ("rest", _REST), ("ctx", ctypes.c_void_p),
     ("millivolts", _READING),
     *_words("drain", "pace_live", "dirty", "ranges", "next_live", "next_dirty", "next_ranges",
-            "left", "spent", "rested"),
+            "left", "spent", "rest_cycles", "rest_ms", "rested", "begun"),
     ("on", ctypes.c_uint8 * 8), *_words("behind", "behind_from", "behind_to"),
     ("since", ctypes.c_uint64), ("carry", ctypes.c_uint64), ("times", ctypes.c_void_p),
     *_words("due"), ("dated", ctypes.c_uint8), ("priority", ctypes.c_uint8),

@@ -33,7 +33,7 @@ def _board(**changes: object) -> BoardProfile:
         peripheral_hz=1_000_000,
         boot=Boot(20.0, 30.0),
         xip=Xip(line_bytes=8, miss_cycles=40, cache_bytes=1024),
-        energy=Energy(active_mw=1.0, sleep_mw=0.1),
+        energy=Energy(active_mw=1.0, idle_mw=0.5, sleep_mw=0.1),
         fram=FramNvm(1, 4096, 600_000, 5, 2.0),
         flash=FlashNvm(2, 65536, 3.0, 0.4, 400.0, 45.0, 2.0, 100_000),
         cycles=KINDS,

@@ -12,9 +12,10 @@ from relume.sim import ours
 from relume.sim.route import Tally
 from relume.sim.study import Study, run_policy
 from relume.sim.supply import FloatArray, Supply
-from relume.sim.voltage import Guided, Rest, follow_voltage, worth_sleeping
+from relume.sim.voltage import Guided, Rest, _Runs, _sleep, follow_voltage
 from relume.sim.work import Work
 
+from tests.powercut.test_supply_reading import RL_RESTED, Charging, paced
 from tests.unit.sim_nets import conv_net, random_study, steady, study_of
 
 TILE_BYTES, BYTE_S, COMMIT_S, START_S = 100, 0.001, 0.05, 0.5
@@ -25,7 +26,7 @@ def _guided(tiles: int, worst: float = 1.0, **changes: object) -> Guided:
     place = np.arange(tiles + 1)
     dirty = np.maximum(place[None, :] - place[:, None], 0) * float(TILE_BYTES)
     made = Guided(
-        np.ones(tiles), np.full(tiles, worst), place[::-1] + COMMIT_S,
+        np.ones(tiles), np.full(tiles, worst),
         np.full(tiles + 1, START_S), dirty, np.full(tiles + 1, COMMIT_S), BYTE_S, 64, _truth,
     )  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -93,35 +94,54 @@ def test_a_burst_under_way_keeps_the_next_from_starting() -> None:
     assert tally.commit_s[0] == pytest.approx(COMMIT_S + 2.0 + 1.5)
 
 
+REST = Rest(0.005, 0.9, 0.01, 8, 1e-4)
+
+
 def test_asleep_under_a_strong_harvest_no_boot_is_paid() -> None:
-    rest = Rest(0.005, 0.9, 0.01)
     charge = START_S + 2.4
-    tired, rested = (_run(_guided(12, rest=each), charge, 40.0) for each in (None, rest))
+    tired, rested = (_run(_guided(12, rest=each), charge, 40.0) for each in (None, REST))
     assert rested.charges[0] == 1 < tired.charges[0]
     assert rested.time_s[0] < tired.time_s[0] and rested.sleep_s[0] > 0
 
 
 def test_asleep_under_a_weak_harvest_a_look_is_all_that_is_lost() -> None:
-    rest = Rest(0.005, 0.9, 0.01)
     charge = START_S + 2.4
-    tired, looked = (_run(_guided(12, rest=each), charge, 4.0) for each in (None, rest))
+    tired, looked = (_run(_guided(12, rest=each), charge, 4.0) for each in (None, REST))
     assert looked.charges[0] == tired.charges[0]
-    assert looked.sleep_s[0] <= 0.005 * 0.01 / 0.1 * looked.commits[0] + 1e-12
+    look_s = 0.005 * 0.01 / 0.1 + 1e-4
+    assert looked.sleep_s[0] <= look_s * looked.commits[0] + 1e-12
 
 
-@given(st.floats(0.006, 0.05), st.floats(0.05, 0.95), st.floats(0.05, 0.9))
-@settings(deadline=None)
-def test_sleeping_is_worth_it_where_it_brings_more_energy_in_the_time(
-    harvest: float, boot: float, stored: float
-) -> None:
-    """Against the two waits themselves: until the same energy is there for tiles."""
-    sleep_w, bring = 0.005, 1.0 - boot - stored
-    off_s = 1.0 / harvest
-    asleep_s = bring / (harvest - sleep_w) if harvest > sleep_w else np.inf
-    if abs(off_s - asleep_s) < 1e-6 * off_s:
-        return
-    got = worth_sleeping(np.array([harvest]), sleep_w, np.array([bring]))[0]
-    assert got == (max(asleep_s, 0.0) < off_s)
+@pytest.mark.parametrize("times", [0.5, 1.2, 2.0, 4.0, 9.0, 19.0])
+@pytest.mark.parametrize("stored", [0.01, 0.04])
+def test_the_simulator_sleeps_as_the_firmware_does(times: float, stored: float) -> None:
+    """Look by look, from what is stored under a harvest of so many times what sleep takes."""
+    plan = paced(3)
+    von2, voff2 = (1e6 * volts**2 for volts in (plan.budget.von_v, plan.budget.voff_v))
+    watt, charge_j = 0.005, 0.002
+    per_j = (von2 - voff2) / charge_j
+    board = Charging(
+        plan, (times - 1) * watt * 1e-3 * per_j, (voff2 + stored * (von2 - voff2)) ** 0.5
+    )
+    cycles = watt * 1e-3 * per_j * plan.pace.mv2 / 65536
+    board.rest_with_hook(round(cycles))
+    board.start()
+    board.session.tile, reading = 0, board.mv2
+    while board.step() == RL_RESTED and len(board.rests) < 200:
+        pass
+    rest = Rest(watt, 0.75, board.rests[0] * 1e-3, 8, 0.0)
+    half_s = np.full(5, charge_j / 2 / 0.1)  # what the firmware takes a start for without one
+    ours = _guided(4, rest=rest, start_s=half_s, believe=lambda joules: joules * np.inf)
+    supply = Supply(steady(times * watt * 1e3), 0.1, charge_j)
+    runs, who = _Runs.at(np.zeros(1)), np.zeros(1, np.int64)
+    runs.feed(supply, who, np.zeros(1), np.array([(reading - voff2) / per_j]))
+    runs.on[:], runs.asleep[:] = True, True
+    runs.look[:], runs.seen[:] = rest.first_s, (reading - voff2) / per_j
+    looks = []
+    while runs.asleep[0]:
+        looks.append(round(runs.look[0] * 1e3))
+        _sleep(ours, rest, supply, runs, who)
+    assert looks == board.rests
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +175,11 @@ def test_all_energy_is_accounted_for(seed: int, slack: float) -> None:
     whole = ours.guided(study, Work.of(study.costs, study.plan.tiles), None)  # type: ignore[union-attr]
     assert tally.useful_s == pytest.approx(np.full(len(tally.time_s), whole.compute_s.sum()))
     drawn = (tally.spent_s * study.supply.active_w).max()
-    assert drawn <= tally.charges.max() * study.supply.charge_j + study.supply.total(
-        study.begins + tally.time_s
-    ).max()
+    assert (
+        drawn
+        <= tally.charges.max() * study.supply.charge_j
+        + study.supply.total(study.begins + tally.time_s).max()
+    )
 
 
 def test_commit_overhead_counts_the_input_and_every_commit(study: Study) -> None:

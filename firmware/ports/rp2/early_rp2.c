@@ -7,8 +7,6 @@
 #include "hardware/clocks.h"
 #include "hardware/dma.h"
 #include "hardware/gpio.h"
-#include "hardware/irq.h"
-#include "hardware/sync.h"
 #include "hardware/timer.h"
 #include "hardware/uart.h"
 #include "pico/runtime.h"
@@ -18,7 +16,6 @@
 #include "port_rp2.h"
 
 #define SETTLE_US 2 /* the pull-up of the escape pin */
-#define WAIT_MS 20
 
 extern uint8_t __GcHeapStart, __GcHeapEnd; /* the port's linker script */
 
@@ -28,6 +25,7 @@ typedef struct {
     rl_port_spi pins;
     bool        answers; /* the FRAM */
     bool        console; /* the UART is set up */
+    rl_port_heard heard; /* before what is in its FIFO */
 } board;
 
 /* MicroPython takes clk_peri from the USB PLL, 48 MHz. From the system clock
@@ -105,7 +103,13 @@ static void console(board *b) {
 }
 
 static int receive(void *ctx, uint8_t *byte) {
-    console(ctx);
+    board *b = ctx;
+    console(b);
+    if (b->heard.at < b->heard.n) {
+        *byte = b->heard.bytes[b->heard.at++];
+        return 1;
+    }
+    b->heard.at = b->heard.n = 0;
     if (!uart_is_readable(uart_default)) {
         return 0;
     }
@@ -145,42 +149,10 @@ static void look_for_model(void) {
 }
 PICO_RUNTIME_INIT_FUNC_RUNTIME(look_for_model, "00490");
 
-/* ---- Sleep ------------------------------------------------------------- */
-
-static void woken(void) {
-    uart_get_hw(uart_default)->imsc = 0; /* the byte stays in the FIFO */
-}
-
-static void late(uint alarm) {
-    (void)alarm;
-}
-
-/* WFI with the UART's interrupt and an alarm on; both are given back. */
-static void wait(void *ctx) {
-    console(ctx);
-    uint irq = uart_get_index(uart_default) != 0 ? UART1_IRQ : UART0_IRQ;
-    uart_tx_wait_blocking(uart_default);
-    int alarm = hardware_alarm_claim_unused(false);
-    if (alarm < 0) {
-        return;
-    }
-    irq_set_exclusive_handler(irq, woken);
-    hardware_alarm_set_callback((uint)alarm, late);
-    uint32_t state = save_and_disable_interrupts();
-    irq_set_enabled(irq, true);
-    uart_get_hw(uart_default)->imsc = UART_UARTIMSC_RXIM_BITS
-        | UART_UARTIMSC_RTIM_BITS;
-    hardware_alarm_set_target((uint)alarm, make_timeout_time_ms(WAIT_MS));
-    restore_interrupts(state);
-    if (!uart_is_readable(uart_default)) {
-        __wfi();
-    }
-    woken();
-    irq_set_enabled(irq, false);
-    irq_remove_handler(irq, woken);
-    hardware_alarm_cancel((uint)alarm);
-    hardware_alarm_set_callback((uint)alarm, NULL);
-    hardware_alarm_unclaim((uint)alarm);
+static void rest(void *ctx, uint32_t ms) {
+    board *b = ctx;
+    console(b);
+    rl_port_sleep(ms, &b->heard);
 }
 
 /* The interpreter counts no attempt for what was opened here. */
@@ -204,7 +176,8 @@ void relume_board_startup(void) {
     rl_early_board early = {
         .ctx = &b, .nvm = open_nvm, .cycles = rl_port_cycles,
         .micros = micros, .millivolts = millivolts,
-        .receive = receive, .send = send, .wait = wait,
+        .receive = receive, .send = send, .rest = rest,
+        .rest_cycles = RL_SLEEP_CYCLES,
         .blobs_size = RL_BLOBS_SIZE, .board = rl_port_board,
         .version = RL_FIRMWARE_VERSION, .start_uj = RL_START_UJ,
         .crc = rl_port_crc32,

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "frame.h"
 #include "nvm_fram.h"
 #include "relume_regions.h"
 
@@ -24,5 +25,16 @@ RL_CHECKED rl_status rl_port_spi_init(rl_port_spi *pins, rl_spi *spi);
 
 /* Cuts a write in the background short and lets the chip go. */
 void rl_port_spi_stop(void);
+
+/* What came in on the console's UART during a sleep. */
+typedef struct {
+    uint8_t  bytes[RL_FRAME_WIRE + 32u];
+    uint32_t n, at; /* there, taken */
+} rl_port_heard;
+
+/* Sleeps so many ms, up to 4,000,000 of them, or until somebody has said something on the console's
+ * UART, which must be set up and is given back; PLLs and ring oscillator are
+ * off meanwhile unless USB powers the board. *heard has room from n on. */
+void rl_port_sleep(uint32_t ms, rl_port_heard *heard);
 
 #endif

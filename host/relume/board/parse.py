@@ -61,7 +61,7 @@ def profile_of(tables: Mapping[str, Any], file: str) -> BoardProfile:
         regions=_regions(table, memory.whole("flash_bytes")) if tier == "firmware" else {},
         boot=_boot(table.sub("boot")),
         xip=_xip(table.sub("xip")),
-        energy=Energy(energy.real("active_mw"), energy.real("sleep_mw")),
+        energy=Energy(energy.real("active_mw"), energy.real("idle_mw"), energy.real("sleep_mw")),
         supply=_supply(table.sub("supply")),
         pins={key: pins.whole(key) for key in pins.data},
         fram=_fram(fram) if fram else None,

@@ -81,8 +81,9 @@ class Xip:
 class Energy:
     """Power of the board, milliwatt."""
 
-    active_mw: float
-    sleep_mw: float
+    active_mw: float  # the core executes
+    idle_mw: float  # it waits for an interrupt, all clocks running
+    sleep_mw: float  # it waits with all clocks off but those that wake it
 
 
 @dataclass(frozen=True)

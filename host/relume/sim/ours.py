@@ -21,15 +21,17 @@ ADC_S = 2e-6  # a conversion of the RP2040's ADC: 96 clocks of 48 MHz
 CRC_CYCLES = 5000 / 16384  # a byte, by the DMA's sniffer (docs/DESIGN.md 17)
 BURST_CYCLES = 1200.0  # of the core, to start a write in the background (the same)
 WAKE_SHARE = 0.75  # of a charge
-LOOK_S = 0.010  # between looks at the voltage while asleep
+FIRST_REST = 1 / 128  # of a charge or more is taken by a first sleep ...
+LEAST_REST_MS, MOST_REST_MS = 8, 1024  # ... of some power of two between these
+LONGER = 8  # than the first are the others at most
+WAKE_S = 160e-6  # clocks down, up again, the PLLs' lock: the emulated board's (tests/emulated)
 
 
 def relume(study: Study) -> list[Candidate]:
     """Tiles while the voltage allows, a commit just in time, then sleep if that pays."""
     if study.plan is None:
         return []
-    rest = Rest(study.board.energy.sleep_mw * 1e-3, WAKE_SHARE, LOOK_S)
-    ours = guided(study, Work.of(study.costs, study.plan.tiles), rest)
+    ours = guided(study, Work.of(study.costs, study.plan.tiles), sleeper(study))
     return [Candidate("by voltage", lambda begins: follow_voltage(ours, study.supply, begins))]
 
 
@@ -40,6 +42,15 @@ def relume_fixed(study: Study) -> list[Candidate]:
         return []
     route = fixed_route(Work.of(study.costs, plan.tiles), np.array([s.end for s in plan.segments]))
     return [Candidate("the plan", lambda begins: follow([route], study.supply, begins))]
+
+
+def sleeper(study: Study) -> Rest:
+    """The firmware's rule on this board and capacitor."""
+    watt = study.board.energy.sleep_mw * 1e-3
+    first_ms = LEAST_REST_MS
+    while first_ms < MOST_REST_MS and first_ms * 1e-3 * watt < FIRST_REST * study.supply.charge_j:
+        first_ms *= 2
+    return Rest(watt, WAKE_SHARE, first_ms * 1e-3, LONGER, WAKE_S)
 
 
 def plan_overhead(study: Study) -> float | None:
@@ -58,7 +69,6 @@ def guided(study: Study, work: Work, rest: Rest | None, background: bool = True)
     pairs = [(costs.ops[tile.op], tile.count) for tile in work.tiles]
     more = np.array([op.worst(count) - op.typical(count) for op, count in pairs])
     commit, compute = commit_s(work), work.compute_s + look
-    ahead = np.concatenate((np.cumsum(compute[::-1])[::-1], [0.0]))
     cap_f, off = study.budget.cap_f, study.budget.voff_v
 
     def believe(joules: FloatArray) -> FloatArray:
@@ -68,7 +78,6 @@ def guided(study: Study, work: Work, rest: Rest | None, background: bool = True)
     return Guided(
         compute,
         compute + more / hz,
-        ahead + commit[-1],
         start_s(work),
         dirty_bytes(work),
         commit,
@@ -129,9 +138,7 @@ def fixed_route(work: Work, ends: IntArray) -> Route:
     return Route.make(work, commit, nvm, start_s=start_s(work), points=ends)
 
 
-def _stream(
-    work: Work, dirty: FloatArray, start: int, end: int
-) -> tuple[int, float, int, float]:
+def _stream(work: Work, dirty: FloatArray, start: int, end: int) -> tuple[int, float, int, float]:
     """Background writes of a segment: (bursts, seconds to wait at its end, boundary that they
     cover, bytes)."""
     now, busy, sent, bursts, streamed = 0.0, 0.0, start, 0, 0.0

@@ -4,7 +4,8 @@ All starts step together, a tile, a commit or a look while asleep at a time. At 
 engine commits when the next tile at its worst and the commit behind it do not fit what the reading
 promises. Meanwhile dirty bytes go to NVM in the background, a burst behind each tile unless one is
 under way. Nothing can be lost behind a commit: there it sleeps while that is better than a new
-charge, else it spends what is left on tiles that may not be kept.
+charge, by the firmware's rule (rl_pace_rest of pace.c), else it spends what is left on tiles that
+may not be kept.
 """
 
 from __future__ import annotations
@@ -22,29 +23,30 @@ MAX_STEPS = 2_000_000
 
 @dataclass(frozen=True)
 class Rest:
-    """Sleep behind a commit, drawing `watt`, until `share` of a charge is stored, or as much as
-    the rest of the inference takes; a look at the voltage each look_s."""
+    """Sleep behind a commit, drawing `watt`, until `share` of a charge is stored. The first look
+    at the voltage comes after first_s, the next ones after up to `longer` times as much; each
+    costs wake_s of active power, clocks down and up again."""
 
     watt: float
     share: float
-    look_s: float
+    first_s: float
+    longer: int
+    wake_s: float
 
 
 @dataclass(frozen=True, eq=False)
 class Guided:
     """Tiles [n] and boundaries [n + 1] in active seconds.
 
-    compute_s: typical; worst_s: what decides; rest_s: typical compute from each boundary to the
-    end, commit included. start_s: boot and restore. dirty [n + 1, n + 1]: bytes to write at the
-    second boundary when what was finished at the first is in NVM. commit_s: of a commit, its bytes
-    left out. byte_s: of a byte that the core waits for, or that goes out in the background, where
-    a burst takes burst_s of the core; None: no background. believe: joule that the reading
-    promises for joule above turn-off.
+    compute_s: typical; worst_s: what decides. start_s: boot and restore. dirty [n + 1, n + 1]:
+    bytes to write at the second boundary when what was finished at the first is in NVM. commit_s:
+    of a commit, its bytes left out. byte_s: of a byte that the core waits for, or that goes out in
+    the background, where a burst takes burst_s of the core; None: no background. believe: joule
+    that the reading promises for joule above turn-off.
     """
 
     compute_s: FloatArray
     worst_s: FloatArray
-    rest_s: FloatArray
     start_s: FloatArray
     dirty: FloatArray
     commit_s: FloatArray
@@ -65,8 +67,9 @@ class _Runs:
 
     account: joule at time 0, had the board been on since and the trace gone round. place, kept:
     boundary reached, committed. clean, sent: boundaries whose finished bytes are in NVM now, at
-    time `busy`. pending: compute since the commit. spends: has looked, does not sleep before the
-    next tile. idle: charges without a commit.
+    time `busy`. pending: compute since the commit. look, seen: of the sleep under way, seconds to
+    the next look and joule at the last. spends: has looked, does not sleep before the next tile.
+    safe: has committed in this charge. idle: charges without a commit.
     """
 
     tally: Tally
@@ -75,6 +78,8 @@ class _Runs:
     dies: FloatArray
     busy: FloatArray
     pending: FloatArray
+    look: FloatArray
+    seen: FloatArray
     place: IntArray
     kept: IntArray
     clean: IntArray
@@ -84,16 +89,18 @@ class _Runs:
     on: BoolArray
     asleep: BoolArray
     spends: BoolArray
+    safe: BoolArray
 
     @classmethod
     def at(cls, begins: FloatArray) -> _Runs:
         n = len(begins)
-        now, account, dies, busy, pending = begins.copy(), *(np.zeros(n) for _ in range(4))
+        now, account, dies, busy = begins.copy(), *(np.zeros(n) for _ in range(3))
+        pending, look, seen = (np.zeros(n) for _ in range(3))
         place, kept, clean, sent, idle = (np.zeros(n, np.int64) for _ in range(5))
-        on, asleep, spends = (np.zeros(n, np.bool_) for _ in range(3))
+        on, asleep, spends, safe = (np.zeros(n, np.bool_) for _ in range(4))
         return cls(
-            Tally.empty(n), now, account, dies, busy, pending, place, kept, clean, sent, idle,
-            np.ones(n, np.bool_), on, asleep, spends,
+            Tally.empty(n), now, account, dies, busy, pending, look, seen, place, kept, clean,
+            sent, idle, np.ones(n, np.bool_), on, asleep, spends, safe,
         )  # fmt: skip
 
     def stored(self, supply: Supply, who: IntArray) -> FloatArray:
@@ -120,7 +127,7 @@ class _Runs:
         self.tally.wasted_s[who] += self.pending[who] + self.dies[who] - self.now[who]
         self.now[who] = self.dies[who]
         self.pending[who] = 0.0
-        for flag in (self.on, self.asleep, self.spends):
+        for flag in (self.on, self.asleep, self.spends, self.safe):
             flag[who] = False
         self.idle[who] += 1
         stuck = who[self.idle[who] >= LIVELOCK]
@@ -170,8 +177,11 @@ def _step(ours: Guided, supply: Supply, runs: _Runs, who: IntArray) -> None:
     fits = ours.believe(runs.stored(supply, who)) >= _need(ours, runs, who) * supply.active_w
     moved = place > runs.kept[who]
     commits = moved & (~fits | (place == ours.last))
-    sleeps = ~moved & ~fits & ~runs.spends[who] & (ours.rest is not None)
-    runs.asleep[who[sleeps]] = True
+    sleeps = runs.safe[who] & ~moved & ~fits & ~runs.spends[who] & (ours.rest is not None)
+    if ours.rest is not None:
+        tired = who[sleeps]
+        runs.asleep[tired] = True
+        runs.look[tired], runs.seen[tired] = ours.rest.first_s, runs.stored(supply, tired)
     _commit(ours, runs, who[commits])
     _tile(ours, runs, who[~commits & ~sleeps])
 
@@ -199,6 +209,7 @@ def _commit(ours: Guided, runs: _Runs, who: IntArray) -> None:
     tally.commits[who] += 1
     tally.nvm_bytes[who] += size[made] + ours.record_bytes
     runs.pending[who] = 0.0
+    runs.safe[who] = True
     runs.idle[who] = 0
     done = who[place == ours.last]
     tally.time_s[done] = runs.now[done]
@@ -228,32 +239,27 @@ def _tile(ours: Guided, runs: _Runs, who: IntArray) -> None:
 
 
 def _sleep(ours: Guided, rest: Rest, supply: Supply, runs: _Runs, who: IntArray) -> None:
-    """Asleep for one look: until enough is stored, all is gone, or it rises too slowly."""
+    """Asleep to the next look: until enough is stored, all is gone, or it rises no more."""
     if not who.size:
         return
-    begin, look = runs.now[who], np.full(who.size, rest.look_s)
-    gained = supply.gained(begin, look)
-    stored = runs.stored(supply, who) + gained - rest.watt * rest.look_s
+    begin, look = runs.now[who], runs.look[who]
+    passed = look + rest.wake_s
+    joules = look * rest.watt + rest.wake_s * supply.active_w
+    stored = runs.stored(supply, who) + supply.gained(begin, passed) - joules
     stored = np.minimum(stored, supply.charge_j)
-    runs.tally.sleep_s[who] += rest.look_s * rest.watt / supply.active_w
-    runs.feed(supply, who, begin + rest.look_s, np.maximum(stored, 0.0))
+    runs.tally.sleep_s[who] += joules / supply.active_w
+    runs.feed(supply, who, begin + passed, np.maximum(stored, 0.0))
     runs.fail(who[stored <= 0])
-    who, gained, stored = who[stored > 0], gained[stored > 0], stored[stored > 0]
-    place = runs.place[who]
-    ahead = ours.rest_s[place] * supply.active_w
-    wakes = stored >= np.minimum(rest.share * supply.charge_j, ahead)
-    kept = np.minimum(supply.charge_j - ours.start_s[place] * supply.active_w, ahead) - stored
-    worth = worth_sleeping(gained / rest.look_s, rest.watt, kept / supply.charge_j)
-    runs.asleep[who] = worth & ~wakes
+    who, stored, look = who[stored > 0], stored[stored > 0], look[stored > 0]
+    goal = rest.share * supply.charge_j
+    came, missing = stored - runs.seen[who], np.maximum(goal - stored, 0.0)
+    fits = ours.believe(stored) >= _need(ours, runs, who) * supply.active_w
+    charge = supply.charge_j
+    more = np.clip(charge - ours.start_s[runs.place[who]] * supply.active_w - stored, 0, charge)
+    pays = (came > 0) & (came * (charge - more) > look * rest.watt * more)
+    runs.asleep[who] = pays & ~(fits & (stored >= goal))
     runs.spends[who] = ~runs.asleep[who]
-
-
-def worth_sleeping(harvest_w: FloatArray, sleep_w: float, share: FloatArray) -> BoolArray:
-    """Sleeping brings energy for tiles sooner than the next charge would.
-
-    share: what the next charge would bring to tiles beyond what is stored now, as a share of a
-    charge: it has to pay a boot and a restore, and what is stored now is lost. Asleep that takes
-    share / (harvest - sleep), off 1 / harvest.
-    """
-    better: BoolArray = harvest_w * (1.0 - np.maximum(share, 0.0)) > sleep_w
-    return better
+    runs.seen[who] = stored
+    longer = (came <= missing / 2) & (look < rest.longer * rest.first_s)
+    shorter = (came > missing) & (look > rest.first_s)
+    runs.look[who] = np.where(longer, 2 * look, np.where(shorter, look / 2, look))

@@ -235,10 +235,14 @@ static int receive(void *ctx, uint8_t *byte)
     return 1;
 }
 
-/* The board has nothing to do; at the end the host wants the interpreter. */
-static void wait(void *ctx)
+/* The board has nothing to do; at the end the host wants the interpreter.
+ * While an inference runs it sleeps for other times, and nobody says a thing. */
+static void rest(void *ctx, uint32_t ms)
 {
     bench *b = ctx;
+    if (ms != RL_EARLY_LOOK_MS) {
+        return;
+    }
     if (b->passed < b->n_pauses) {
         b->passed++;
     } else if (b->at == b->end) {
@@ -301,7 +305,7 @@ static void charge(bench *b)
         .ctx = b, .room = room_of(&b->model.blob), .blobs_size = 1u << 20, .board = "BENCH",
         .version = "0", .nvm = power, .cycles = cycles, .micros = micros,
         .millivolts = millivolts, .receive = receive, .send = sent,
-        .wait = wait, .start_uj = 20000
+        .rest = rest, .rest_cycles = 8788, .start_uj = 20000
     };
     b->at = b->end = b->cut = b->flip = b->n_pauses = b->passed = 0;
     while (b->n > 0 && piece(b)) {
