@@ -1,15 +1,20 @@
-"""What the link answers to PUT_BEGIN, PUT_DATA, PUT_END, MODELS and REMOVE (docs/SPEC.md 6)."""
+"""What the link answers to PUT_BEGIN, PUT_DATA, PUT_END, MODELS, REMOVE, OWNER (docs/SPEC.md 6)."""
 
+import os
 import struct
 
 import _relume
 
+from . import owner
 from .link import Refused
 
 _PAST_LAST = 1
 _BAD_REQUEST = 64
 _E_NVM_SIZE = -10
 _E_FULL = -17
+_NOT_OWNER = 68
+_NONCE = 16
+_UNSIGNED = "it takes models of its owner only: relume deploy --owner KEY.pem"
 _MOST = 8
 _WAYS = "relume deploy --remove NAME, or --only in place of all"
 
@@ -28,7 +33,14 @@ def put_begin(server, body):
     if len(body) < 14:
         raise Refused(_BAD_REQUEST, "PUT_BEGIN is too short")
     size, meta_crc, data_crc = struct.unpack("<III", body[:12])
-    name = _text(body[12:])
+    end = body.find(b"\0", 12) + 1
+    begin = body[: end or len(body)]
+    name, proof = _text(begin[12:]), body[len(begin) :]
+    if len(proof) not in (0, 128):
+        raise Refused(_BAD_REQUEST, "behind the name come 128 bytes of an owner or nothing")
+    server.digest = owner.admits(begin, proof)
+    if server.digest is None:
+        raise Refused(_NOT_OWNER, _UNSIGNED)
     server.forget()
     try:
         return struct.pack("<I", _relume.slot_begin(size, meta_crc, data_crc, name))
@@ -50,6 +62,8 @@ def put_data(server, body):
 
 
 def put_end(server, body):
+    if owner.key() is not None and _relume.slot_digest() != server.digest:
+        raise Refused(_NOT_OWNER, "what came is not what was signed: " + _UNSIGNED)
     try:
         _relume.slot_end()
     except OSError as error:
@@ -84,4 +98,17 @@ def remove(server, body):
     server.forget()
     _relume.slot_remove(name)
     server.forget()
+    return b""
+
+
+def give(server, body):
+    """OWNER: whose the board is, or a change of that."""
+    if not body:
+        server.nonce = os.urandom(_NONCE)
+        return (owner.key() or bytes(32)) + server.nonce
+    if len(body) not in (32, 96):
+        raise Refused(_BAD_REQUEST, "OWNER takes nothing, 32 or 96 bytes")
+    nonce, server.nonce = server.nonce, b""
+    if not nonce or not owner.change(body[:32], body[32:], nonce):
+        raise Refused(_NOT_OWNER, "the board's present owner must sign this")
     return b""

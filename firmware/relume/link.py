@@ -36,6 +36,7 @@ _RESULT = const(0x25)
 _DROP = const(0x26)
 _MODELS = const(0x30)
 _REMOVE = const(0x31)
+_OWNER = const(0x32)
 _EXIT = const(0x7F)
 _EVENT = const(0x40)
 _MESSAGE = const(0x41)
@@ -118,6 +119,7 @@ class Server:
         self.last = None
         self.commands = None
         self.store = None  # of outputs that wait
+        self.digest = self.nonce = b""  # what the owner has signed, what it is to sign
 
     def table(self):
         """What answers which request; made when the first one comes."""
@@ -136,6 +138,7 @@ class Server:
             _DROP: self.waiting("drop"),
             _MODELS: self.deploys("models"),
             _REMOVE: self.deploys("remove"),
+            _OWNER: self.deploys("give"),
             _EXIT: self.exit,
         }
 

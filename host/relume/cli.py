@@ -22,6 +22,7 @@ VERBS = {
     "simulate": "published intermittency policies beside ours, under one cost model",
     "deploy": "send a .rlm to a board",
     "romfs": "models and the native module as an image for a board's ROMFS",
+    "owner": "a board that takes only models that you have signed",
     "run": "run an inference on a board, through any number of power cuts",
     "monitor": "watch a board that runs, live, recorded or replayed",
     "emulate": "serve an emulated board",

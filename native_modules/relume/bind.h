@@ -33,6 +33,9 @@ bool rl_bind_seen(const rl_nvm *nvm, uint32_t base);
 
 mp_obj_t rl_bind_uint(uint32_t value);
 
+/* Bytes: SHA-512 of data[0, n). */
+mp_obj_t rl_bind_sha512(const void *data, uint32_t n);
+
 /* A tuple entry for a u32 argument; ValueError when negative. */
 uint32_t rl_bind_u32(mp_obj_t object);
 
@@ -44,10 +47,12 @@ extern const mp_obj_type_t rl_bind_kv_type;
 extern const mp_obj_type_t rl_bind_decoder_type;
 
 MP_DECLARE_CONST_FUN_OBJ_3(rl_bind_encode_obj);
+MP_DECLARE_CONST_FUN_OBJ_VAR_BETWEEN(rl_bind_signed_obj);
 MP_DECLARE_CONST_FUN_OBJ_0(rl_bind_slots_obj);
 MP_DECLARE_CONST_FUN_OBJ_VAR_BETWEEN(rl_bind_slot_begin_obj);
 MP_DECLARE_CONST_FUN_OBJ_2(rl_bind_slot_write_obj);
 MP_DECLARE_CONST_FUN_OBJ_0(rl_bind_slot_end_obj);
+MP_DECLARE_CONST_FUN_OBJ_0(rl_bind_slot_digest_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(rl_bind_slot_remove_obj);
 MP_DECLARE_CONST_FUN_OBJ_1(rl_bind_slot_blob_obj);
 

@@ -149,6 +149,17 @@ static mp_obj_t relume_slot_write(mp_obj_t offset, mp_obj_t data) {
 }
 MP_DEFINE_CONST_FUN_OBJ_2(rl_bind_slot_write_obj, relume_slot_write);
 
+/* slot_digest() -> SHA-512 of the upload's bytes so far. */
+static mp_obj_t relume_slot_digest(void) {
+    const rl_slots *slots = upload_open();
+    if (slots->draft.magic == 0) {
+        rl_bind_raise(RL_E_STATE);
+    }
+    return rl_bind_sha512(slots->image + slots->at + RL_SLOT_DATA,
+                          slots->next);
+}
+MP_DEFINE_CONST_FUN_OBJ_0(rl_bind_slot_digest_obj, relume_slot_digest);
+
 /* What the stores of models may take: all but the part for keys and values. */
 static rl_rooms rooms(void) {
     rl_nvm flash, bytes = { .kind = RL_NVM_FRAM };

@@ -257,6 +257,8 @@ static const mp_rom_map_elem_t relume_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_KV), MP_ROM_PTR(&rl_bind_kv_type) },
     { MP_ROM_QSTR(MP_QSTR_Decoder), MP_ROM_PTR(&rl_bind_decoder_type) },
     { MP_ROM_QSTR(MP_QSTR_encode), MP_ROM_PTR(&rl_bind_encode_obj) },
+    { MP_ROM_QSTR(MP_QSTR_signed), MP_ROM_PTR(&rl_bind_signed_obj) },
+    { MP_ROM_QSTR(MP_QSTR_slot_digest), MP_ROM_PTR(&rl_bind_slot_digest_obj) },
     { MP_ROM_QSTR(MP_QSTR_slots), MP_ROM_PTR(&rl_bind_slots_obj) },
     { MP_ROM_QSTR(MP_QSTR_slot_begin), MP_ROM_PTR(&rl_bind_slot_begin_obj) },
     { MP_ROM_QSTR(MP_QSTR_slot_write), MP_ROM_PTR(&rl_bind_slot_write_obj) },

@@ -6,6 +6,7 @@ To a board with MicroPython's own firmware go the Python package and the native 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("net", type=Path, metavar="NET.rlm", nargs="?")
     add_port(parser)
     parser.add_argument("--name", help="name on the board (default: the model's)")
+    parser.add_argument(
+        "--owner", type=Path, metavar="KEY.pem",
+        help="sign it for a board that takes its owner's models only (default: $RELUME_OWNER)",
+    )  # fmt: skip
     parser.add_argument(
         "--only", action="store_true", help="remove all other models, and their inferences, first"
     )
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             if args.only:
                 deployed.remove_others(board, args.name or blob.name)
-            done = send(board, blob, args.name)
+            done = send(board, blob, args.name, args.owner)
         except NoRelume:
             board.stream.close()
             return _install(args, blob, board.port)
@@ -99,12 +104,18 @@ def plug(board: Board) -> None:
         board.port.emulated.plug()
 
 
-def send(board: Board, blob: Blob, name: str | None) -> Deployed:
-    """Deploys to a board that the blob was planned for, with a bar. Errors: LinkError."""
+def send(board: Board, blob: Blob, name: str | None, key: Path | None = None) -> Deployed:
+    """Deploys to a board that the blob was planned for, with a bar. Errors: LinkError.
+
+    key: file of the board's owner; without it the one that RELUME_OWNER names, if set."""
+    from relume.link.owner import Owner
+
+    path = key or os.environ.get("RELUME_OWNER")
+    owner = Owner.load(Path(path)) if path else None
     hello = board.connect()
     check_board(board.port.text, blob, hello.board)
     with ui.progress(f"deploy {name or blob.name}", blob.size) as bar:
-        return board.deploy(blob, name, bar)
+        return board.deploy(blob, name, bar, owner)
 
 
 def check_board(port: str, blob: Blob, board: str) -> None:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from relume.blob import format as fmt
 from relume.blob.reader import Blob, read_blob
@@ -33,6 +34,9 @@ from relume.link.ports import Port, open_port
 from relume.link.rooms import missing
 from relume.link.stream import EMULATED, Opener, Refused, Stream, Timings
 from relume.link.transport import PortOpener
+
+if TYPE_CHECKING:
+    from relume.link.owner import Owner
 
 NAME_BYTES = 31
 SLOT_HEADER = 256
@@ -142,6 +146,19 @@ class Board:
         self.stream.request(Kind.REMOVE, body, self.stream.timings.answer + _ERASE_S)
         self.connect()
 
+    # ---- Its owner ---------------------------------------------------------
+
+    def owner(self) -> tuple[bytes, bytes]:
+        """The public key whose models the board takes, zeros if it takes any, and a nonce."""
+        body = self.stream.request(Kind.OWNER)
+        if len(body) != 48:
+            raise LinkError(f"{self.port.text}: {len(body)} bytes tell the owner, not 48")
+        return body[:32], body[32:]
+
+    def change_owner(self, new: bytes, signature: bytes) -> None:
+        """Gives the board another public key, zeros for none; the present owner signs."""
+        self.stream.request(Kind.OWNER, new + signature)
+
     # ---- Outputs that wait -------------------------------------------------
 
     def results(self) -> Iterator[Waiting]:
@@ -188,12 +205,16 @@ class Board:
     # ---- Deploy ------------------------------------------------------------
 
     def deploy(
-        self, blob: Blob | bytes, name: str | None = None, progress: Progress | None = None
+        self,
+        blob: Blob | bytes,
+        name: str | None = None,
+        progress: Progress | None = None,
+        owner: Owner | None = None,
     ) -> Deployed:
         """Sends a blob, goes on where an earlier upload ended, and has the board check it.
 
         It runs beside other models, in place of one of its name. progress is called with the bytes
-        that the board has.
+        that the board has. owner: signs it, for a board that wants that.
         Errors: BlobError, LinkError; then the board keeps the model that it had.
         """
         checked = read_blob(blob) if isinstance(blob, bytes) else blob
@@ -202,7 +223,7 @@ class Board:
         start = self.stream.clock()
         resumed, best, stalls = -1, -1, 0
         while True:
-            upload = _Upload(self.stream, checked, name, progress or (lambda done: None))
+            upload = _Upload(self.stream, checked, name, progress or (lambda done: None), owner)
             try:
                 upload.run()
                 resumed = upload.first if resumed < 0 else resumed
@@ -273,8 +294,11 @@ def _named(model: int | None) -> bytes:
 class _Upload:
     """One attempt at PUT_BEGIN ... PUT_END. first, offset: bytes that the board has."""
 
-    def __init__(self, stream: Stream, blob: Blob, name: str, progress: Progress) -> None:
+    def __init__(
+        self, stream: Stream, blob: Blob, name: str, progress: Progress, owner: Owner | None
+    ) -> None:
         self._stream, self._blob, self._name, self._progress = stream, blob, name, progress
+        self._owner = owner
         self.first = 0
         self.offset = 0
         sectors = blob.size // _SECTOR + 2
@@ -285,6 +309,8 @@ class _Upload:
         stream, blob = self._stream, self._blob
         begin = struct.pack("<III", blob.size, blob.meta_crc, blob.data_crc)
         body = begin + self._name.encode() + b"\0"
+        if self._owner is not None:
+            body += self._owner.model(body, blob)
         self.first = self._next(stream.request(Kind.PUT_BEGIN, body, self._patience))
         self._restarts = stream.restarts
         self.offset = self.first

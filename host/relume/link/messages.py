@@ -31,6 +31,7 @@ class Kind(IntEnum):
     DROP = 0x26
     MODELS = 0x30
     REMOVE = 0x31
+    OWNER = 0x32
     EVENT = 0x40
     MESSAGE = 0x41
     EXIT = 0x7F
