@@ -5,7 +5,7 @@ Without the native module only plans for portable kernels.
 
 import struct
 
-from .status import BOUNDS, CRC, KIND, MAGIC, PLAN, SHAPE, TRUNCATED, VERSION, crc32, refuse
+from .status import refuse
 
 try:
     import _relume_native as native
@@ -61,115 +61,31 @@ class Blob:
 
                 refuse(status, text(fault) if fault else "buffer is not 4-byte aligned", at)
         else:
-            self._check_door(with_data)
-        self._read_header()
-        if not native:
-            self._check_tables()
-        self.tensors = [Tensor(data, self._tensors + TENSOR * i) for i in range(self._n_tensors)]
-        self.ops = [Op(data, self._ops + OP * i) for i in range(self._n_ops)]
-        if not native:
-            self._check_tensors()
-            self._check_ops()
-            self._check_plan()
+            from . import checker
 
-    def _read_header(self):
+            checker.door(self, with_data)
+        self.read_header()
+        if not native:
+            checker.tables(self)
+        self.tensors = [Tensor(data, self.at_tensors + TENSOR * i) for i in range(self.n_tensors)]
+        self.ops = [Op(data, self.at_ops + OP * i) for i in range(self.n_ops)]
+        if not native:
+            checker.tensors(self)
+            checker.ops(self)
+            checker.plan(self)
+
+    def read_header(self):
+        """Fields of the header that are used later."""
         data = self.data
         self.total, self.meta, self.meta_crc, self.data_crc = struct.unpack_from("<4I", data, 8)
         self.nvm_kind = data[25]
         self.arena_size, self.scratch_size, self.nvm_size = struct.unpack_from("<3I", data, 28)
-        self._n_tensors, self._n_ops, self.n_tiles, self.n_segments = struct.unpack_from(
+        self.n_tensors, self.n_ops, self.n_tiles, self.n_segments = struct.unpack_from(
             "<HHII", data, 40
         )
-        (self._tensors, self._ops, self.tiles, self.segments,
+        (self.at_tensors, self.at_ops, self.tiles, self.segments,
          self.strings) = struct.unpack_from("<5I", data, 52)  # fmt: skip
         self.input, self.output = struct.unpack_from("<HH", data, 76)
-
-    def _check_door(self, with_data):
-        data, size = self.data, len(self.data)
-        if size < HEADER:
-            refuse(TRUNCATED, "shorter than a header", size)
-        if bytes(data[:4]) != b"RLUM":
-            refuse(MAGIC, "magic is not RLUM", 0)
-        if data[4] != MAJOR or data[5] > MINOR:
-            refuse(VERSION, "version", 4)
-        self._read_header()
-        if self.total > size:
-            refuse(TRUNCATED, "total_size is more than there is", 8)
-        if not HEADER <= self.meta <= self.total:
-            refuse(BOUNDS, "meta_size", 12)
-        self._check_crcs(with_data)
-        if data[24] != 0:
-            refuse(KIND, "weights laid out for another core: plan --core portable", 24)
-
-    def _check_crcs(self, with_data):
-        crc = crc32(b"\0\0\0\0", crc32(self.data[:16], 0))
-        if crc32(self.data[20:self.meta], crc) & 0xFFFFFFFF != self.meta_crc:
-            refuse(CRC, "metadata checksum", 16)
-        if with_data and crc32(self.data[self.meta:self.total], 0) & 0xFFFFFFFF != self.data_crc:
-            refuse(CRC, "constants checksum", 20)
-
-    def _check_tables(self):
-        low = HEADER
-        for at, count, entry in (
-            (self._tensors, self._n_tensors, TENSOR), (self._ops, self._n_ops, OP),
-            (self.tiles, self.n_tiles, TILE), (self.segments, self.n_segments, SEGMENT),
-        ):  # fmt: skip
-            if at % 4 or at < low or at + count * entry > self.meta or count == 0:
-                refuse(BOUNDS, "section outside the metadata", 52)
-            low = at + count * entry
-        if self.input >= self._n_tensors or self.output >= self._n_tensors:
-            refuse(BOUNDS, "input or output", 76)
-
-    def _check_tensors(self):
-        at = self._tensors
-        for t in self.tensors:
-            if t.size != t.h * t.w * t.c or t.size == 0 or not -128 <= t.zero <= 127:
-                refuse(SHAPE, "tensor", at)
-            if t.arena + t.size > self.arena_size or t.home + t.size > self.nvm_size:
-                refuse(BOUNDS, "tensor outside the arena or the home area", at)
-            at += TENSOR
-
-    def _check_ops(self):
-        n = len(self.tensors)
-        for op in self.ops:
-            if not CONV_2D <= op.kind <= CONCATENATION or op.kernel:
-                refuse(KIND, "op kind", op.at)
-            if op.in0 >= n or op.out >= n or (op.in1 is not None and op.in1 >= n):
-                refuse(BOUNDS, "tensor of an op", op.at + 4)
-            if op.units * op.unit_bytes != self.tensors[op.out].size:
-                refuse(SHAPE, "units", op.at + 12)
-            for start, length in self._constants(op):
-                if start and not self.meta <= start <= start + length <= self.total:
-                    refuse(BOUNDS, "constants outside the blob", op.at + 48)
-
-            if not _fits(op, self.tensors):
-                refuse(SHAPE, "shapes or parameters of an op", op.at)
-
-    def _constants(self, op):
-        channels = self.tensors[op.out].c
-        return (
-            (op.weights, op.w_size), (op.bias, 4 * channels), (op.mult, 4 * channels),
-            (op.shift, channels),
-        )  # fmt: skip
-
-    def _check_plan(self):
-        done = [0] * len(self.ops)
-        for i in range(self.n_tiles):
-            op, first, count = self.tile(i)
-            at = self.tiles + TILE * i
-            if op >= len(done) or first != done[op] or count == 0:
-                refuse(PLAN, "tile does not follow the one before", at)
-            done[op] += count
-        for op, units in zip(self.ops, done):
-            if op.units != units:
-                refuse(PLAN, "tiles do not cover the op", op.at)
-        end = 0
-        for i in range(self.n_segments):
-            if self.end_of(i) <= end:
-                refuse(PLAN, "segments do not rise", self.segments + SEGMENT * i)
-            end = self.end_of(i)
-        if end != self.n_tiles:
-            refuse(PLAN, "segments do not cover the tiles", 48)
 
     def tile(self, i):
         """(op number, first unit, units) of tile i."""
@@ -187,46 +103,3 @@ class Blob:
         while self.data[end]:
             end += 1
         return str(bytes(self.data[start:end]), "utf-8")
-
-
-def _fits(op, tensors):
-    """What keeps a kernel's loops and shifts bounded (SPEC 2.4)."""
-    x, y, p, kind = tensors[op.in0], tensors[op.out], op.p, op.kind
-    if kind in (CONV_2D, DEPTHWISE_CONV_2D, AVERAGE_POOL_2D, MAX_POOL_2D):
-        if not (_axis(op.kh, op.sh, op.pad_top, op.dil_h, x.h, y.h)
-                and _axis(op.kw, op.sw, op.pad_left, op.dil_w, x.w, y.w)):  # fmt: skip
-            return False
-        if kind == CONV_2D:
-            return op.w_size == op.kh * op.kw * x.c * y.c
-        if kind == DEPTHWISE_CONV_2D:
-            return y.c == x.c * op.depth_mult and op.w_size == op.kh * op.kw * y.c
-        return x.c == y.c
-    if kind == FULLY_CONNECTED:
-        return op.w_size == x.size // (y.h * y.w) * y.c
-    if kind == SOFTMAX:
-        return (x.size == y.size and x.c == y.c < 4096 and p[0] >= 0 and 0 <= p[1] <= 30
-                and 0 <= -p[2] << p[1] <= 31 << 26)  # fmt: skip
-    if kind == MEAN:
-        over = (x.h if p[0] & 1 else 1) * (x.w if p[0] & 2 else 1)
-        return 1 <= p[0] <= 3 and p[3] == over and y.size * over == x.size and _scales(p, 1)
-    if kind == ADD:
-        return 0 <= p[0] <= 22 and _scales(p, 1, 3, 5)
-    if kind == MUL:
-        return _scales(p, 0)
-    if kind == GATHER:
-        return min(p[1:4]) > 0 and p[0] >= 0
-    if kind == CONCATENATION:
-        return op.in1 is not None and min(p[:2]) > 0
-    if kind == PAD:
-        return min(p[:3]) >= 0 and -128 <= p[3] <= 127
-    return x.size == y.size and (kind != MAP or op.w_size == 256)
-
-
-def _axis(taps, step, before, dilation, size, outputs):
-    return (taps > 0 and step > 0 and dilation > 0 and before <= (taps - 1) * dilation
-            and (outputs - 1) * step < size + before)  # fmt: skip
-
-
-def _scales(p, *places):
-    """Multiplier and exponent stand at each of the places."""
-    return all([p[i] >= 0 and -31 <= p[i + 1] <= 30 for i in places])
