@@ -4,6 +4,7 @@ from _typeshed import ReadableBuffer
 from typing import Any, TypedDict
 
 from .model import Model as Model
+from .queue import Queue as Queue
 from .results import Results as Results
 from .store import Store as Store
 
