@@ -84,12 +84,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+_PACKAGE = 55_000  # bytes of Python part and module, about
+
+
 def _install(args: argparse.Namespace, blob: Blob, port: Port) -> int:
     """Deploys to a board with MicroPython's own firmware."""
     from relume.link.install import facts, install, lines
 
     labels = args.net.with_suffix(".txt")
-    with ui.progress(f"deploy {args.net.name}", 1) as bar:
+    with ui.progress(f"deploy {args.net.name}", blob.size + _PACKAGE) as bar:
         done = install(port, blob, args.name or args.net.stem, labels, bar)
     if args.json:
         ui.emit_json(facts(done))
