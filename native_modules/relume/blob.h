@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "order.h"
 #include "status.h"
 
 #define RL_BLOB_MAJOR 1

@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "order.h"
 #include "status.h"
 
 #define RL_NVM_FRAM 1

@@ -4,6 +4,7 @@
  *                         the wire, in frames with bodies of 0 to N bytes
  *   wire random BITS ROUNDS SEED  so many random bits in frames of any size
  *   wire noise BYTES SEED         noise with frames in it
+ *   wire print N SEED             N frames, encoded, in hexadecimal
  *
  * Exit code 1: a frame came out that nobody sent, or one that was sent whole
  * behind another did not. Prints what was tried. */
@@ -156,6 +157,20 @@ static void noise(uint64_t bytes)
     }
 }
 
+static void print(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t wire[RL_FRAME_WIRE];
+        message m;
+        draw(&m, roll(RL_FRAME_BODY + 1u));
+        size_t size = encode(&m, wire);
+        for (size_t k = 0; k < size; k++) {
+            printf("%02x", wire[k]);
+        }
+        printf("\n");
+    }
+}
+
 int main(int argc, char **argv)
 {
     message m;
@@ -169,6 +184,9 @@ int main(int argc, char **argv)
         state = strtoull(argv[4], NULL, 0);
         random_flips((uint32_t)strtoul(argv[2], NULL, 0),
                      (uint32_t)strtoul(argv[3], NULL, 0));
+    } else if (argc == 4 && strcmp(argv[1], "print") == 0) {
+        state = strtoull(argv[3], NULL, 0);
+        print((uint32_t)strtoul(argv[2], NULL, 0));
     } else if (argc == 4 && strcmp(argv[1], "noise") == 0) {
         state = strtoull(argv[3], NULL, 0);
         noise(strtoull(argv[2], NULL, 0));
