@@ -7,7 +7,7 @@ SHARD  ?= 1/1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools qemu host firmware unix natmod wheel stock size test test-all proof fuzz coverage lint demo board-test clean
+.PHONY: help setup tools qemu host firmware unix natmod wheel stock size test test-all proof fuzz coverage lint static demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -68,6 +68,9 @@ lint: setup ## ruff and mypy --strict
 	@cd firmware/typings && $(CURDIR)/$(VENV)/bin/mypy --strict --config-file= -p relume -p relume_pure -p _relume_native
 	@for main in examples/*/main.py; do MYPYPATH=firmware/typings $(VENV)/bin/mypy \
 	    --config-file= --check-untyped-defs --ignore-missing-imports $$main || exit 1; done
+
+static: setup ## gcc -fanalyzer and cppcheck over the shipping C
+	@$(PY) -m tests.static
 
 demo: firmware ## train, plan, deploy to the emulated Pico, cut its power, compare every byte
 	@$(VENV)/bin/relume demo --out build/demo
