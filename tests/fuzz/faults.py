@@ -73,6 +73,5 @@ FAULTS = tuple(
          "if (status != RL_OK) {\n        slots->draft.magic = 0;\n        rl_status erased",
          "if (status == RL_E_ARG) {\n        slots->draft.magic = 0;\n        rl_status erased"),
         ("key_size", "kv", "kv_open.c", "e.key_n > RL_KV_KEY || ", ""),
-        ("page_used", "kv", "kv_log.c", "&& head->used <= RL_KV_PAYLOAD &&", "&&"),
     )
 )
