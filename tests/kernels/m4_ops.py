@@ -45,9 +45,16 @@ def case(kind: Kind, seed: int) -> Case:
 
 def depthwise_case(shape: tuple[int, int, int], channels: int, window: Window) -> Case:
     """DEPTHWISE_CONV_2D of one shape; padding such that the output is ceil(input / stride)."""
+    return window_case(Kind.DEPTHWISE_CONV_2D, shape, channels, window)
+
+
+def window_case(
+    kind: Kind, shape: tuple[int, int, int], channels: int, window: Window
+) -> Case:
+    """A window of one shape; padding such that the output is ceil(input / stride)."""
     random = np.random.default_rng(5)
     out = (-(-shape[0] // window.sh), -(-shape[1] // window.sw), channels)
-    graph = _weighted(Kind.DEPTHWISE_CONV_2D, random, shape, out, window)
+    graph = _weighted(kind, random, shape, out, window)
     return _case(graph, random, 0, "")
 
 

@@ -145,6 +145,7 @@ def test_the_pico_is_known_with_its_regions_in_order() -> None:
         ("heap_bytes = 180_000", "heap_bytes = 280_000", "memory.heap_bytes: more than"),
         ("[tested]", '[estimates]\n"boot.nap" = "a guess"\n[tested]', "boot.nap: no such key"),
         ("board_id", "bord_id", "flashing.board_id: missing"),
+        ('ways = ["uf2"]', 'ways = ["floppy"]', "flashing.ways: not a list of some of uf2"),
         ("[tested]", 'extends = "NOPE"\n[tested]', "extends: NOPE: there is no"),
         ("[tested]", 'drop = ["pins.led"]\n[tested]', "drop: pins.led: there is nothing to drop"),
         ("[clock]", "[clock", "board.toml: "),

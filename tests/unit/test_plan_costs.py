@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from relume.board.profile import (
+    ACCESS,
     BoardProfile,
     Boot,
     Energy,
@@ -18,7 +19,7 @@ from relume.board.profile import (
 )
 from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op, Tensor, Window
-from relume.plan.costs import ACCESS_CYCLES, TILE_BYTES, CostModel
+from relume.plan.costs import TILE_BYTES, CostModel
 
 TABLES = TILE_BYTES / 4 * 40  # fetched once a tile
 KINDS = {kind.name: (10.0, 100.0, 1000.0) for kind in Kind}
@@ -99,7 +100,7 @@ def test_the_spi_clock_is_the_peripheral_clock_over_an_even_number() -> None:
 def test_fram_bytes_cost_their_time_on_the_wire_and_the_chip() -> None:
     costs = CostModel(_dense(), _board(), "fram")
     byte = 16e-3 + 2e-3  # 8 bits at 500 kHz = 16 us at 1 mW; 2 nJ of the chip
-    access = 5 * byte + ACCESS_CYCLES * 1e-3
+    access = 5 * byte + ACCESS * 1e-3
     assert costs.restore_uj(100.0, 2.0) == pytest.approx(100 * byte + 2 * access)
     record = 128 * byte + 2 * access
     assert costs.commit_uj(100.0, 3.0, 500.0) == pytest.approx(record + 100 * byte + 3 * access)

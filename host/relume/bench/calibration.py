@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from relume.bench.on_board import PLUGGED
-from relume.blob.layouts.select import M0PLUS, lay_out
+from relume.blob.layouts.select import lay_out
 from relume.blob.pack import pack
 from relume.blob.reader import read_blob
 from relume.errors import LinkError
@@ -170,9 +170,10 @@ def planned(plan: Plan, profile: BoardProfile, measured: Sequence[float]) -> lis
 
 def row_of(graph: Graph, profile: BoardProfile, op: int) -> str:
     """The row of [cycles.*] that the plan counts an op with, as in CostModel.kernel_cycles."""
-    one = graph.ops[op]
-    fast = profile.core == M0PLUS and one.kind.name in profile.fast_cycles
-    core = M0PLUS if fast and lay_out(M0PLUS, graph, one) is not None else "portable"
+    one, core = graph.ops[op], profile.core
+    fast = one.kind.name in profile.fast_cycles.get(core, {})
+    if not fast or lay_out(core, graph, one) is None:
+        core = "portable"
     return f"{core}.{one.kind.name}"
 
 
@@ -223,7 +224,7 @@ def fitted(
 def figures_of(profile: BoardProfile, row: str) -> tuple[float, float, float]:
     """A row of [cycles.*] by its name."""
     core, _, kind = row.partition(".")
-    return (profile.cycles if core == "portable" else profile.fast_cycles)[kind]
+    return (profile.cycles if core == "portable" else profile.fast_cycles[core])[kind]
 
 
 def _up(figure: float) -> float:

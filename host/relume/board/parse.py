@@ -8,6 +8,7 @@ from typing import Any
 
 from relume.board.inherit import merge, parse
 from relume.board.profile import (
+    ACCESS,
     STATES,
     TESTED,
     TIERS,
@@ -43,7 +44,7 @@ def profile_of(tables: Mapping[str, Any], file: str) -> BoardProfile:
     table = Table(file, "", tables)
     memory, clock = table.sub("memory"), table.sub("clock")
     tier = table.one_of("tier", TIERS)
-    nvm, cycles, core = table.sub("nvm"), table.sub("cycles"), table.text("core")
+    nvm, cycles = table.sub("nvm"), table.sub("cycles")
     energy, pins = table.sub("energy"), table.sub("pins")
     fram, flash = nvm.maybe("fram"), nvm.maybe("flash")
     warning = table.maybe("power_fail")
@@ -68,7 +69,7 @@ def profile_of(tables: Mapping[str, Any], file: str) -> BoardProfile:
         flash=_flash(flash) if flash else None,
         cycles=_cycles(cycles.sub("portable")),
         store=_store(cycles.sub("store")),
-        fast_cycles=fast.get(core, {}),
+        fast_cycles=fast,
         tier=tier,
         native=table.text("native") if tier == "native" else "",
         file_bytes=0 if tier == "firmware" else memory.positive("file_bytes"),
@@ -165,15 +166,22 @@ def _flash(table: Table) -> FlashNvm:
 
 
 def _flashing(table: Table) -> Flashing:
-    way = table.one_of("way", WAYS)
-    if way == "uf2":
-        return Flashing(
-            way, table.text("enter"), table.text("board_id"), table.whole("family"),
-            table.whole("base"), table.whole("first"),
-        )  # fmt: skip
-    chip = table.text("chip") if "chip" in table.data else ""
-    offset = table.whole("offset") if "offset" in table.data else 0
-    return Flashing(way, table.text("enter"), chip=chip, offset=offset)
+    ways = table.value("ways")
+    if not isinstance(ways, list) or not ways or not set(map(str, ways)) <= set(WAYS):
+        raise table.fail("ways", f"not a list of some of {', '.join(WAYS)}")
+    uf2 = "uf2" in ways
+    return Flashing(
+        tuple(ways),
+        table.text("enter"),
+        board_id=table.text("board_id") if uf2 else "",
+        family=table.whole("family") if uf2 else 0,
+        base=table.whole("base") if uf2 else 0,
+        first=table.whole("first") if uf2 else 0,
+        end=table.positive("end") if uf2 else 0,
+        chip=table.text("chip") if "chip" in table.data else "",
+        offset=table.whole("offset") if "offset" in table.data else 0,
+        download=table.text("download") if "download" in table.data else "",
+    )
 
 
 def _cycles(table: Table) -> Rows:
@@ -197,6 +205,7 @@ def _store(table: Table) -> StoreCycles:
         table.real("early_step"),
         table.real("early_resume"),
         table.real("crc_live"),
+        table.real("access") if "access" in table.data else ACCESS,
     )
 
 

@@ -23,6 +23,7 @@ STATES = {
     "untested": "untested",
 }
 TESTED = ("image", "kernels", "checkpoints", "flashing")
+ACCESS = 300.0  # cycles of one access to FRAM from C: chip select, WREN, call overhead
 WAYS = ("uf2", "nrfutil", "esptool", "bossac", "nrfjprog")
 
 
@@ -138,21 +139,24 @@ class PowerFail:
 
 @dataclass(frozen=True)
 class Flashing:
-    """How firmware gets onto the board: one of WAYS, and what that way needs.
+    """How firmware gets onto the board: some of WAYS, the first is the usual one.
 
-    uf2: board_id (INFO_UF2.TXT begins its Board-ID with it), family, base (address of flash byte
-    0) and first (first byte of flash that is not the loader's). Others: chip, offset of the image.
-    enter: how a person starts the loader.
+    enter: how a person starts the loader. uf2: board_id (INFO_UF2.TXT begins its Board-ID with
+    it), family, base (address of flash byte 0), first and end (the flash that is not the
+    loader's). Others: chip, offset of the image in flash. download: where firmware that is not
+    ours comes from.
     """
 
-    way: str
+    ways: tuple[str, ...]
     enter: str
     board_id: str = ""
     family: int = 0
     base: int = 0
     first: int = 0
+    end: int = 0
     chip: str = ""
     offset: int = 0
+    download: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,7 @@ class StoreCycles:
     it, 0: the core. survey_op, survey_tensor: finding out what is live, a commit or a restore.
     step: a segment's fixed part, interpreter and event frame. resume: from the first line of user
     code to the first tile, without what grows with the model. early_step, early_resume: the same
-    before the interpreter starts.
+    before the interpreter starts. access: one access to FRAM, beside its bytes.
     """
 
     crc_per_byte: float
@@ -196,6 +200,7 @@ class StoreCycles:
     early_step: float = 0.0
     early_resume: float = 0.0
     crc_live: float = 0.0
+    access: float = ACCESS
 
     @property
     def live_crc(self) -> float:
@@ -207,8 +212,8 @@ class StoreCycles:
 class BoardProfile:
     """One board, from boards/NAME/board.toml.
 
-    hz, peripheral_hz: clocks of the core and of SPI. cycles, fast_cycles: kind -> (per work, per
-    output, per tile) of the portable kernels and of those of the board's core. tier: one of TIERS.
+    hz, peripheral_hz: clocks of the core and of SPI. cycles: kind -> (per work, per output, per
+    tile) of the portable kernels; fast_cycles: core -> the same of its own. tier: one of TIERS.
     regions: of our firmware's flash; none elsewhere, there models are files, file_bytes at most,
     which are read into RAM. native: architecture of the native module. tested: one of STATES for
     each of TESTED. estimates: key -> why this figure, where no source gives one. measured: of a
@@ -234,7 +239,9 @@ class BoardProfile:
     flash: FlashNvm | None
     cycles: Mapping[str, tuple[float, float, float]]
     store: StoreCycles
-    fast_cycles: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    fast_cycles: Mapping[str, Mapping[str, tuple[float, float, float]]] = field(
+        default_factory=dict
+    )
     tier: str = "firmware"
     native: str = ""
     file_bytes: int = 0

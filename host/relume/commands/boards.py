@@ -12,7 +12,7 @@ from relume import ui
 if TYPE_CHECKING:
     from relume.board.profile import BoardProfile
 
-CORES = {"m0plus": "M0+", "m4": "M4", "portable": "portable"}
+CORES = {"m0plus": "M0+", "m4": "M4", "portable": "any"}
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

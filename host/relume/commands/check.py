@@ -167,12 +167,11 @@ def _planned(
 
 
 def _uses(plan: Plan, board: BoardProfile) -> Uses:
-    from relume.blob.pack import packed_size
-    from relume.plan.planner import SLOT_HEADER, nvm_bytes, sram_bytes
+    from relume.plan.planner import flash_use, nvm_bytes, ram_bytes
 
     return Uses(
-        Use(packed_size(plan) + SLOT_HEADER, board.regions["blobs"].size),
-        Use(sram_bytes(plan), board.heap_bytes),
+        Use(*flash_use(plan, board)),
+        Use(ram_bytes(plan, board), board.heap_bytes),
         Use(nvm_bytes(plan), board.nvm_size(plan.nvm)),
     )
 

@@ -95,7 +95,7 @@ def _fit_together(tasks: Sequence[Task], board: BoardProfile) -> None:
     plans = [task.plan for task in tasks]
     nvm = plans[0].nvm
     for what, used, room in (
-        ("model flash", sum(map(packed_size, plans)), board.regions["blobs"].size),
+        ("model flash", sum(map(packed_size, plans)), board.model_bytes),
         (nvm, sum(map(nvm_bytes, plans)), board.nvm_size(nvm)),
     ):
         if used > room:

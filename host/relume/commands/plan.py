@@ -97,7 +97,7 @@ def facts(
     plan: Plan, board: BoardProfile, smallest_f: float, blob_bytes: int, file: str
 ) -> dict[str, Any]:
     """The plan as a JSON-able document: every segment, memory, energy."""
-    from relume.plan.planner import nvm_bytes, sram_bytes
+    from relume.plan.planner import nvm_bytes, ram_bytes, sram_bytes
     from relume.plan.wear import wear
 
     charges, energy = plan.forecast()
@@ -123,6 +123,7 @@ def facts(
         "saved_bytes": plan.saved,
         "saved_price": plan.price,
         "sram_bytes": sram_bytes(plan),
+        "ram_bytes": ram_bytes(plan, board),
         "nvm_bytes": nvm_bytes(plan),
         "commit_bytes": sum(segment.commit_bytes for segment in plan.segments),
         "wear": asdict(worn) if worn else None,
@@ -189,7 +190,7 @@ def _wear_line(plan: Plan, board: BoardProfile) -> list[tuple[str, str]]:
 def _show(
     plan: Plan, board: BoardProfile, smallest_f: float, blob_bytes: int, output: Path
 ) -> None:
-    from relume.plan.planner import nvm_bytes, sram_bytes, sram_parts
+    from relume.plan.planner import nvm_bytes, ram_bytes, sram_parts
     from relume.power.capacitor import format_capacitance
     from relume.report.tables import bar, count, elided, grid, millijoule
 
@@ -205,7 +206,7 @@ def _show(
     )
     out.print(grid(title, columns, elided(_rows(plan, board), "segments")))
     charges, energy = plan.forecast()
-    region = board.regions["blobs"].size
+    region = board.model_bytes
     for name, text in (
         ("plan", f"{len(plan.tiles)} tiles in {len(plan.segments)} segments, "
                  f"{count(plan.worst_cycles)} cycles at worst"),
@@ -216,7 +217,7 @@ def _show(
                 "harvested meanwhile"),
         ("commits", f"{count(sum(s.commit_bytes for s in plan.segments))} bytes an inference"),
         ("flash", bar(blob_bytes, region)),
-        ("SRAM", f"{bar(sram_bytes(plan), board.heap_bytes)}, {sram_parts(plan)}"),
+        ("SRAM", f"{bar(ram_bytes(plan, board), board.heap_bytes)}, {sram_parts(plan)}"),
         (plan.nvm, bar(nvm_bytes(plan), board.nvm_size(plan.nvm))),
         *_wear_line(plan, board),
         *([("profile", board.measured.text)] if board.measured else []),

@@ -42,7 +42,7 @@ class Image:
 
 def loader_of(board: BoardProfile) -> Flashing:
     """Errors: BoardError for a board without UF2 loader."""
-    if board.flashing is None or board.flashing.way != "uf2":
+    if board.flashing is None or "uf2" not in board.flashing.ways:
         raise BoardError(f"{board.name}: {board.mcu} has no UF2 loader that relume knows")
     return board.flashing
 
@@ -51,7 +51,8 @@ def room_of(board: BoardProfile) -> tuple[int, int, str]:
     """(first, end) of the flash that an image may cover, and what that is."""
     region = board.regions.get("firmware")
     if region is None:
-        return loader_of(board).first, board.flash_bytes, f"the flash of {board.name}"
+        loader = loader_of(board)
+        return loader.first, loader.end, f"the flash of {board.name} that its loader writes"
     return region.offset, region.offset + region.size, f"the firmware region of {board.name}"
 
 

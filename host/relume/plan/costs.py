@@ -2,11 +2,11 @@
 
 Compute: board.toml [cycles.portable] gives a, b, c with a * work + b * outputs + c per tile
 (`relume.plan.kernel_work`), worst case over data; [cycles.CORE] likewise for the kernels of the
-board's core that are faster. These are cycles of code and data in SRAM. Constants lie in flash and
-are read through the XIP cache (`relume.plan.xip`), which is taken to be cold: a tile fetches what
-it reads once; when an op's constants do not fit the cache, every unit fetches them again
-(Cortex-M0+ convolutions: every tile, as ever; operands and maps: what the unit reads,
-`relume.plan.fills`). FULLY_CONNECTED touches each weight once.
+board's core that are faster (`m0plus_work`, `m4_work`). These are cycles of code and data in SRAM.
+Constants lie in flash and are read through the XIP cache (`relume.plan.xip`), which is taken to be
+cold: a tile fetches what it reads once; when an op's constants do not fit the cache, every unit
+fetches them again (Cortex-M0+ convolutions: every tile, as ever; operands and maps: what the unit
+reads, `relume.plan.fills`). FULLY_CONNECTED touches each weight once.
 
 Staged constants are copied to SRAM by bursts when their op begins, and again after a restore;
 weights in parts by every tile that uses them.
@@ -34,6 +34,7 @@ from relume.model.graph import Graph, Kind, Op
 from relume.plan.fills import FILL, fills_by_unit
 from relume.plan.kernel_work import kernel_work
 from relume.plan.m0plus_work import fits_spans, m0plus_work
+from relume.plan.m4_work import m4_work
 from relume.plan.parts import conv_waits, dense_waits
 from relume.plan.types import Stage
 from relume.plan.xip import bytes_cycles, copy_cycles, fills_cycles
@@ -54,7 +55,6 @@ FRAME_BYTES = 64.0  # of a frame and its answer, beside the input's bytes
 HANDSHAKE = 3  # frames before the input's first: HELLO, STATUS and one lost
 FRAME_CYCLES = 250_000.0  # a frame decoded and answered: its bytes leave by polling, 5 ms at most
 CONSOLE_BAUD = 115_200
-ACCESS_CYCLES = 300.0  # chip select, WREN, call overhead of one FRAM access
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,10 @@ class CostModel:
         """Core cycles of an op's kernel, flash left out.
 
         room: bytes of weights that SRAM holds at a time, None: they are read in place."""
-        row = self.board.fast_cycles.get(op.kind.name)
-        if self.board.core == M0PLUS and row is not None:
-            fast = lay_out(M0PLUS, self.graph, op)
+        core = self.board.core
+        row = self.board.fast_cycles.get(core, {}).get(op.kind.name)
+        if row is not None:
+            fast = lay_out(core, self.graph, op)
             if fast is not None:
                 return self._fast_op(op, fast, row, room)
         row = self.board.cycles.get(op.kind.name)
@@ -171,7 +172,10 @@ class CostModel:
         self, op: Op, fast: Packed, row: tuple[float, float, float], room: int | None
     ) -> OpCycles:
         per_work, per_output, per_tile = row
-        work = m0plus_work(self.graph, op, fast, room)
+        if self.board.core == M0PLUS:
+            work = m0plus_work(self.graph, op, fast, room)
+        else:
+            work = m4_work(self.graph, op, fast)
         unit = per_work * work.unit + per_output * work.outputs
         typical = per_work * work.typical_unit + per_output * work.outputs
         tile = per_work * work.tile + per_tile
@@ -180,12 +184,12 @@ class CostModel:
     def fetches(self, number: int) -> tuple[float, float]:
         """Cycles (once a tile, of a unit) that waiting for constants in flash takes."""
         op = self.graph.ops[number]
-        fast = lay_out(self.board.core, self.graph, op) if self.board.core == M0PLUS else None
+        fast = lay_out(self.board.core, self.graph, op)
         size = op.constant_bytes if fast is None else fast.constant_bytes
         fetch = self._fetch_cycles(size)
         if op.kind is Kind.FULLY_CONNECTED:
             return 0.0, fetch / self.graph.tensors[op.output].shape[2]
-        if fast is not None and fits_spans(self.graph, op, fast):
+        if self.board.core == M0PLUS and fast is not None and fits_spans(self.graph, op, fast):
             return 1.5 * fetch, 0.0
         if size <= self.board.xip.cache_bytes:
             return fetch, 0.0
@@ -266,7 +270,7 @@ class CostModel:
         crc = live_bytes * (board.store.live_crc * self.uj_per_cycle)
         if self.nvm == "flash":
             byte = bytes_cycles(board.xip, 1.0) * self.uj_per_cycle
-            return crc + live_bytes * byte + live_ranges * (ACCESS_CYCLES * self.uj_per_cycle)
+            return crc + live_bytes * byte + live_ranges * (board.store.access * self.uj_per_cycle)
         return crc + self._fram_uj(live_bytes, live_ranges)
 
     def commit_uj(self, dirty_bytes: Number, dirty_ranges: Number, live_bytes: Number) -> Number:
@@ -308,7 +312,7 @@ class CostModel:
         byte_uj = 8e3 / self.spi_hz() * self.board.energy.active_mw
         wire = size + accesses * float(fram.command_bytes)
         chip = fram.chip_nj_per_byte * 1e-3
-        return wire * (byte_uj + chip) + accesses * (ACCESS_CYCLES * self.uj_per_cycle)
+        return wire * (byte_uj + chip) + accesses * (self.board.store.access * self.uj_per_cycle)
 
     def program_uj(self, pages: Number) -> Number:
         """Energy of programming flash pages, at the datasheet's longest time."""

@@ -231,6 +231,21 @@ def sram_bytes(plan: Plan) -> int:
     return plan.arena_size + plan.scratch_size + work_bytes(plan.graph)
 
 
+def ram_bytes(plan: Plan, board: BoardProfile) -> int:
+    """sram_bytes, and the model where a board reads it into RAM."""
+    from relume.blob.pack import packed_size
+
+    return sram_bytes(plan) + (packed_size(plan) if board.blob_in_ram else 0)
+
+
+def flash_use(plan: Plan, board: BoardProfile) -> tuple[int, int]:
+    """(bytes of flash that the model takes, bytes there): its slot, or a file."""
+    from relume.blob.pack import packed_size
+
+    header = 0 if board.blob_in_ram else SLOT_HEADER
+    return packed_size(plan) + header, board.model_bytes
+
+
 def sram_parts(plan: Plan) -> str:
     """What the SRAM is for, and the op during which most of it is in use."""
     held = in_use(plan.graph, LiveMap(plan.graph, plan.tiles), plan.tiles, plan.core)
@@ -244,25 +259,30 @@ def sram_parts(plan: Plan) -> str:
 
 
 def _sram_problems(plan: Plan, board: BoardProfile, tiled: TiledGraph) -> list[str]:
-    graph, total = plan.graph, sram_bytes(plan)
+    graph, total = plan.graph, ram_bytes(plan, board)
     if total <= board.heap_bytes:
         return []
     held = in_use(graph, tiled.live, plan.tiles, plan.core)
     peak = int(held.argmax())
     op = graph.ops[plan.tiles[peak].op]
     return [
-        f"{graph.name}: needs {total} bytes of SRAM, {board.name} has {board.heap_bytes} free: "
-        f"the peak is op {op.number}, layer {op.name}, {op.kind.name}, with {held[peak]} bytes"
+        f"{graph.name}: needs {total} bytes of SRAM{_with_model(plan, board)}, {board.name} has "
+        f"{board.heap_bytes} free: the peak is op {op.number}, layer {op.name}, "
+        f"{op.kind.name}, with {held[peak]} bytes"
     ]
 
 
-def _flash_problems(plan: Plan, board: BoardProfile) -> list[str]:
-    from relume.blob.pack import packed_size
+def _with_model(plan: Plan, board: BoardProfile) -> str:
+    more = ram_bytes(plan, board) - sram_bytes(plan)
+    return f", {more} of them for the model" if more else ""
 
-    size, room = packed_size(plan), board.regions["blobs"].size - SLOT_HEADER
+
+def _flash_problems(plan: Plan, board: BoardProfile) -> list[str]:
+    size, room = flash_use(plan, board)
     if size <= room:
         return []
+    what = "file system" if board.blob_in_ram else "model flash"
     return [
         f"{plan.graph.name}: the blob of {size} bytes does not fit {board.name}'s {room} bytes "
-        "of model flash: use a smaller model"
+        f"of {what}: use a smaller model"
     ]
