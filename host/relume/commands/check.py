@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """relume check NET.tflite --board RPI_PICO [--cap 1mF]."""
+    """relume check NET.tflite --board RPI_PICO|all [--cap 1mF]."""
     parser = sub.add_parser("check", help="which layers can run, what fits")
     parser.add_argument("net", type=Path, metavar="NET.tflite")
     ui.add_power(parser)
@@ -90,6 +90,10 @@ class Facts:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the table and the verdict; 0 if the model fits, else 1."""
+    if args.board == "all":
+        from relume.commands import everywhere
+
+        return everywhere.run(args)
     from relume.board.profile import load_board
     from relume.model.dead import without_dead_channels
     from relume.model.tflite_reader import read_tflite, survey
@@ -110,6 +114,16 @@ def run(args: argparse.Namespace) -> int:
     return 0 if facts.fits else 1
 
 
+def refusals(found: Survey) -> list[str]:
+    """Why the file cannot run anywhere: each unsupported op by number, layer and reason."""
+    of_ops = (
+        f"op {op.number}, layer {op.layer}, {op.kind}: {op.reason}"
+        for op in found.ops
+        if op.reason is not None
+    )
+    return [*found.problems, *of_ops]
+
+
 def _facts(
     found: Survey,
     graph: Graph | None,
@@ -117,15 +131,12 @@ def _facts(
     args: argparse.Namespace,
     budget: Budget | None,
 ) -> Facts:
-    problems = list(found.problems)
-    for op in found.ops:
-        if op.reason is not None:
-            problems.append(f"op {op.number}, layer {op.layer}, {op.kind}: {op.reason}")
+    problems = refusals(found)
     ops = _op_facts(found, graph, board, args.nvm)
     smallest, plan, uses = None, None, Uses(None, None, None)
     if graph is not None:
         smallest, plan, more = _planned(graph, board, args, budget)
-        uses = _uses(plan, board) if plan else uses
+        uses = uses_of(plan, board) if plan else uses
         problems += more
     return Facts(
         found.name,
@@ -166,7 +177,8 @@ def _planned(
     return smallest, plan, problems + more
 
 
-def _uses(plan: Plan, board: BoardProfile) -> Uses:
+def uses_of(plan: Plan, board: BoardProfile) -> Uses:
+    """Bytes of a plan, beside what the board has."""
     from relume.plan.planner import flash_use, nvm_bytes, ram_bytes
 
     return Uses(
