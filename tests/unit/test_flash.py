@@ -249,4 +249,4 @@ def test_missing_firmware_unknown_board_and_emulated_port_are_one_line(
     assert "emu:...?firmware=UF2" in refusal_after_image(base, capsys)
     monkeypatch.setattr("importlib.resources.files", lambda name: tmp_path / "boards")
     with pytest.raises(BoardError, match="make firmware"):
-        flash.default_firmware("RPI_PICO")
+        flash.default_firmware(PICO)

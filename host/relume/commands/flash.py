@@ -1,4 +1,4 @@
-"""relume flash: put the relume firmware on a board through its UF2 loader."""
+"""relume flash: put firmware on a board, by its UF2 loader or by another project's program."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 _CHUNK = 16 * 1024
 _APPEAR_S = 30.0
+_GONE_S = 1.0  # a port that restarts is still there for a moment
 
 
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """relume flash --board RPI_PICO [--firmware UF2] [--erase-files | --backup DIR]."""
-    parser = sub.add_parser("flash", help="put the relume firmware on a board")
+    """relume flash --board RPI_PICO [--firmware FILE] [--erase-files | --backup DIR] [-p PORT]."""
+    parser = sub.add_parser("flash", help="put firmware on a board")
     parser.add_argument("--board", default="RPI_PICO", help="board profile (default RPI_PICO)")
-    parser.add_argument("--firmware", type=Path, metavar="UF2", help="default: the built image")
-    parser.add_argument("--drive", type=Path, metavar="DIR", help="the loader's drive")
+    parser.add_argument(
+        "--firmware", type=Path, metavar="FILE", help="default: our image, where there is one"
+    )
+    parser.add_argument("--drive", type=Path, metavar="DIR", help="the loader's drive (UF2)")
     parser.add_argument(
         "--erase-files", action="store_true", help="the files on the board may be lost"
     )
@@ -36,36 +39,120 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument(
         "-p", "--port", help="a running board: restart it into its loader (default with --backup:"
-        " auto)",
+        " auto); the port that a program is told",
     )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
-    """Checks the image, backs up, finds the drive, copies."""
+    """Checks the image, backs up, finds drive or program, writes."""
     from relume.board.profile import load_board
-    from relume.link.uf2 import read_image
+    from relume.link.programs import way_of
 
     board = load_board(args.board)
-    path = args.firmware or default_firmware(args.board)
+    path = args.firmware or default_firmware(board)
+    way = way_of(board, path)
+    if way == "uf2":
+        _copy_to_drive(args, board, path)
+    else:
+        _call_program(args, board, path, way)
+    if args.backup is not None:
+        print(f"files: put back what you need with: mpremote cp -r {args.backup}/. :")
+    print(_next_step(board))
+    return 0
+
+
+def _next_step(board: BoardProfile) -> str:
+    if board.flashing is not None and "circuitpython" in board.flashing.download:
+        return "next: copy firmware/relume and firmware/relume_pure to CIRCUITPY/lib, NET.rlm beside"
+    return "next: relume deploy NET.rlm -p PORT"
+
+
+def _copy_to_drive(args: argparse.Namespace, board: BoardProfile, path: Path) -> None:
+    from relume.link.uf2 import read_image
+
     image = read_image(path, board)
     print(f"image: {path}, flash {image.first:#x} to {image.end:#x}")
     drive = _ready_drive(args, board)
     print(f"drive: {drive.path} ({drive.board_id}, {drive.model or 'no model named'})")
     copy(image, drive.path / path.name)
     print(f"done: {len(image.data)} bytes copied; {board.title} restarts by itself")
-    if args.backup is not None:
-        print(f"files: put back what you need with: mpremote cp -r {args.backup}/. :")
-    return 0
 
 
-def default_firmware(board: str) -> Path:
-    """Where `make firmware` puts the image. Errors: BoardError if it is not built."""
+def _call_program(args: argparse.Namespace, board: BoardProfile, path: Path, way: str) -> None:
+    """Another project's program does it. A board that answers is sent to its loader first."""
+    from relume.link import programs
+
+    assert board.flashing is not None
+    if args.drive is not None:
+        raise BoardError(f"{path}: {way} writes it, --drive is for UF2 images")
+    size = programs.check_image(path)
+    program = programs.find(way)
+    if args.port is None and programs.needs_loader(way):
+        raise BoardError(f"{program.name} is told a port: {board.flashing.enter}, then -p PORT")
+    print(f"image: {path}, {size} bytes")
+    if not (_restarted(args, board, way) or args.erase_files or args.backup):
+        raise BoardError(_consent(board))
+    device = _device(args.port)
+    for call in programs.calls(way, board, path, device, args.erase_files):
+        programs.run(program, call, board.flashing.enter)
+    print(f"done: {board.title} restarts by itself")
+
+
+def _restarted(args: argparse.Namespace, board: BoardProfile, way: str) -> bool:
+    """Backs up, and starts the loader where only the board's firmware can; True if its files stay.
+
+    A port that does not answer is taken for one of a loader that runs already.
+    """
+    from relume.link.programs import needs_loader
+    from relume.link.transport import NoAnswer
+
+    if args.backup is None and args.port is None:
+        return False
+    loader = needs_loader(way)
+    try:
+        keeps = _restart(args.port or "auto", args.backup, args.erase_files, board, loader)
+    except NoAnswer:
+        if args.backup is not None:
+            raise
+        return False
+    if loader and args.port is not None:
+        _wait_port(args.port)
+    return keeps
+
+
+def _device(port: str | None) -> str | None:
+    """The device of a port as the user writes it. Errors: LinkError."""
+    from relume.link.ports import open_port
+
+    return None if port is None else open_port(port).device()
+
+
+def _wait_port(port: str) -> None:
+    """The port goes and comes back as the loader's. Errors: LinkError when it does not."""
+    end = time.monotonic() + _APPEAR_S
+    time.sleep(_GONE_S)
+    while True:
+        try:
+            _device(port)
+            return
+        except LinkError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.3)
+
+
+def default_firmware(board: BoardProfile) -> Path:
+    """Where `make firmware` puts the image. Errors: BoardError if it is not built, or not ours."""
     from importlib import resources
 
+    if board.tier != "firmware":
+        source = board.flashing.download if board.flashing else ""
+        raise BoardError(f"{board.name} runs stock firmware: --firmware FILE, from {source}")
     root = Path(str(resources.files("relume_boards"))).parent
-    path = root / "build" / "firmware" / board / "firmware.uf2"
+    path = root / "build" / "firmware" / board.name / "firmware.uf2"
     if not path.is_file():
-        raise BoardError(f"{path}: no firmware image: make firmware, or give --firmware UF2")
+        hint = "" if board.name == "RPI_PICO" else f" BOARD={board.name}"
+        raise BoardError(f"{path}: no firmware image: make firmware{hint}, or give --firmware UF2")
     return path
 
 
@@ -80,15 +167,19 @@ def _ready_drive(args: argparse.Namespace, board: BoardProfile) -> Drive:
 
 
 def _consent(board: BoardProfile) -> str:
+    ask = "say --erase-files, or --backup DIR while the board runs MicroPython"
     region = board.regions.get("filesystem")
-    where = f"the filesystem to {region.offset:#x}" if region else "the filesystem"
+    if region is None:
+        return f"files that other firmware keeps on the board may be lost; {ask}"
     return (
-        f"flashing moves {where}: files that stock MicroPython keeps on the board are lost; say"
-        " --erase-files, or --backup DIR while the board runs MicroPython"
+        f"flashing moves the filesystem to {region.offset:#x}: files that stock MicroPython keeps"
+        f" on the board are lost; {ask}"
     )
 
 
-def _restart(port: str, backup: Path | None, erase: bool, board: BoardProfile) -> bool:
+def _restart(
+    port: str, backup: Path | None, erase: bool, board: BoardProfile, loader: bool = True
+) -> bool:
     """Backs up a running board and sends it to its loader; True if its files stay in place."""
     from relume.link.ports import open_port
     from relume.link.transport import SerialWire
@@ -97,12 +188,14 @@ def _restart(port: str, backup: Path | None, erase: bool, board: BoardProfile) -
         raise LinkError("an emulated board takes its firmware in the port: emu:...?firmware=UF2")
     wire = SerialWire(open_port(port).device())
     try:
-        keeps = wire.has_relume()
+        # An update of stock firmware leaves its files where they are.
+        keeps = wire.has_relume() or board.tier != "firmware"
         if backup is not None:
             _back_up(wire.files(), backup)
         elif not (keeps or erase):
             raise BoardError(_consent(board))
-        wire.bootloader()
+        if loader:
+            wire.bootloader()
     finally:
         wire.close()
     return keeps
@@ -127,29 +220,29 @@ def _wait_drive(folder: Path | None, board: BoardProfile, seconds: float) -> Dri
     """The one drive of this board's chip. Errors: BoardError with the next step."""
     from relume.link.uf2 import find_drives, loader_of
 
-    wanted = loader_of(board).board_id
+    loader = loader_of(board)
+    wanted = loader.board_id
     end = time.monotonic() + seconds
     while True:
         drives = find_drives(folder)
-        fitting = [drive for drive in drives if drive.board_id == wanted]
+        fitting = [drive for drive in drives if drive.board_id.startswith(wanted)]
         if len(fitting) == 1:
             return fitting[0]
         if len(fitting) > 1:
             names = ", ".join(str(drive.path) for drive in fitting)
             raise BoardError(f"{len(fitting)} {wanted} drives ({names}): choose with --drive")
         if time.monotonic() >= end:
-            raise BoardError(_no_drive(folder, wanted, drives))
+            raise BoardError(_no_drive(folder, wanted, drives, loader.enter))
         time.sleep(0.3)
 
 
-def _no_drive(folder: Path | None, wanted: str, drives: list[Drive]) -> str:
+def _no_drive(folder: Path | None, wanted: str, drives: list[Drive], enter: str) -> str:
     if drives:
         names = ", ".join(f"{drive.path} is {drive.board_id}" for drive in drives)
         return f"no {wanted} drive ({names}): plug in the right board"
     place = f"{folder}: no INFO_UF2.TXT there" if folder else f"no {wanted} drive is mounted"
     return (
-        f"{place}: hold BOOTSEL while plugging in USB, or run `mpremote bootloader`, and mount the"
-        " drive that appears"
+        f"{place}: {enter}, or run `mpremote bootloader`, and mount the drive that appears"
     )
 
 
@@ -166,8 +259,8 @@ def copy(image: Image, target: Path) -> None:
     except OSError as error:
         if written < len(data):
             raise BoardError(
-                f"{target}: {error.strerror or error} after {written} of {len(data)} bytes: plug"
-                " the board in again with BOOTSEL held and repeat"
+                f"{target}: {error.strerror or error} after {written} of {len(data)} bytes: start"
+                " the board's loader again and repeat"
             ) from error
         print("note: the drive went away at the end of the copy", file=sys.stderr)
 
