@@ -84,8 +84,8 @@ def _planned(
     graph: Graph, board: BoardProfile, args: argparse.Namespace
 ) -> tuple[float, Plan, list[str]]:
     """(smallest capacitor, plan, problems); the plan is for the budget, or the smallest. Tiles
-    that need less SRAM are looked for only where the first plan does not fit."""
-    from relume.plan.planner import Budget, build_plan, sufficient_capacitor
+    that need less SRAM are looked for only where that could make the first plan fit."""
+    from relume.plan.planner import Budget, build_plan, ram_bytes, sufficient_capacitor
 
     von, voff = ui.voltages(args, board)
     smallest = sufficient_capacitor(graph, board, von, voff, args.nvm)
@@ -97,7 +97,7 @@ def _planned(
     except PlanError as error:
         budget, refused = enough, [str(error)]
         plan, problems = build_plan(graph, board, budget, args.nvm, search=False)
-    if problems:
+    if len(problems) == 1 and 0 < ram_bytes(plan, board) - board.heap_bytes < plan.arena_size:
         plan, problems = build_plan(graph, board, budget, args.nvm)
     return smallest, plan, refused + problems
 

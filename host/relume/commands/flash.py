@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _next_step(board: BoardProfile) -> str:
     if board.flashing is not None and "circuitpython" in board.flashing.download:
-        return "next: copy firmware/relume and firmware/relume_pure to CIRCUITPY/lib, NET.rlm beside"
+        return "next: copy relume, relume_pure (of firmware/) and NET.rlm to CIRCUITPY/lib"
     return "next: relume deploy NET.rlm -p PORT"
 
 

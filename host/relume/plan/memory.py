@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from relume.blob.layouts.select import lay_out
 from relume.model.graph import Graph
 from relume.plan.arena import MAX_SRAM, Sram, place_sram
 from relume.plan.costs import CostModel
@@ -63,7 +64,8 @@ def choose_memory(
     copied to SRAM. sram: bytes of tensors and scratch memory to come down to, whatever the price.
     search: other tiles are tried.
     """
-    limit = min(costs.board.heap_bytes - work_bytes(costs.graph), sram or MAX_SRAM)
+    room = costs.board.heap_bytes - work_bytes(costs.graph) - _model_bytes(costs, tiled)
+    limit = min(room, sram or MAX_SRAM)
     plain = _memory(costs, tiled, charge_uj, limit, apart, staging)
     if apart or not search:
         return plain
@@ -74,6 +76,18 @@ def choose_memory(
         if saved > 0 and (cheap or plain.sram.total > limit):
             return replace(found, price=price, saved=saved)
     return plain
+
+
+def _model_bytes(costs: CostModel, tiled: TiledGraph) -> int:
+    """RAM that the model itself takes at most, where a board reads it into RAM."""
+    if not costs.board.blob_in_ram:
+        return 0
+    graph, core = costs.graph, costs.board.core
+    laid_out = ((op, lay_out(core, graph, op)) for op in graph.ops)
+    constants = sum(
+        op.constant_bytes if fast is None else fast.constant_bytes for op, fast in laid_out
+    )
+    return constants + costs.meta_bytes_bound(len(tiled.tiles))
 
 
 def work_bytes(graph: Graph) -> int:
