@@ -12,6 +12,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from relume.blob.layouts.select import CORES
+from relume.blob.reader import read_blob
 from relume.board.inherit import OWN, merge, read_tables
 from relume.board.parse import parse_board
 from relume.board.profile import STATES, TESTED, TIERS, board_names, load_board
@@ -21,6 +23,7 @@ from relume.link.transport import _board_of
 from relume.link.uf2 import read_image
 
 from tests.shared import ROOT
+from tests.unit.tflite_nets import small_net
 
 BOARDS = ROOT / "boards"
 FILES = sorted([*BOARDS.glob("*/board.toml"), *BOARDS.glob("families/*.toml")])
@@ -186,3 +189,32 @@ def test_the_document_of_the_boards_has_every_board_and_state() -> None:
         row = next(line for line in text.splitlines() if line.startswith(f"| {name} "))
         assert f"| {board.tier} |" in row
         assert " | ".join(STATES[board.tested[what]] for what in TESTED) in row
+
+
+@pytest.mark.parametrize(
+    ("name", "core"),
+    [
+        ("PCA10056", "m4"),
+        ("RPI_PICO2", "m4"),
+        ("ESP32_GENERIC", "portable"),
+        ("RPI_PICO_W", "m0plus"),
+    ],
+)
+def test_a_model_is_planned_for_a_board_and_its_core(
+    name: str, core: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, blob = tmp_path / "small.tflite", tmp_path / "small.rlm"
+    net.write_bytes(small_net())
+    arguments = ["plan", str(net), "--board", name, "-o", str(blob), "--json"]
+    assert main(arguments) == 0
+    facts = json.loads(capsys.readouterr().out)
+    made = read_blob(blob)
+    assert (made.board, facts["board"]) == (name, name)
+    assert made.core == CORES[core]
+    in_ram = facts["blob_bytes"] if load_board(name).blob_in_ram else 0
+    assert facts["ram_bytes"] == facts["sram_bytes"] + in_ram
+    cap = f"{facts['smallest_cap_f'] * 1e6:.0f}uF"
+    assert main([*arguments, "--cap", cap]) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--cap", "1uF"]) == 1
+    assert "use at least" in capsys.readouterr().err
