@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from relume.board.profile import board_names, load_board
 from relume.cli import main
-from relume.commands import flash
 from relume.errors import LinkError
 from relume.link import programs, uf2
 
@@ -79,8 +78,8 @@ class Wire:
 def wire(monkeypatch: pytest.MonkeyPatch) -> type[Wire]:
     """Behind any port; the loader's port is there at once."""
     monkeypatch.setattr("relume.link.transport.SerialWire", Wire)
-    monkeypatch.setattr(flash, "_device", lambda port: port)
-    monkeypatch.setattr(flash, "_GONE_S", 0.0)
+    monkeypatch.setattr("relume.commands.flash._device", lambda port: port)
+    monkeypatch.setattr("relume.commands.flash._GONE_S", 0.0)
     Wire.answers, Wire.restarted = True, 0
     return Wire
 
@@ -237,8 +236,8 @@ def test_a_loader_s_port_that_never_comes_back_is_one_line(
         raise LinkError(f"{port}: no such port")
 
     calls = program("adafruit-nrfutil")
-    monkeypatch.setattr(flash, "_device", absent)
-    monkeypatch.setattr(flash, "_APPEAR_S", 0.0)
+    monkeypatch.setattr("relume.commands.flash._device", absent)
+    monkeypatch.setattr("relume.commands.flash._APPEAR_S", 0.0)
     path = image(tmp_path, "f.zip")
     assert main(flashed("SEEED_XIAO_NRF52", path, "-p", "/dev/ttyACM3")) == 1
     assert "/dev/ttyACM3: no such port" in capsys.readouterr().err and not calls.exists()
