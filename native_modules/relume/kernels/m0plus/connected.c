@@ -9,8 +9,14 @@
 /* The inputs x[k] as the sums want them; returns their sum. */
 RL_INLINE uint32_t inputs_of(rl_m0_kernel *m, const int8_t *x)
 {
-    return m->flags & RL_M0_SPARSE ? rl_m0_run_of(m, x)
-                                   : rl_m0_words_of(m, x);
+    rl_m0_source source;
+
+    if ((m->flags & RL_M0_SPARSE) == 0) {
+        m->patch.x = x;
+        return rl_m0_spread(&m->patch);
+    }
+    rl_m0_run_begin(m, &source);
+    return rl_m0_run_of(m, &source, x);
 }
 
 /* The span's outputs but the first `skip`, n of them, to y: as they are made,
@@ -18,17 +24,18 @@ RL_INLINE uint32_t inputs_of(rl_m0_kernel *m, const int8_t *x)
 RL_INLINE void put_span(rl_m0_kernel *m, uint32_t total, uint32_t skip,
                         uint32_t n, int8_t *y)
 {
+    int whole;
+
     if (m->flags & RL_M0_SPARSE) {
         rl_m0_sum_runs(m, total);
     } else {
         rl_m0_dense(&m->job);
     }
-    if (((skip | n | (uint32_t)(uintptr_t)y) & 3u) == 0 && skip == 0) {
-        rl_m0_finish_span(m, total, y);
-        return;
+    whole = skip == 0 && ((n | (uint32_t)(uintptr_t)y) & 3u) == 0;
+    rl_m0_finish_span(m, total, whole ? y : m->row);
+    if (!whole) {
+        rl_m0_put_bytes(y, m->row + skip, n);
     }
-    rl_m0_finish_span(m, total, m->row);
-    rl_m0_put_bytes(y, m->row + skip, n);
 }
 
 /* Outputs [channel, end) of an input row x[k]. */
@@ -139,6 +146,8 @@ RL_HOT void rl_m0_dense_tile(const rl_call *call)
     rl_m0_kernel m;
 
     rl_m0_prepare(&m, call);
+    m.patch.rows = 1;
+    m.patch.bytes = m.k;
     while (left) {
         uint32_t n = channels - channel;
         const int8_t *x = call->a + line * m.k;

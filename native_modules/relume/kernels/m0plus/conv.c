@@ -109,6 +109,12 @@ RL_HOT void rl_m0_prepare(rl_m0_kernel *m, const rl_call *call)
     at += blocks_of(op) * RL_M0_WIDTH;
     m->words = (uint32_t *)(void *)at;
     m->job.inputs = at;
+    m->patch.to = m->words;
+    m->patch.rows = op->kh;
+    m->patch.bytes = (uint32_t)op->kw * call->in0->c;
+    m->patch.stride = (uint32_t)call->in0->w * call->in0->c;
+    m->bottom = (int32_t)call->in0->h - op->kh;
+    m->right = (int32_t)call->in0->w - op->kw;
     if ((m->flags & RL_M0_SPARSE) == 0) {
         m->words[2u * m->pairs - 1u] = 0; /* k may be odd */
     }
@@ -174,20 +180,6 @@ typedef struct {
     uint32_t top, bottom, first, last;
 } area;
 
-/* n pixels of one tap, their inputs from x on. */
-static RL_HOT void point_row(rl_m0_kernel *m, const int8_t *x, uint32_t n,
-                             int8_t *to)
-{
-    const rl_call *call = m->call;
-
-    for (; n; n--, x += call->op->sw * call->in0->c, to += call->out->c) {
-        uint32_t total = rl_m0_run_of(m, x);
-
-        rl_m0_sum_runs(m, total);
-        rl_m0_finish_pixel(m, total, to);
-    }
-}
-
 /* n pixels whose windows begin at row y, the first one's at column x. */
 static RL_HOT void window_row(rl_m0_kernel *m, const rl_m0_ring *r,
                               int32_t y, int32_t x, uint32_t n, int8_t *to)
@@ -219,8 +211,8 @@ static RL_HOT void conv_row(rl_m0_kernel *m, rl_m0_ring *r, uint32_t y,
     int8_t *to = m->y + (y * call->out->w + x) * call->out->c;
 
     if ((m->flags & RL_M0_SPARSE) && taps_of(op) == 1) {
-        point_row(m, call->a + (y * op->sh * in->w + x * op->sw) * in->c, n,
-                  to);
+        rl_m0_point_row(m, call->a
+                        + (y * op->sh * in->w + x * op->sw) * in->c, n, to);
         return;
     }
     if (m->flags & RL_M0_SPARSE) {

@@ -104,25 +104,6 @@ RL_HOT uint32_t rl_m0_ring_runs(const rl_m0_kernel *m, const rl_m0_ring *r,
     return sum;
 }
 
-RL_HOT uint32_t rl_m0_run_of(const rl_m0_kernel *m, const int8_t *x)
-{
-    rl_m0_source source;
-
-    source.x = x;
-    source.marks = m->marks;
-    source.to = m->entries;
-    source.bytes = m->k;
-    source.depth = m->k;
-    source.scratch = m->call->scratch;
-    rl_m0_list(&source);
-    m->runs[0].at = m->marks[0].at;
-    m->runs[0].n = (m->marks[1].at - m->marks[0].at)
-        / (uint32_t)sizeof(rl_m0_entry);
-    m->runs[0].base = 0;
-    m->runs[1].n = RL_M0_END;
-    return m->marks[1].sum;
-}
-
 /* -------------------------------------------------------------------- words */
 
 static RL_HOT uint32_t *put_same(uint32_t *to, uint32_t x, uint32_t n)
@@ -158,7 +139,7 @@ static RL_HOT uint32_t *gather_row(const rl_call *call, uint32_t *to,
 }
 
 /* A window that sticks out of the input. */
-static RL_HOT uint32_t gather_edge(const rl_m0_kernel *m, int32_t y,
+RL_APART RL_HOT uint32_t gather_edge(const rl_m0_kernel *m, int32_t y,
                                    int32_t x)
 {
     const rl_call *call = m->call;
@@ -180,32 +161,12 @@ static RL_HOT uint32_t gather_edge(const rl_m0_kernel *m, int32_t y,
     return sum;
 }
 
-RL_HOT uint32_t rl_m0_gather(const rl_m0_kernel *m, int32_t y, int32_t x)
+RL_HOT uint32_t rl_m0_gather(rl_m0_kernel *m, int32_t y, int32_t x)
 {
-    const rl_tensor *in = m->call->in0;
-    const rl_op *op = m->call->op;
-    rl_m0_patch patch;
-
-    if (y < 0 || x < 0 || y + op->kh > (int32_t)in->h
-        || x + op->kw > (int32_t)in->w) {
+    if (y < 0 || x < 0 || y > m->bottom || x > m->right) {
         return gather_edge(m, y, x);
     }
-    patch.stride = (uint32_t)in->w * in->c;
-    patch.x = m->call->a + (uint32_t)y * patch.stride + (uint32_t)x * in->c;
-    patch.to = m->words;
-    patch.rows = op->kh;
-    patch.bytes = (uint32_t)op->kw * in->c;
-    return rl_m0_spread(&patch);
-}
-
-RL_HOT uint32_t rl_m0_words_of(const rl_m0_kernel *m, const int8_t *x)
-{
-    rl_m0_patch patch;
-
-    patch.x = x;
-    patch.to = m->words;
-    patch.rows = 1;
-    patch.bytes = m->k;
-    patch.stride = m->k;
-    return rl_m0_spread(&patch);
+    m->patch.x = m->call->a + (uint32_t)y * m->patch.stride
+        + (uint32_t)x * m->call->in0->c;
+    return rl_m0_spread(&m->patch);
 }

@@ -2,20 +2,6 @@
  * Cortex-M0+. */
 #include "conv.h"
 
-RL_HOT void rl_m0_finish_span(rl_m0_kernel *m, uint32_t total, int8_t *y)
-{
-    uint32_t add = 0u - m->offset * total;
-
-    m->finish.add = add * 0x01010101u;
-    m->finish.add_upper = add * 0x0101u;
-    m->finish.y = y;
-    if (m->flags & RL_M0_CORNER) {
-        rl_m0_finish_corner(&m->finish);
-    } else {
-        rl_m0_finish_plain(&m->finish);
-    }
-}
-
 RL_HOT void rl_m0_put_bytes(int8_t *to, const int8_t *x, uint32_t n)
 {
     for (; n >= 4; n -= 4) {
@@ -64,13 +50,8 @@ static RL_HOT void scatter(const rl_m0_kernel *m, int8_t *y)
     }
 }
 
-RL_HOT void rl_m0_finish_pixel(rl_m0_kernel *m, uint32_t total, int8_t *y)
+RL_HOT void rl_m0_put_pixel(const rl_m0_kernel *m, int8_t *y)
 {
-    if (m->direct) {
-        rl_m0_finish_span(m, total, y);
-        return;
-    }
-    rl_m0_finish_span(m, total, m->row);
     if (m->flags & RL_M0_SCATTER) {
         scatter(m, y);
     } else {
