@@ -22,8 +22,9 @@ $(VENV)/.stamp: pyproject.toml
 tools: setup ## cross compiler, cmake and ninja (apt)
 	@$(MAKE) --no-print-directory -C firmware tools
 
-qemu: ## qemu-system-arm for tests/qemu, if apt can (else they skip)
+qemu: tools ## MicroPython for QEMU's Cortex-M cores, and QEMU if apt can (else tests/qemu skip)
 	@firmware/tools/install.sh qemu-system-arm:qemu-system-arm || true
+	@! command -v qemu-system-arm >/dev/null || $(MAKE) --no-print-directory -C firmware qemu
 
 host: setup ## the C engine as a host library and its sanitised test programs
 	@$(MAKE) --no-print-directory -C native_modules/relume
