@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from relume.link.client import Board
-from relume.link.inference import inference_id
+from relume.link.inference import Result, inference_id
 from relume.link.messages import CHUNK, Kind, State
 from relume.link.ports import open_port
 from relume.link.transport import PortOpener
@@ -23,6 +23,7 @@ from tests.kernels.netgen import random_net
 pytestmark = pytest.mark.emulated
 
 MODEL = random_net(3)
+RUNS = 20  # at most, until one meets a brown-out
 
 
 class Ear:
@@ -69,19 +70,22 @@ def test_a_run_is_watched_on_the_side_and_comes_out_the_same(
     net: tuple[bytes, bytes, bytes, float],
 ) -> None:
     image, data, expected, cap = net
-    with Bench(f"cap={cap * 1e9:.0f}nF&power=2mW&seed=4&plugged=1&pty=1") as bench:
+    results: list[Result] = []
+    with Bench(f"cap={cap * 1e9:.0f}nF&power=1mW&seed=4&plugged=1&pty=1") as bench:
         bench.board.deploy(image, "net")
         ear = Ear(bench.emulated.pty_path)  # type: ignore[attr-defined]
         bench.emulated.unplug(empty=True)
-        result = bench.board.run(data)
+        while sum(result.brownouts for result in results) == 0 and len(results) < RUNS:
+            results.append(bench.board.run(data, number=len(results)))
         ear.wait()
         ear.close()
-    one = ear.watched
-    assert result.output == expected and result.brownouts > 0
+    one, brownouts = ear.watched, sum(result.brownouts for result in results)
+    assert {result.output for result in results} == {expected}
     assert one.output is not None and one.output.data == expected
-    assert one.finished == 1 and one.hello is not None and one.hello.model_name == "net"
-    assert one.brownouts >= result.brownouts
-    assert one.inference.number == result.inference
+    assert one.finished == len(results)
+    assert one.hello is not None and one.hello.model_name == "net"
+    assert one.brownouts >= brownouts > 0
+    assert one.inference.number == results[-1].inference
     assert 1.7 < min(r.volts for r in one.readings) < max(r.volts for r in one.readings) < 5.6
 
 
