@@ -346,6 +346,7 @@ class Server:
         while core.begin(id, self.input, 0, due) == _relume.ERASED:
             self.event(_ERASED, core)
         self.input = None
+        self.queue.started(core.meta_crc)
         self.event(_COMMITTED, core)
 
     def output(self, body):

@@ -56,6 +56,7 @@ class Queue:
         self.trouble = {}  # model -> why it was refused
         self.nvms = {}
         self.now = None  # runs, or ran last
+        self.alone = None  # the core that runs and is open, if no other can run
         self.slots = []
         gc.collect()
         self.slots = _relume.slots()
@@ -114,6 +115,7 @@ class Queue:
 
     def _make_room(self, model):
         """Takes the SRAM of all others; what runs has committed, or is the only one."""
+        self.alone = None
         running = self.now
         if running != model and running in self.open and not self._committed(running):
             raise OSError("no memory for a second model now: wait for the first")
@@ -129,7 +131,10 @@ class Queue:
 
     def first(self):
         """The model whose inference comes first, None if none runs."""
-        best = None
+        if self.alone is not None and self.alone.state == RUNNING:
+            return self.now
+        self.alone = best = None
+        running = 0
         for slot in self.slots:
             model = slot[2]
             if model in self.trouble:
@@ -141,9 +146,20 @@ class Queue:
                 continue
             if core.state != RUNNING or core.model != model:
                 continue
+            running += 1
             if best is None or _before(core, self.cores[best]):
                 best = model
+        if running == 1 and best == self.now and best in self.open:
+            self.alone = self.cores[best]
         return best
+
+    def started(self, model):
+        """An inference of a model has begun: looks who comes first, before it is waited for."""
+        self.alone = None
+        now = self.cores.get(self.now)
+        if now is None or now.state != RUNNING:
+            self.now = model
+        self.first()
 
     def due(self):
         """The place in the queue behind all that run."""
@@ -163,6 +179,7 @@ class Queue:
         output waits: take() it, or queue it (relume.Results).
         """
         core = self.session(model)
+        self.alone = None
         if core.state == DONE:
             raise OSError("the output before it waits: take it first")
         if id is None:
@@ -178,6 +195,12 @@ class Queue:
         first = self.first()
         if first is None:
             return None
+        if self.alone is not None:
+            try:
+                return first, self.alone.step()
+            except OSError as error:
+                self.alone, self.trouble[first] = None, error
+                raise
         now = self.now
         waits = now is not None and now != first and now in self.open and not self._committed(now)
         model = now if waits else first
@@ -214,6 +237,7 @@ class Queue:
         """Gives up whatever is in the model's store."""
         model = self.find(model)
         core = self.core(model)
+        self.alone = None
         try:
             self.session(model)
         except OSError:
