@@ -19,7 +19,7 @@ SETUP = (
     f"p = bytes.fromhex({DATA[:256].hex()!r})",
     f"d = bytearray(p * {SIZE // 256}); m = memoryview(d)",
     "def us(call, *a):\r gc.collect(); s = time.ticks_us(); call(*a); "
-    "return time.ticks_us() - s\r\r\r",
+    "return time.ticks_us() - s\r",
 )
 
 
