@@ -76,8 +76,8 @@ class XipSampler:
     def __init__(
         self,
         xip: Xip,
-        window: int = 2_000,
-        every: int = 40_000,
+        window: int = 1_000,
+        every: int = 20_000,
     ) -> None:
         self.cache = LineCache(xip)
         self._shift = xip.fill_bytes.bit_length() - 1
