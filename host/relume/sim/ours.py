@@ -24,7 +24,7 @@ WAKE_SHARE = 0.75  # of a charge
 FIRST_REST = 1 / 128  # of a charge or more is taken by a first sleep ...
 LEAST_REST_MS, MOST_REST_MS = 8, 1024  # ... of some power of two between these
 LONGER = 8  # than the first are the others at most
-WAKE_S = 160e-6  # clocks down, up again, the PLLs' lock: the emulated board's (tests/emulated)
+WAKE_S = 170e-6  # clocks down, up again, the PLLs' lock: the emulated board's (tests/emulated)
 
 
 def relume(study: Study) -> list[Candidate]:
