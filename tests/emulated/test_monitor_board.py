@@ -45,10 +45,12 @@ class Ear:
         except BaseException as error:
             self.errors.append(error)
 
-    def wait(self, seconds: float = 60.0) -> None:
-        """Until the output was heard."""
-        end = time.monotonic() + seconds
-        while self.watched.output is None and time.monotonic() < end and not self.errors:
+    def wait(self, finished: int = 0, seconds: float = 60.0) -> None:
+        """Until the output was heard, and so many inferences' ends."""
+        end, one = time.monotonic() + seconds, self.watched
+        while time.monotonic() < end and not self.errors:
+            if one.output is not None and one.finished >= finished:
+                break
             time.sleep(0.05)
 
     def close(self) -> None:
@@ -77,7 +79,7 @@ def test_a_run_is_watched_on_the_side_and_comes_out_the_same(
         bench.emulated.unplug(empty=True)
         while sum(result.brownouts for result in results) == 0 and len(results) < RUNS:
             results.append(bench.board.run(data, number=len(results)))
-        ear.wait()
+        ear.wait(len(results))
         ear.close()
     one, brownouts = ear.watched, sum(result.brownouts for result in results)
     assert {result.output for result in results} == {expected}
