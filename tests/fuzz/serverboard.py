@@ -18,6 +18,7 @@ from typing import Any
 from relume.link.frames import Decoder
 
 from tests import native
+from tests.early import ERASE, READ, Nvm
 from tests.powercut.slotflash import Slot, Slots, Table
 from tests.unit.fakelines import Bench, Faults
 from tests.unit.test_frames import encode
@@ -27,21 +28,6 @@ REGION = 32 * SECTOR
 PACKAGE = "relume_on_board"
 E_NVM, E_STATE = -9, -14
 PAYLOAD_AT_FILL = 264
-
-
-class _Nvm(ctypes.Structure):
-    pass
-
-
-_ACCESS = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(_Nvm), ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32
-)
-_ERASE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Nvm), ctypes.c_uint32)
-_Nvm._fields_ = [
-    ("kind", ctypes.c_uint8), ("size", ctypes.c_uint32), ("ctx", ctypes.c_void_p),
-    ("read", _ACCESS), ("write", _ACCESS), ("erase", _ERASE),
-    ("start", ctypes.c_void_p), ("busy", ctypes.c_void_p), ("finish", ctypes.c_void_p),
-]  # fmt: skip
 
 
 class BoardError(OSError):
@@ -105,9 +91,9 @@ class Upload:
 
     def __init__(self, flash: Flash) -> None:
         self.flash = flash
-        self.nvm = _Nvm(kind=2, size=REGION)
-        self.nvm.read, self.nvm.write = _ACCESS(_unread), _ACCESS(flash.write)
-        self.nvm.erase = _ERASE(flash.erase)
+        self.nvm = Nvm(kind=2, size=REGION)
+        self.nvm.read, self.nvm.write = READ(_unread), READ(flash.write)
+        self.nvm.erase = ERASE(flash.erase)
         self.slots = Slots()
         self.slots.nvm = ctypes.addressof(self.nvm)
         self.slots.image = ctypes.addressof(flash.image)

@@ -6,37 +6,24 @@ from __future__ import annotations
 import ctypes
 import random
 import struct
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from relume.link.frames import Decoder, Frame, encode
+from relume.link.frames import Frame, encode
 from relume.link.messages import Event, EventKind, Kind, Status, parse_event, parse_status
 
 from tests import native
+from tests.early import ERASE, READ, Nvm, turn_on
 from tests.powercut.session import FLASH, FRAM, Memory
 from tests.powercut.session import Board as Session
 from tests.powercut.slotflash import OK, Row, SlotFlash
-from tests.unit.test_early_link import (
-    _ERASE,
-    _OPEN,
-    _READ,
-    _REST,
-    _SEND,
-    _TAKE_BYTE,
-    _U32,
-    _U64,
-    LOOK_MS,
-    _Board,
-    _fail,
-    _Nvm,
-)  # fmt: skip
 
 ROOM = 1 << 18
 CHUNK = 240
 FRAM_SIZE, FLASH_SIZE = 1 << 14, 32 * 4096
 ROOMS = (FRAM_SIZE - FRAM_SIZE // 8, FLASH_SIZE - FLASH_SIZE // 8)
 LEFT = 1
+E_NVM = -9
 
 State = tuple[bytes, bytes]  # of FRAM and flash
 
@@ -103,8 +90,8 @@ class ManyBoard:
     def state(self, state: State) -> None:
         self.memories = {FRAM: bytearray(state[0]), FLASH: bytearray(state[1])}
 
-    def _nvm(self, kind: int) -> _Nvm:
-        nvm = _Nvm(kind=kind, size=len(self.memories[kind]))
+    def _nvm(self, kind: int) -> Nvm:
+        nvm = Nvm(kind=kind, size=len(self.memories[kind]))
 
         def read(_nvm: Any, at: int, data: int, n: int) -> int:
             ctypes.memmove(data, bytes(self.memories[kind][at : at + n]), n)
@@ -122,8 +109,8 @@ class ManyBoard:
             self._change(kind, at, b"\xff" * 4096)
             return 0
 
-        nvm.read, nvm.write = _READ(read), _READ(write)
-        nvm.erase = _ERASE(erase if kind == FLASH else _fail)
+        nvm.read, nvm.write = READ(read), READ(write)
+        nvm.erase = ERASE(erase if kind == FLASH else lambda _nvm, at: E_NVM)
         return nvm
 
     def _change(self, kind: int, at: int, new: bytes) -> None:
@@ -139,48 +126,11 @@ class ManyBoard:
     def run(self, script: Iterator[bytes], at_once: bytes = b"") -> int:
         """One turn-on; `script` gives the next bytes whenever the board waits, `at_once` is there
         before anything runs."""
-        library = native.library()
         nvms = {kind: self._nvm(kind) for kind in (FRAM, FLASH)}
-        memory = ctypes.create_string_buffer(self.room + 8)
-        start = ctypes.c_void_p((ctypes.addressof(memory) + 7) & ~7)
-        models = ctypes.create_string_buffer(64)
-        assert library.rl_early_find(
-            ctypes.byref(self.slots.memory.nvm), self.slots.image, start, self.room, models
-        ) == OK  # fmt: skip
-        pending = deque(at_once)
-        decoder = Decoder()
-        left = 2
-
-        def opened(_ctx: Any, kind: int, at: Any) -> int:
-            at[0] = ctypes.pointer(nvms[kind])
-            return 0
-
-        def receive(_ctx: Any, byte: Any) -> int:
-            if not pending:
-                return 0
-            byte[0] = pending.popleft()
-            return 1
-
-        def send(_ctx: Any, wire: Any, n: int, _brief: int) -> None:
-            self.frames += decoder.feed(bytes(wire[:n]))
-
-        def rest(_ctx: Any, ms: int) -> None:
-            nonlocal left
-            if ms != LOOK_MS:
-                return  # behind a commit: an inference runs
-            data = next(script, None)
-            if data is None:
-                left -= 1
-                data = b"" if left else b"\x03"
-            pending.extend(data)
-
-        board = _Board(
-            memory=start, room=self.room, blobs_size=1 << 20, board=b"MANY", version=b"1",
-            nvm=_OPEN(opened), cycles=_U64(lambda _c: 0), micros=_U32(lambda _c: 0),
-            millivolts=_U32(lambda _c: self.millivolts), receive=_TAKE_BYTE(receive),
-            send=_SEND(send), rest=_REST(rest), rest_cycles=8788, start_uj=10**9,
+        return turn_on(
+            self.slots.memory.nvm, self.slots.image, nvms.__getitem__, script, self.frames,
+            room=self.room, millivolts=self.millivolts, start_uj=10**9, waits=2, at_once=at_once,
         )  # fmt: skip
-        return int(library.rl_early(ctypes.byref(board), models))
 
     # ---- What it says ------------------------------------------------------
 

@@ -9,14 +9,13 @@ import ctypes
 import random
 import struct
 import zlib
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from relume.blob.pack import pack
-from relume.link.frames import Decoder, Frame, encode
+from relume.link.frames import Frame, encode
 from relume.link.messages import (
     Event,
     EventKind,
@@ -30,6 +29,7 @@ from relume.model.graph import Graph
 from relume.plan.planner import Budget, make_plan
 
 from tests import native
+from tests.early import ERASE, READ, Nvm, turn_on
 from tests.unit.plan_nets import BOARD, RandomNet
 
 FRAM, SIZE, ROOM, SLOT_DATA = 1, 1 << 16, 1 << 19, 256
@@ -37,46 +37,7 @@ NOTHING, LEFT = 0, 1
 VON, VOFF, CAP_F = 5.0, 1.8, 1e-3
 START_UJ = 20_000  # more than this capacitor holds
 CHUNK = 240
-LOOK_MS = 100  # between looks while nothing runs
 ID = 77
-
-
-class _Nvm(ctypes.Structure):
-    pass
-
-
-_READ = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(_Nvm), ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32
-)
-_ERASE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Nvm), ctypes.c_uint32)
-_Nvm._fields_ = [
-    ("kind", ctypes.c_uint8), ("size", ctypes.c_uint32), ("ctx", ctypes.c_void_p),
-    ("read", _READ), ("write", _READ), ("erase", _ERASE),
-    ("start", ctypes.c_void_p), ("busy", ctypes.c_void_p), ("finish", ctypes.c_void_p),
-]  # fmt: skip
-
-_OPEN = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(ctypes.POINTER(_Nvm))
-)
-_U64 = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)
-_U32 = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p)
-_TAKE_BYTE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint8))
-_SEND = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint8), ctypes.c_uint32, ctypes.c_int
-)
-_REST = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint32)
-
-
-class _Board(ctypes.Structure):
-    _fields_ = (
-        ("ctx", ctypes.c_void_p), ("memory", ctypes.c_void_p), ("room", ctypes.c_uint32),
-        ("blobs_size", ctypes.c_uint32), ("board", ctypes.c_char_p), ("version", ctypes.c_char_p),
-        ("nvm", _OPEN), ("cycles", _U64), ("micros", _U32), ("millivolts", _U32),
-        ("receive", _TAKE_BYTE), ("send", _SEND), ("rest", _REST),
-        ("rest_cycles", ctypes.c_uint32), ("start_uj", ctypes.c_uint32),
-        ("crc", ctypes.c_void_p),
-        ("fetch", ctypes.c_void_p * 2),
-    )  # fmt: skip
 
 
 @dataclass
@@ -101,48 +62,12 @@ class Bench:
 
     def run(self, script: Iterator[bytes]) -> int:
         """One turn-on; `script` gives the next bytes whenever the board has none left."""
-        library = native.library()
-        blobs, fram = _Nvm(kind=2, size=len(self.image) - 1), _Nvm(kind=FRAM, size=SIZE)
-        fram.read, fram.write, fram.erase = _READ(self._read), _READ(self._write), _ERASE(_fail)
-        models = ctypes.create_string_buffer(64)
-        memory = ctypes.create_string_buffer(ROOM + 8)
-        start = ctypes.c_void_p((ctypes.addressof(memory) + 7) & ~7)
-        assert library.rl_early_find(ctypes.byref(blobs), self.image, start, ROOM, models) == 0
-        pending: deque[int] = deque()
-        decoder = Decoder()
-        left = self.waits
-
-        def opened(_ctx: Any, _kind: int, at: Any) -> int:
-            at[0] = ctypes.pointer(fram)
-            return 0
-
-        def receive(_ctx: Any, byte: Any) -> int:
-            if not pending:
-                return 0
-            byte[0] = pending.popleft()
-            return 1
-
-        def send(_ctx: Any, wire: Any, n: int, _brief: int) -> None:
-            self.frames += decoder.feed(bytes(wire[:n]))
-
-        def rest(_ctx: Any, ms: int) -> None:
-            nonlocal left
-            if ms != LOOK_MS:
-                return  # behind a commit: an inference runs
-            data = next(script, None)
-            if data is None:
-                left -= 1
-                data = b"" if left else b"\x03"
-            pending.extend(data)
-
-        board = _Board(
-            memory=start, room=ROOM, blobs_size=1 << 20,
-            board=b"BENCH", version=b"9.9", nvm=_OPEN(opened), cycles=_U64(lambda _c: 0),
-            micros=_U32(lambda _c: 0), millivolts=_U32(lambda _c: self.millivolts),
-            receive=_TAKE_BYTE(receive), send=_SEND(send), rest=_REST(rest), rest_cycles=8788,
-            start_uj=START_UJ,
+        blobs, fram = Nvm(kind=2, size=len(self.image) - 1), Nvm(kind=FRAM, size=SIZE)
+        fram.read, fram.write, fram.erase = READ(self._read), READ(self._write), ERASE(_fail)
+        return turn_on(
+            blobs, self.image, lambda kind: fram, script, self.frames, room=ROOM,
+            millivolts=self.millivolts, start_uj=START_UJ, waits=self.waits,
         )  # fmt: skip
-        return int(library.rl_early(ctypes.byref(board), models))
 
     def _read(self, _nvm: Any, at: int, data: int, n: int) -> int:
         ctypes.memmove(data, bytes(self.fram[at : at + n]), n)
