@@ -25,8 +25,8 @@ static int interpreter_fits(const rl_early_state *e)
 
 /* ----------------------------------------------------------------- run -- */
 
-/* To the next commit or planned end. Errors are left to the interpreter, which opens the
- * NVM again and says what is wrong. */
+/* To the next commit or planned end. Errors are left to the interpreter, which
+ * opens the NVM again and says what is wrong. */
 static void step(rl_early_state *e)
 {
     switch (rl_session_step(&e->now->session)) {

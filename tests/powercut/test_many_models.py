@@ -20,7 +20,7 @@ from relume.link.messages import EventKind, Kind, State
 from tests.powercut.manyboard import LEFT, ManyBoard
 from tests.powercut.plans import random_blob
 from tests.powercut.session import DONE, FLASH, FRAM, RL_MORE, RL_OK
-from tests.powercut.test_supply_reading import RL_RAN, Supplied, paced
+from tests.powercut.supplied import RL_RAN, Supplied, paced
 
 PAIRS = {
     "both on FRAM": (random_blob(1), random_blob(2)),

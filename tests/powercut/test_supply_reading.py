@@ -7,27 +7,33 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.blob.pack import pack
 from relume.plan.live import LiveMap
-from relume.plan.types import OpPace, Pace, Plan
+from relume.plan.types import Plan
 
 from tests import native
 from tests.powercut import harness
 from tests.powercut.plans import random_plan
-from tests.powercut.session import _READING, _REST, FRAM, RL_DONE, RL_MORE, RL_OK, Board, Memory
+from tests.powercut.session import _READING, RL_DONE, RL_MORE, RL_OK
+from tests.powercut.supplied import (
+    FULL_MV,
+    RL_RAN,
+    Supplied,
+    cycles_of,
+    millivolts_for,
+    paced,
+    steps,
+)
 from tests.powercut.test_live import tile_by_tile
 
-RL_RAN, RL_RESTED = 4, 5
 VOLTS = ("random", "high", "low", "true")
 NETS = range(8)
-FULL_MV, MARGIN = 5000, 5
 
 
 @pytest.mark.parametrize("kind", ["fram", "flash", "file"])
@@ -84,60 +90,6 @@ def test_no_memory_error_with_a_reading_under_sanitizers() -> None:
 
 
 # ------------------------------------------------------------------ one life
-
-
-class Supplied(Board):
-    """A board whose supply reads what `volts` says before a tile."""
-
-    def __init__(
-        self, plan: Plan, volts: Callable[[int], int], memory: Memory | None = None
-    ) -> None:
-        super().__init__(memory or Memory(256 + plan.nvm_size, FRAM), pack(plan))
-        self.rests: list[int] = []
-        self._keep = _READING(lambda ctx: volts(self.session.tile)), _REST(self._rest)
-        self.session.millivolts = self._keep[0]
-        assert self.open() == RL_OK
-
-    def _rest(self, ctx: int, ms: int) -> None:
-        self.rests.append(ms)
-
-    def rest_with_hook(self, cycles: int = 1) -> None:
-        """The board can sleep; a millisecond asleep takes the energy of so many cycles."""
-        self.session.rest = self._keep[1]
-        self.session.rest_cycles = cycles
-
-    def start(self) -> None:
-        """Inference 1 of some input."""
-        assert self.begin(1, bytes(self.checked.header.tensor(
-            self.checked.blob, self.checked.header.input)[1])) == RL_OK  # fmt: skip
-
-
-def cycles_of(reading: int, mv2: int, voff_mv: int = 2000) -> int:
-    """What is left by a reading, SPEC 2.9."""
-    mv = min(reading, 0xFFFF)
-    mv -= mv >> MARGIN
-    return 0 if mv <= voff_mv else min((mv * mv - voff_mv**2) * mv2 >> 16, 0xFFFFFFFE)
-
-
-def millivolts_for(cycles: int, pace: Pace) -> int:
-    """The least reading by which so many cycles are left."""
-    return next(mv for mv in range(2000, 6000) if cycles_of(mv, pace.mv2) >= cycles)
-
-
-def paced(seed: int, **figures: int) -> Plan:
-    """A plan of one tile a segment, with homes apart; 1000 cycles a tile."""
-    plan = tile_by_tile(random_plan(seed))
-    pace = Pace(64, 100, 2, 10, 1, (OpPace(1000, 0, 0),) * len(plan.graph.ops))
-    return dataclasses.replace(plan, pace=dataclasses.replace(pace, **figures))
-
-
-def steps(board: Board) -> list[int]:
-    """Statuses of all steps to the end."""
-    found = [board.step()]
-    while found[-1] != RL_DONE:
-        found.append(board.step())
-        assert len(found) < 1000
-    return found
 
 
 def test_a_strong_supply_passes_every_planned_commit() -> None:
@@ -212,163 +164,6 @@ def test_the_commit_behind_a_tile_is_counted_with_its_dirty_bytes(seed: int) -> 
         while board.step() != RL_MORE:
             pass
         assert board.record.tile == want
-
-
-def test_a_board_that_can_sleep_rests_while_the_voltage_rises() -> None:
-    plan = paced(3)
-    rising = iter([*range(2000, 2200, 20), *[2180] * 10_000])
-    board = Supplied(plan, lambda tile: next(rising))
-    board.rest_with_hook(0)
-    board.start()
-    found = [board.step() for _ in range(6)]
-    assert found[:3] == [RL_RESTED] * 3 and len(board.rests) >= 3
-    assert RL_MORE in found  # it rises no more: the board tries on
-
-
-class Charging(Supplied):
-    """A board whose capacitor gains so many square millivolts a millisecond asleep."""
-
-    def __init__(self, plan: Plan, gain: float, start_mv: float = 2000) -> None:
-        self.mv2 = float(start_mv**2)
-        self.gain = gain
-        super().__init__(plan, lambda tile: int(max(self.mv2, 1.0) ** 0.5))
-
-    def _rest(self, ctx: int, ms: int) -> None:
-        super()._rest(ctx, ms)
-        self.mv2 += ms * self.gain
-
-
-def stored(plan: Plan, mv2: float) -> float:
-    """The share of a charge that is stored."""
-    von, voff = plan.budget.von_v * 1e3, plan.budget.voff_v * 1e3
-    return (mv2 - voff**2) / (von**2 - voff**2)
-
-
-def first_rest(plan: Plan, sleep_cycles: int) -> int:
-    """The least power of two from 8 to 1024 that takes a 128th of a charge."""
-    von, voff = plan.budget.von_v * 1e3, plan.budget.voff_v * 1e3
-    share = round(von**2 - voff**2) * plan.pace.mv2 >> 23
-    return next((ms for ms in (8 << n for n in range(8)) if ms * sleep_cycles >= share), 1024)
-
-
-@settings(deadline=None, max_examples=40)
-@given(sleep=st.integers(1, 2**20), mv2=st.integers(1, 2**20))
-def test_a_first_rest_takes_a_small_part_of_a_charge(sleep: int, mv2: int) -> None:
-    """A look that finds nothing coming in has cost a 64th at most, where 8 ms are not more."""
-    board = Charging(plan := paced(3, mv2=mv2, commit=2**31), 0)
-    board.rest_with_hook(sleep)
-    board.start()
-    assert board.step() == RL_RESTED and board.step() == RL_MORE
-    assert board.rests == [first_rest(plan, sleep)]
-
-
-@pytest.mark.parametrize("gain", [-400.0, -1.0, 0.0])
-def test_a_board_that_loses_charge_asleep_sleeps_once_and_tries_on(gain: float) -> None:
-    """The harvest is below what sleep takes: off is better, so what is left is spent on tiles."""
-    board = Charging(plan := paced(3), gain)
-    board.rest_with_hook()
-    board.start()
-    found = steps(board)
-    for before, after in itertools.pairwise(found):
-        assert before != RL_RESTED or after != RL_RESTED
-    assert len(board.rests) == found.count(RL_RESTED) <= len(plan.tiles)
-
-
-@settings(deadline=None, max_examples=60)
-@given(harvest=st.floats(1.1, 30.0), sleep=st.integers(1, 300))
-def test_a_board_that_rests_goes_on_at_three_quarters_of_a_charge(
-    harvest: float, sleep: int
-) -> None:
-    """Rests follow the rate of rise: few of them, and none far beyond what is waited for.
-
-    harvest: what comes in beyond what sleep takes, by what sleep takes."""
-    plan = paced(3)
-    von, voff = plan.budget.von_v * 1e3, plan.budget.voff_v * 1e3
-    gain = harvest * sleep * 65536 / plan.pace.mv2
-    board = Charging(plan, gain)
-    board.rest_with_hook(sleep)
-    board.start()
-    needed = (0.75 * (von**2 - voff**2) + voff**2 - board.mv2) / gain
-    while board.step() == RL_RESTED:
-        pass
-    first = first_rest(plan, sleep)
-    assert stored(plan, board.mv2) >= 0.749
-    assert sum(board.rests) <= needed * 1.01 + max(first, 0.5 * min(needed, 8 * first))
-    assert {*board.rests} <= {first << n for n in range(4)}
-    assert len(board.rests) <= needed / (8 * first) + 8
-
-
-def test_a_board_that_was_turned_on_commits_before_it_rests() -> None:
-    """The plan's charge is for the segment: nothing is slept away before there is progress."""
-    plan = paced(3)
-    board = Charging(plan, 1000.0)
-    board.start()
-    again = Charging(plan, 1000.0)
-    again.memory = board.memory
-    assert again.open() == RL_OK
-    again.rest_with_hook()
-    assert again.store.attempts == 1 and again.step() == RL_MORE
-    assert again.rests == [] and again.store.attempts == 0
-    assert again.step() == RL_RESTED
-
-
-@settings(deadline=None, max_examples=100)
-@given(
-    harvest=st.floats(0.2, 8.0), begun=st.floats(0.1, 0.95), held=st.floats(0.001, 0.05),
-    sleep=st.integers(1, 200),
-)  # fmt: skip
-def test_sleep_goes_on_while_it_brings_more_than_the_next_charge(
-    harvest: float, begun: float, held: float, sleep: int
-) -> None:
-    """Against the two waits themselves, until the same energy is there for tiles.
-
-    harvest: by what sleep takes. begun, held: shares of a charge, behind a restore and now."""
-    plan = paced(3, commit=2**31)
-    von2, voff2 = plan.budget.von_v**2 * 1e6, plan.budget.voff_v**2 * 1e6
-    takes = sleep * 65536 / plan.pace.mv2
-    board = Charging(plan, (harvest - 1) * takes, (voff2 + held * (von2 - voff2)) ** 0.5)
-    board.rest_with_hook(sleep)
-    board.start()
-    board.session.begun = round(begun * (von2 - voff2))
-    assert board.step() == RL_RESTED
-    bring = begun - stored(plan, board.mv2)
-    off, asleep = 1 / harvest, bring / (harvest - 1) if harvest > 1 else float("inf")
-    if abs(off - asleep) > 0.02 * off:  # millivolts are whole
-        assert (board.step() == RL_RESTED) == (asleep < off)
-
-
-def test_what_a_restore_leaves_is_what_sleep_is_compared_with() -> None:
-    plan = paced(3)
-    board = Charging(plan, 0.0)
-    board.start()
-    again = Charging(plan, 0.0, 4000)
-    again.memory = board.memory
-    again.rest_with_hook()
-    assert again.open() == RL_OK and again.session.begun == 0
-    again.step()
-    assert again.session.begun == 4000**2 - round(plan.budget.voff_v * 1e3) ** 2
-
-
-def test_rests_are_forgotten_at_a_commit() -> None:
-    board = Charging(paced(3), 0.0)
-    board.rest_with_hook()
-    board.start()
-    while board.step() != RL_MORE:
-        pass
-    assert board.session.rest_ms == 0 and board.rests
-
-
-def test_a_board_whose_tile_fits_does_not_rest() -> None:
-    board = Supplied(paced(3), lambda tile: 3000)
-    board.rest_with_hook()
-    board.start()
-    assert RL_RESTED not in steps(board) and board.rests == []
-
-
-def test_a_supply_that_reads_low_is_tried_on_without_a_rest() -> None:
-    board = Supplied(plan := paced(3), lambda tile: 1900)
-    board.start()
-    assert steps(board) == [RL_MORE] * (len(plan.tiles) - 1) + [RL_DONE]
 
 
 # --------------------------------------------------------------------- energy

@@ -15,7 +15,7 @@ from relume.sim.supply import FloatArray, Supply
 from relume.sim.voltage import Guided, Rest, _Runs, _sleep, follow_voltage
 from relume.sim.work import Work
 
-from tests.powercut.test_supply_reading import RL_RESTED, Charging, paced
+from tests.powercut.supplied import RL_RESTED, Charging, paced
 from tests.unit.sim_nets import conv_net, random_study, steady, study_of
 
 TILE_BYTES, BYTE_S, COMMIT_S, START_S = 100, 0.001, 0.05, 0.5
