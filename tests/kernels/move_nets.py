@@ -193,10 +193,22 @@ class Mover:
             parts = self.split_v(node, axis, sizes)
         return self.concat([*parts[::-1], parts[0]], axis)
 
+    def squeeze_and_expand(self, node: Node) -> Node:
+        """One row without its axis, turned round, and an axis of one anywhere behind the first."""
+        _, h, w, c = node.shape
+        row = self._op("SLICE", node, (1, 1, w, c), [[0, self._int(0, h - 1), 0, 0], [1, 1, w, c]])
+        dims = [1 if self.random.random() < 0.5 else -3]
+        flat = self._op("SQUEEZE", row, (1, w, c), (), options("Squeeze", squeezeDims=dims))
+        turned = self.reverse(flat)
+        axis = self._int(1, 3)
+        shape = [*turned.shape[:axis], 1, *turned.shape[axis:]]
+        given = axis if self.random.random() < 0.5 else axis - 4
+        return self._op("EXPAND_DIMS", turned, shape, [given], options("ExpandDims"))
+
 
 SINGLE = (
     "transpose", "slice", "strided_slice", "shrink", "reverse", "tile", "gather", "mirror_pad",
-    "resize", "depth_to_space", "space_to_depth", "split_and_join",
+    "resize", "depth_to_space", "space_to_depth", "split_and_join", "squeeze_and_expand",
 )  # fmt: skip
 
 
