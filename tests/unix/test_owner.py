@@ -23,6 +23,7 @@ from tests.unix.test_link_unix import PtyBoard
 pytestmark = pytest.mark.unix
 
 OWNER, NOT_OWNER, BAD_REQUEST = 0x32, 68, 64
+FINISHED = 4
 MINE = Owner(Ed25519PrivateKey.from_private_bytes(b"mine" * 8))
 OTHER = Owner(Ed25519PrivateKey.from_private_bytes(b"else" * 8))
 
@@ -74,6 +75,17 @@ def test_only_what_the_owner_has_signed_is_taken(board: Board) -> None:
     assert models(board) == 0
     upload(board, blob, signed(MINE, blob))
     assert models(board) == 1
+
+
+def test_a_refusal_leaves_the_model_of_that_name(board: Board) -> None:
+    made, other = net(8), net(16)
+    own(board, MINE.public)
+    upload(board, made.blob, signed(MINE, made.blob))
+    for body in (begin(other.blob), signed(OTHER, other.blob)):
+        assert refused(board, PUT_BEGIN, body) == NOT_OWNER
+    board.give(5, made.input)
+    board.wait_event(FINISHED)
+    assert board.fetch(5) == made.output
 
 
 def test_bytes_that_were_not_signed_do_not_become_a_model(board: Board) -> None:
