@@ -67,7 +67,7 @@ lint: setup ## ruff and mypy --strict
 	@mkdir -p build/types && ln -sfn ../../boards build/types/relume_boards
 	@MYPYPATH=host:build/types $(VENV)/bin/mypy -p relume -p relume_boards
 	@cd firmware/typings && $(CURDIR)/$(VENV)/bin/mypy --strict --config-file= -p relume -p relume_pure -p _relume_native
-	@for main in examples/*/main.py; do MYPYPATH=firmware/typings $(VENV)/bin/mypy \
+	@for main in firmware/examples/*/main.py; do MYPYPATH=firmware/typings $(VENV)/bin/mypy \
 	    --config-file= --check-untyped-defs --ignore-missing-imports $$main || exit 1; done
 
 static: setup ## gcc -fanalyzer and cppcheck over the shipping C

@@ -1,4 +1,4 @@
-"""The programs in examples/ do what they say, also when their power goes at random."""
+"""The programs in firmware/examples/ do what they say, also when their power goes at random."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unix.test_model import ENGINES
 
 pytestmark = pytest.mark.unix
 
-EXAMPLES = ROOT / "examples"
+EXAMPLES = ROOT / "firmware" / "examples"
 SLOT = """
 import _relume, struct
 blob = open("net.rlm", "rb").read()
