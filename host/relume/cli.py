@@ -7,11 +7,12 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from relume import __version__
 from relume.errors import RelumeError
+from relume.usage import teach
 
 # Verb -> one line of help. Each file commands/VERB.py has add_parser(sub) and run(args).
 VERBS = {
@@ -30,6 +31,7 @@ VERBS = {
     "calibrate": "measure a board's cycles, write a profile that holds for it",
     "bench": "cycles of the kernels, counted under unicorn",
     "demo": "train, plan, deploy to an emulated Pico, cut its power, compare every byte",
+    "completion": "what a shell needs to complete this command line",
 }
 INTERRUPTED = 130
 
@@ -64,6 +66,16 @@ def _fail(text: str, debug: bool) -> int:
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, complete only for the verb that is called."""
+    called = next((argument for argument in arguments if not argument.startswith("-")), None)
+    return _parser_of({called} & VERBS.keys())
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with every verb's options: for completion and the reference."""
+    return _parser_of(VERBS.keys())
+
+
+def _parser_of(complete: Collection[str | None]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="relume",
         description="TFLite models on MicroPython boards whose power keeps dying.",
@@ -71,12 +83,12 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"relume {__version__}")
     sub = parser.add_subparsers(metavar="VERB", required=True)
-    called = next((argument for argument in arguments if not argument.startswith("-")), None)
     for verb, line in VERBS.items():
-        if verb == called:
+        if verb in complete:
             module = _load(verb)
             module.add_parser(sub)
             sub.choices[verb].set_defaults(run=module.run)
+            teach(verb, sub.choices[verb])
         else:
             sub.add_parser(verb, help=line)
     return parser

@@ -80,16 +80,17 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
-def add_power(parser: argparse.ArgumentParser) -> None:
-    """--board, --cap, --von, --voff, --nvm."""
+def add_power(parser: argparse.ArgumentParser, boards: str = "or a .toml file") -> None:
+    """--board, --cap, --von, --voff, --nvm. boards: what else --board takes."""
     parser.add_argument(
-        "--board", default="RPI_PICO", help="board profile, or a .toml file (default RPI_PICO)"
+        "--board", default="RPI_PICO", help=f"board profile, {boards} (default RPI_PICO)"
     )
     parser.add_argument("--cap", help="capacitor, as 1mF or 470uF (default: smallest that works)")
-    parser.add_argument("--von", help="turn-on voltage (default: the board's)")
-    parser.add_argument("--voff", help="turn-off voltage (default: the board's)")
+    parser.add_argument("--von", help="turn-on voltage, as 5V (default: the board's)")
+    parser.add_argument("--voff", help="turn-off voltage, as 1.8V (default: the board's)")
     parser.add_argument(
-        "--nvm", choices=("fram", "flash", "file"), default="fram", help="where commits go"
+        "--nvm", choices=("fram", "flash", "file"), default="fram",
+        help="where commits go (default fram)",
     )
 
 

@@ -33,11 +33,14 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="run CMSIS-NN's kernels of this checkout on the same layers, too",
     )  # fmt: skip
     models = what.add_parser("models", help="whole models")
-    models.add_argument("files", type=Path, nargs="+", metavar="FILE.tflite")
+    models.add_argument("files", type=Path, nargs="+", metavar="FILE.tflite", help="int8 models")
     for one in (kernels, models):
-        one.add_argument("--core", choices=CORES, default="m0plus")
         one.add_argument(
-            "-p", "--port", help="run on a board (as deploy -p; emu:RPI_PICO is emulated)"
+            "--core", choices=CORES, default="m0plus", help="whose kernels (default m0plus)"
+        )
+        one.add_argument(
+            "-p", "--port",
+            help="run on a board (as deploy -p; emu:RPI_PICO is emulated; default: unicorn)",
         )
         ui.add_json(one)
 

@@ -37,7 +37,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--volts", type=float, metavar="V",
                         help="what a meter shows of the supply: the board's reading is compared")
     parser.add_argument("--nvm", choices=("fram", "flash", "file"), default="fram",
-                        help="where commits go meanwhile")
+                        help="where commits go meanwhile (default fram)")
     parser.add_argument("--clear", action="store_true",
                         help="give up an inference or an output that is on the board")
     ui.add_json(parser)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """relume check NET.tflite --board RPI_PICO|all [--cap 1mF]."""
     parser = sub.add_parser("check", help="which layers can run, what fits")
-    parser.add_argument("net", type=Path, metavar="NET.tflite")
-    ui.add_power(parser)
+    parser.add_argument("net", type=Path, metavar="NET.tflite", help="an int8 model")
+    ui.add_power(parser, "a .toml file, or all")
     parser.add_argument("--ops", action="store_true", help="each op: which kernel, and why")
     ui.add_json(parser)
 

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options; a deadline without --deadline is the period."""
     group = parser.add_argument_group("deadlines on harvested power")
-    group.add_argument("--trace", help="harvest: 3mW, a CSV or a recorded RF file")
-    group.add_argument("--scale", type=float, default=1.0, help="multiply the harvest by this")
-    group.add_argument("--period", help="an input comes this often, as 30s or 10min")
+    group.add_argument("--trace", help="harvest: 3mW, a CSV or a recorded RF file (default: none)")
+    group.add_argument(
+        "--scale", type=float, default=1.0,
+        help="multiply the harvest by this (default 1)",
+    )  # fmt: skip
+    group.add_argument(
+        "--period",
+        help="an input comes this often, as 30s or 10min (default: once)",
+    )  # fmt: skip
     group.add_argument("--deadline", help="and is answered within this (default: the period)")
     group.add_argument(
         "--beside", action="append", default=[], metavar="NET.tflite:PERIOD[:DEADLINE]",

@@ -47,11 +47,15 @@ class Outcome:
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """relume demo [--out FOLDER] [--digits N] [--cuts N]."""
     parser = sub.add_parser("demo", help="the whole way on an emulated Pico")
-    parser.add_argument("--out", type=Path, default=Path("build/demo"), metavar="FOLDER")
-    parser.add_argument("--digits", type=int, default=10, help="images to classify, at least")
+    parser.add_argument("--out", type=Path, default=Path("build/demo"), metavar="FOLDER",
+                        help="model, blob, recording and page go there (default build/demo)")
+    parser.add_argument(
+        "--digits", type=int, default=10,
+        help="images to classify, at least (default 10)",
+    )  # fmt: skip
     parser.add_argument("--cuts", type=int, default=20,
-                        help="power cuts inside inferences to see, at least")
-    parser.add_argument("--firmware", default="", help="UF2 (default: the one that was built)")
+                        help="power cuts inside inferences to see, at least (default 20)")
+    parser.add_argument("--firmware", default="", help="a UF2 (default: the one that was built)")
     ui.add_json(parser)
 
 

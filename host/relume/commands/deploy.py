@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """relume deploy NET.rlm -p PORT [--name NAME] [--only]; --list; --remove NAME."""
     parser = sub.add_parser("deploy", help="send a .rlm to a board, beside other models")
-    parser.add_argument("net", type=Path, metavar="NET.rlm", nargs="?")
+    parser.add_argument(
+        "net", type=Path, metavar="NET.rlm", nargs="?",
+        help="a blob of relume plan",
+    )  # fmt: skip
     add_port(parser)
     parser.add_argument("--name", help="name on the board (default: the model's)")
     parser.add_argument(

@@ -24,24 +24,36 @@ _SPEC_KEYS = ("cap", "trace", "scale", "power", "von", "voff", "seed", "fram", "
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """relume emulate RPI_PICO [--cap 10mF --power 10mW] [--tcp PORT] [--record FILE]."""
     parser = sub.add_parser("emulate", help="serve an emulated board")
-    parser.add_argument("board", metavar="BOARD", help="RPI_PICO")
+    parser.add_argument("board", metavar="BOARD", help="RPI_PICO, the one there is")
     supply = parser.add_argument_group("supply (without any of these: external power)")
     supply.add_argument("--cap", help="capacitor, as 1mF or 470uF")
     supply.add_argument("--power", help="constant harvest, as 10mW")
     supply.add_argument("--trace", metavar="FILE", help="harvest trace: CSV or recorded RF")
-    supply.add_argument("--scale", help="multiply the harvest by this")
-    supply.add_argument("--von", help="turn-on voltage (default: the board's)")
-    supply.add_argument("--voff", help="turn-off voltage (default: the board's)")
+    supply.add_argument("--scale", help="multiply the harvest by this (default 1)")
+    supply.add_argument("--von", help="turn-on voltage, as 5V (default: the board's)")
+    supply.add_argument("--voff", help="turn-off voltage, as 1.8V (default: the board's)")
     supply.add_argument("--plugged", action="store_true", help="start on external power")
     parser.add_argument("--seed", help="SRAM noise and torn writes follow from it (default 1)")
-    parser.add_argument("--fram", metavar="BYTES", help="size of the FRAM chip (default 262144)")
-    parser.add_argument("--firmware", metavar="UF2", help="default: what make firmware built")
-    parser.add_argument("--tcp", metavar="PORT", help=f"default {DEFAULT_PORT}; 0: any free one")
+    parser.add_argument(
+        "--fram", metavar="BYTES",
+        help="size of the FRAM chip, in bytes (default 262144)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--firmware", metavar="UF2",
+        help="image to run (default: what make firmware built)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tcp", metavar="PORT",
+        help=f"TCP port (default {DEFAULT_PORT}; 0: any free one)",
+    )  # fmt: skip
     parser.add_argument("--pty", action="store_true", help="serve a pseudo-terminal as well")
     parser.add_argument(
         "--keep-open", action="store_true", help="keep the TCP connection over power cuts"
     )
-    parser.add_argument("--state", metavar="DIR", help="keep flash and FRAM there")
+    parser.add_argument(
+        "--state", metavar="DIR",
+        help="keep flash and FRAM there (default: nowhere)",
+    )  # fmt: skip
     parser.add_argument(
         "--record", type=Path, metavar="FILE", help="write the run: .json, .html or .svg"
     )

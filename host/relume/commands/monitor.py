@@ -47,7 +47,8 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--listen", action="store_true", help="send nothing to the board at all")
     parser.add_argument("--once", action="store_true", help="print one status and end")
     parser.add_argument("--for", dest="seconds", type=float, metavar="S",
-                        help="end after so long; of --replay: what came until then")
+                        help="end after so many seconds (default: never); of --replay: what came"
+                             " until then")
     parser.add_argument("--json", action="store_true",
                         help="a JSON line for each thing heard, as --record writes them")
     parser.add_argument("--record", type=Path, metavar="FILE", help="write what is heard there")

@@ -25,7 +25,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     ):
         one = verbs.add_parser(verb, help=text)
         for name in files:
-            one.add_argument("key", type=Path, metavar=name)
+            one.add_argument("key", type=Path, metavar=name, help="the owner's key")
         if verb == "set":
             one.add_argument("--from", dest="old", type=Path, metavar="OLD.pem",
                              help="the present owner's key, where the board has another one")

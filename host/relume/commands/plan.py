@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """relume plan NET.tflite --board RPI_PICO [--cap 1mF] -o NET.rlm."""
     parser = sub.add_parser("plan", help="TFLite model -> .rlm")
-    parser.add_argument("net", type=Path, metavar="NET.tflite")
+    parser.add_argument("net", type=Path, metavar="NET.tflite", help="an int8 model")
     ui.add_power(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="NET.rlm", help="default: NET.rlm")
     parser.add_argument("--ops", action="store_true", help="each op: which kernel, and why")
     parser.add_argument(
-        "--core", choices=("portable",), help="portable: kernels for the engine in Python, too"
+        "--core", choices=("portable",),
+        help="kernels that the engine in Python has, too (default: the board's)",
     )
     deadlines.add_options(parser)
     parser.add_argument(
-        "--sram", type=int, metavar="BYTES", help="finer tiles until tensors and scratch fit"
+        "--sram", type=int, metavar="BYTES",
+        help="finer tiles until tensors and scratch fit (default: as fast as the board allows)",
     )
     ui.add_json(parser)
 

@@ -12,7 +12,10 @@ from relume.errors import RelumeError
 def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """relume romfs NET.rlm... --arch armv6m -o NET.romfs."""
     parser = sub.add_parser("romfs", help="models and the native module as a ROMFS image")
-    parser.add_argument("nets", type=Path, nargs="+", metavar="NET.rlm")
+    parser.add_argument(
+        "nets", type=Path, nargs="+", metavar="NET.rlm",
+        help="blobs of relume plan",
+    )  # fmt: skip
     parser.add_argument(
         "--arch", default="armv6m", help="of the board: armv6m (RP2040), armv7m, armv7emsp"
         " (nRF52840, RP2350), armv7emdp, x64; none: no module (default: armv6m)",

@@ -46,13 +46,26 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--results", action="store_true",
         help="take the outputs that wait on the board, of all models, instead of running one",
     )  # fmt: skip
-    parser.add_argument("--labels", type=Path, help="text file, one label a line")
-    parser.add_argument("--timeout", type=float, metavar="S", help="patience without progress")
-    parser.add_argument("--cap", help="for a .tflite: capacitor to plan for (default: smallest)")
-    parser.add_argument("--von", help="for a .tflite: turn-on voltage (default: the board's)")
-    parser.add_argument("--voff", help="for a .tflite: turn-off voltage (default: the board's)")
     parser.add_argument(
-        "--nvm", choices=("fram", "flash", "file"), help="for a .tflite: where commits go"
+        "--labels", type=Path,
+        help="text file, one label a line (default: classes by number)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timeout", type=float, metavar="S",
+        help="patience without progress, in seconds (default 120, stock firmware 300)",
+    )  # fmt: skip
+    parser.add_argument("--cap", help="for a .tflite: capacitor to plan for (default: smallest)")
+    parser.add_argument(
+        "--von",
+        help="for a .tflite: turn-on voltage, as 5V (default: the board's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--voff",
+        help="for a .tflite: turn-off voltage, as 1.8V (default: the board's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--nvm", choices=("fram", "flash", "file"),
+        help="for a .tflite: where commits go (default: fram)",
     )
     parser.add_argument(
         "--timeline", type=Path, metavar="FILE", help="emu: only: draw the run as an HTML page"

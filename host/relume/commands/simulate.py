@@ -23,15 +23,26 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     the .tflite beside it that it was planned from, and for its capacitor where no --cap is given.
     """
     parser = sub.add_parser("simulate", help="intermittency policies beside ours")
-    parser.add_argument("net", type=Path, metavar="NET.tflite|NET.rlm")
-    parser.add_argument("--policy", default="all", help="all, or names with commas between")
+    parser.add_argument("net", type=Path, metavar="NET.tflite|NET.rlm",
+                        help="an int8 model, or the plan of the .tflite beside it")
+    parser.add_argument(
+        "--policy", default="all",
+        help="all (default), or names with commas between",
+    )  # fmt: skip
     ui.add_power(parser)
     parser.add_argument("--trace", required=True, help="harvest: 3mW, a CSV or a recorded RF file")
-    parser.add_argument("--scale", default="1", help="multiply the harvest by this (1)")
-    parser.add_argument("--starts", type=int, default=1000, help="begins in the trace (1000)")
-    parser.add_argument("--seed", type=int, default=1, help="the begins follow from it (1)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
-    parser.add_argument("-o", "--output", type=Path, metavar="PICTURE.svg")
+    parser.add_argument("--scale", default="1", help="multiply the harvest by this (default 1)")
+    parser.add_argument(
+        "--starts", type=int, default=1000,
+        help="begins in the trace (default 1000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, default=1,
+        help="the begins follow from it (default 1)",
+    )  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
+    parser.add_argument("-o", "--output", type=Path, metavar="PICTURE.svg",
+                        help="draw the times of all policies")
     parser.add_argument("--blob", type=Path, metavar="OUT.rlm",
                         help="the one policy given, at its best setting, as a plan for the board")
     ui.add_json(parser)
