@@ -23,7 +23,8 @@ class Model(Session):
 
     model, nvm, base, size: as Session has them; without the C module and without nvm commits go
     to RAM, and a power cut begins the inference again. labels: names of the outputs, by default
-    the lines of the file beside the blob, net.txt beside net.rlm; None if there is none.
+    what relume deploy has put on the board with the model, or the lines of the file beside the
+    blob, net.txt beside net.rlm; None if there is none.
     len: bytes of the blob. ram_size: bytes of SRAM for tensors and scratch memory. resumed: the
     last predict() gave the output of an inference that a power cut had interrupted.
     """
@@ -36,7 +37,7 @@ class Model(Session):
             nvm = bytearray(size)
         self._start(blob, nvm, base, size)
         self.len, self.ram_size, self.resumed = info["size"], info["arena_size"], False
-        self.labels = _labels(model, info["name"]) if labels is None else labels
+        self.labels = _labels(model, info) if labels is None else labels
         source, target = struct.unpack_from("<HH", blob, 76)
         self._x, self._y = _quantisation(blob, source), _quantisation(blob, target)
         for end, pair, shape, at in (("input", self._x, info["input_shape"], 108),
@@ -104,17 +105,19 @@ def _quantisation(blob, tensor):
     return scale, zero
 
 
-def _labels(model, name):
-    """Lines of the file beside the blob, None if there is none."""
-    if model is None:
-        model = name
-    if not isinstance(model, str):
-        return None
-    try:
-        with open((model[:-4] if model.endswith(".rlm") else model) + ".txt") as file:
-            return [line.strip() for line in file.read().strip().split("\n")]
-    except OSError:
-        return None
+def _labels(model, info):
+    """Lines of the file that is deployed with the model, else of the one beside it, else None."""
+    beside = info["name"] if model is None else model
+    names = ["labels/%08x" % info["meta_crc"]]
+    if isinstance(beside, str):
+        names.append(beside[:-4] if beside.endswith(".rlm") else beside)
+    for name in names:
+        try:
+            with open(name + ".txt") as file:
+                return [line.strip() for line in file.read().rstrip().split("\n")]
+        except OSError:
+            pass
+    return None
 
 
 def _trim(shape):

@@ -31,15 +31,15 @@ def board() -> Iterator[TcpBoard]:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """(name, file of labels) of each installation, which is none."""
-    calls: list[tuple[str, str]] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """(name, labels) of each installation, which is none."""
+    calls: list[tuple[str, list[str]]] = []
 
     def fake(
-        port: Any, blob: Blob, name: str, labels: Path,
+        port: Any, blob: Blob, name: str, labels: list[str],
         progress: Callable[[int], None] = lambda done: None,
     ) -> Installed:  # fmt: skip
-        calls.append((name, labels.name))
+        calls.append((name, labels))
         copied = stock.Copied(2000, 1000, 0, 1.5)
         tested = stock.Tested(53_000, 180_000, True, 7, 7, 12)
         return Installed(f"/{name}.rlm", "armv6m", blob.board, PICO, copied, tested)
@@ -56,21 +56,24 @@ def net(tmp_path: Path) -> Path:
 
 
 def test_deploy_installs_and_tells_what_was_proven(
-    board: TcpBoard, net: Path, asked: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]
-) -> None:
+    board: TcpBoard, net: Path, asked: list[tuple[str, list[str]]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     assert main(["deploy", str(net), "-p", board.url]) == 0
     text = capsys.readouterr().out
-    assert asked == [("net", "net.txt")]
+    assert asked == [("net", [])]
     assert "armv6m module; 1,000 of 2,000 bytes sent" in text
     assert "self-test: output 00000007 in 12 ms, TFLite's own" in text
     assert 'relume.Model("/net.rlm")' in text
+    names = [f"class {n}" for n in range(read_blob(NEW).output_tensor.shape[-1])]
+    net.with_suffix(".txt").write_text("\n".join(names))
     assert main(["deploy", str(net), "-p", board.url, "--name", "mine", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert asked[-1] == ("mine", "net.txt") and facts["heap"] == 53_000
+    assert asked[-1] == ("mine", names) and facts["heap"] == 53_000
 
 
 def test_run_installs_and_runs_there(
-    board: TcpBoard, net: Path, asked: list[tuple[str, str]], tmp_path: Path,
+    board: TcpBoard, net: Path, asked: list[tuple[str, list[str]]], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     tensor, target = read_blob(NEW).input_tensor, read_blob(NEW).output_tensor

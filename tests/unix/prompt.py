@@ -31,11 +31,15 @@ while True:
 
 class UnixBoard:
     """Opener of a prompt. cuts: after so many executed pieces, counted from the last cut, the
-    power goes; `asked` counts them all. heap: bytes of the interpreter."""
+    power goes; `asked` counts them all. heap: bytes of the interpreter. frozen: relume is in
+    the firmware."""
 
     name = "unix"
 
-    def __init__(self, folder: Path, cuts: list[int] | None = None, heap: str = "") -> None:
+    def __init__(
+        self, folder: Path, cuts: list[int] | None = None, heap: str = "", frozen: bool = False
+    ) -> None:
+        self.path = f".frozen:{folder}/lib" if frozen else f"{folder}/lib"
         self.folder, self.cuts, self.heap = folder, list(cuts or []), heap
         self.left = self.cuts.pop(0) if self.cuts else -1
         self.asked = 0
@@ -52,7 +56,7 @@ class UnixBoard:
         self.process = subprocess.Popen(
             [str(binary()), *options, "-c", _SERVE],
             cwd=self.folder,
-            env={**os.environ, "MICROPYPATH": f"{self.folder}/lib"},
+            env={**os.environ, "MICROPYPATH": self.path},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 

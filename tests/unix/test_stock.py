@@ -51,8 +51,8 @@ def board(tmp_path: Path) -> Iterator[UnixBoard]:
     made.off()
 
 
-def put(board: UnixBoard, blob: Blob, labels: Path = Path("none")) -> Installed:
-    return install(Port("unix"), blob, "net", labels, opener=board)
+def put(board: UnixBoard, blob: Blob, labels: list[str] | None = None) -> Installed:
+    return install(Port("unix"), blob, "net", labels or [], opener=board)
 
 
 def there(board: UnixBoard) -> dict[str, bytes]:
@@ -78,8 +78,7 @@ def test_what_is_installed_is_whole_and_computes_tflite_s_output(board: UnixBoar
 
 def test_a_model_runs_from_what_was_installed(board: UnixBoard) -> None:
     net = planned(8, core="m0plus")
-    (board.folder / "labels.txt").write_text("yes\nno\n")
-    put(board, proven(), board.folder / "labels.txt")
+    put(board, proven(), ["yes", "no"])
     source = f"""
 import sys, relume_pure
 sys.modules["_relume"] = relume_pure
@@ -261,7 +260,7 @@ def test_a_plan_for_flash_and_a_name_with_a_slash_are_refused(board: UnixBoard) 
     with pytest.raises(LinkError, match="relume plan --nvm fram"):
         put(board, replace(proven(), nvm="flash"))
     with pytest.raises(LinkError, match="without a slash"):
-        install(Port("unix"), proven(), "a/b", Path("none"), opener=board)
+        install(Port("unix"), proven(), "a/b", [], opener=board)
     assert there(board) == {}
 
 

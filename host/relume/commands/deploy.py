@@ -30,6 +30,10 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     add_port(parser)
     parser.add_argument("--name", help="name on the board (default: the model's)")
     parser.add_argument(
+        "--labels", type=Path, metavar="TXT",
+        help="names of the outputs, one a line (default: NET.txt beside NET.rlm, if it is there)",
+    )  # fmt: skip
+    parser.add_argument(
         "--owner", type=Path, metavar="KEY.pem",
         help="sign it for a board that takes its owner's models only (default: $RELUME_OWNER)",
     )  # fmt: skip
@@ -53,12 +57,14 @@ def add_port(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Deploys and prints what the board has verified; or lists, or removes."""
     from relume.blob.reader import read_blob
+    from relume.link import labels
     from relume.link.client import Board
-    from relume.link.transport import NoRelume
+    from relume.link.transport import NoRelume, PortOpener
 
     if sum((args.net is not None, args.list, args.remove is not None)) != 1:
         raise LinkError("give one of NET.rlm, --list and --remove NAME")
     blob = None if args.net is None else read_blob(args.net)
+    named = [] if blob is None else labels.of_model(blob, args.net, args.labels)
     with Board(args.port) as board:
         plug(board)
         if blob is None:
@@ -69,8 +75,11 @@ def run(args: argparse.Namespace) -> int:
             done = send(board, blob, args.name, args.owner)
         except NoRelume:
             board.stream.close()
-            return _install(args, blob, board.port)
+            return _install(args, blob, named, board.port)
         hello = board.hello
+        if named:
+            board.stream.close()
+            labels.send(PortOpener(board.port), blob, named)
     if args.json:
         ui.emit_json(
             {
@@ -78,23 +87,23 @@ def run(args: argparse.Namespace) -> int:
                 "board": hello.board,
                 "bytes": done.size,
                 "resumed": done.resumed,
+                "labels": len(named),
                 "model": f"{done.meta_crc:08x}",
                 "seconds": round(done.seconds, 3),
             }
         )
     else:
-        print(summary(done, hello.board))
+        print(summary(done, hello.board) + (f"; {len(named)} labels" if named else ""))
     return 0
 
 
 _PACKAGE = 55_000  # bytes of Python part and module, about
 
 
-def _install(args: argparse.Namespace, blob: Blob, port: Port) -> int:
+def _install(args: argparse.Namespace, blob: Blob, labels: list[str], port: Port) -> int:
     """Deploys to a board with MicroPython's own firmware."""
     from relume.link.install import facts, install, lines
 
-    labels = args.net.with_suffix(".txt")
     with ui.progress(f"deploy {args.net.name}", blob.size + _PACKAGE) as bar:
         done = install(port, blob, args.name or args.net.stem, labels, bar)
     if args.json:

@@ -92,13 +92,11 @@ def _check(args: argparse.Namespace) -> None:
 def _beside(args: argparse.Namespace) -> tuple[Blob | None, Sequence[str]]:
     """What the board does not tell: the blob of --net, the labels."""
     from relume.blob.reader import read_blob
+    from relume.link.labels import read
 
     labels: Sequence[str] = ()
     if args.labels:
-        try:
-            labels = args.labels.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise LinkError(f"{args.labels}: cannot be read as labels ({error})") from error
+        labels = read(args.labels)
     return read_blob(args.net) if args.net else None, labels
 
 

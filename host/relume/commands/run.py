@@ -111,6 +111,7 @@ def _run_stock(args: argparse.Namespace, error: LinkError) -> int:
     """On a board with MicroPython's own firmware. Errors: BoardError, LinkError."""
     from relume.link import stock_run
     from relume.link.install import install
+    from relume.link.labels import of_model
     from relume.link.ports import open_port
     from relume.link.transport import PortOpener
 
@@ -121,7 +122,7 @@ def _run_stock(args: argparse.Namespace, error: LinkError) -> int:
     _say(samples.notes)
     port, net = open_port(args.port), Path(args.net)
     try:
-        path = install(port, blob, net.stem, net.with_suffix(".txt")).path
+        path = install(port, blob, net.stem, of_model(blob, net, args.labels)).path
         patience = args.timeout or _STOCK_S
         results = stock_run.run(PortOpener(port), path, samples.items, patience)
     finally:
@@ -132,7 +133,9 @@ def _run_stock(args: argparse.Namespace, error: LinkError) -> int:
 
 def _tell(args: argparse.Namespace, results: list[Result], blob: Blob | None, record: Any) -> int:
     """Prints and writes what came."""
-    labels = _labels(args.labels)
+    from relume.link.labels import read
+
+    labels = read(args.labels) if args.labels else []
     values = [None if blob is None else _values(blob, result) for result in results]
     if args.output:
         _save(args.output, values)
@@ -298,15 +301,6 @@ _COLUMNS = [
     ("sample", True), ("answer", False), ("brown-outs", True), ("charges", True),
     ("commits", True), ("cycles", True), ("NVM bytes", True), ("host s", True),
 ]  # fmt: skip
-
-
-def _labels(path: Path | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        return path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LinkError(f"{path}: cannot be read as labels ({error})") from error
 
 
 def _values(blob: Blob, result: Result) -> Values:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import relume
@@ -13,6 +12,7 @@ from relume.board.profile import load_board
 from relume.errors import LinkError
 from relume.link import stock
 from relume.link.device import Firmware, module_for, native_module, package
+from relume.link.labels import as_file
 from relume.link.ports import Port
 from relume.link.stock import Copied, Opener, Tested
 from relume.link.transport import PortOpener
@@ -37,14 +37,14 @@ def install(
     port: Port,
     blob: Blob,
     name: str,
-    labels: Path,
+    labels: list[str],
     progress: Callable[[int], None] = lambda done: None,
     opener: Opener | None = None,
 ) -> Installed:
     """Copies what has changed, checks every byte on the board, runs the self-test.
 
-    name: of the blob's file there, without its suffix; labels: a file that goes beside it if it
-    is there. progress: called with the bytes that the board has. Errors: BoardError, LinkError.
+    name: of the blob's file there, without its suffix; labels: go beside it, if there are any.
+    progress: called with the bytes that the board has. Errors: BoardError, LinkError.
     """
     if not name or set(name) & set("/\\\0"):
         raise LinkError(f"file name {name!r}: give --name without a slash")
@@ -60,8 +60,8 @@ def install(
     files = {f"{there.lib}/{file}": data for file, data in package(there).items()}
     if arch:
         files[f"{there.lib}/_relume_native.mpy"] = native_module(arch)
-    if labels.is_file():
-        files[f"{there.root}/{name}.txt"] = labels.read_bytes()
+    if labels:
+        files[f"{there.root}/{name}.txt"] = as_file(labels)
     files[path] = blob.image
     copied = stock.copy(line, there, files, progress, _PATIENCE_S)
     tested = stock.test(line, there, path, relume.__version__, _TEST_S)

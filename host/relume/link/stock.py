@@ -136,10 +136,10 @@ class Tested:
 
 def firmware(opener: Opener, patience: float) -> Firmware:
     """Who answers, behind a soft reset: a program that ran has ended. Errors: LinkError."""
-    return Firmware(*_ask(opener, _FACTS, patience))
+    return Firmware(*ask(opener, _FACTS, patience))
 
 
-def _ask(opener: Opener, source: str, patience: float) -> tuple[Any, ...]:
+def ask(opener: Opener, source: str, patience: float) -> tuple[Any, ...]:
     """What the source prints last, behind a soft reset; asked again if the board was cut."""
     for tries in range(_ASKS):
         try:
@@ -306,7 +306,7 @@ def test(opener: Opener, there: Firmware, path: str, version: str, patience: flo
     load, or a wrong output.
     """
     try:
-        answer = _ask(opener, _TEST % path, patience)
+        answer = ask(opener, _TEST % path, patience)
         heap, left, native, found, file, crc, wanted, ms = answer
     except Raised as error:
         raise LinkError(f"{opener.name}: {_why_not(error, path, there)}") from error
