@@ -91,7 +91,9 @@ def _from_file(path):
 
 
 def load(model=None):
-    """The blob of a model: its name in a slot, a path, a buffer, or None for the active one."""
+    """The blob of a model: its name in a slot, a path, a buffer, or None for the active one.
+
+    "net.rlm" is the file of that name; if there is none, the deployed model "net"."""
     if model is None:
         blob = _relume.slot_blob(None)
         if blob is None:
@@ -106,7 +108,10 @@ def load(model=None):
     try:
         return _from_file(model)
     except OSError:
-        raise ValueError("no model or file named " + model) from None
+        blob = _deployed(model[:-4]) if model.endswith(".rlm") else None
+        if blob is None:
+            raise ValueError("no model or file named " + model) from None
+        return blob
 
 
 def _part(meta_crc):

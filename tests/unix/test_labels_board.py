@@ -62,7 +62,7 @@ def test_a_program_finds_them_by_the_models_name_and_as_the_active_one(board: Un
     blob = deployed(board, 8)
     assert seen(board) is None
     labels.send(board, blob, names(blob, "word"))
-    assert seen(board) == seen(board, "") == names(blob, "word")
+    assert seen(board) == seen(board, "") == seen(board, "'mine.rlm'") == names(blob, "word")
     labels.send(board, blob, names(blob, "other"))
     assert seen(board) == names(blob, "other")
 
