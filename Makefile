@@ -5,6 +5,7 @@ PY     := $(VENV)/bin/python
 JOBS   ?= 2
 SHARD  ?= 1/1
 MINUTES ?= 10
+RISCV  := riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf
 
 .DEFAULT_GOAL := help
 .PHONY: help setup tools qemu host firmware unix natmod wheel stock size test test-all proof fuzz coverage lint static demo board-test clean
@@ -22,8 +23,9 @@ $(VENV)/.stamp: pyproject.toml
 tools: setup ## cross compiler, cmake and ninja (apt)
 	@$(MAKE) --no-print-directory -C firmware tools
 
-qemu: tools ## MicroPython for QEMU's Cortex-M cores, and QEMU if apt can (else tests/qemu skip)
+qemu: tools ## MicroPython for QEMU's Cortex-M and RISC-V, and QEMU if apt can (else tests/qemu skip)
 	@firmware/tools/install.sh qemu-system-arm:qemu-system-arm || true
+	@firmware/tools/install.sh $(RISCV) qemu-system-riscv32:qemu-system-misc || true
 	@! command -v qemu-system-arm >/dev/null || $(MAKE) --no-print-directory -C firmware qemu
 
 host: setup ## the C engine as a host library and its sanitised test programs
@@ -36,6 +38,7 @@ unix: tools ## MicroPython unix port with the relume module
 	@$(MAKE) --no-print-directory -C firmware unix
 
 natmod: tools ## native modules for stock MicroPython: build/natmod/<arch>_6.3/
+	@firmware/tools/install.sh $(RISCV) || true
 	@$(MAKE) --no-print-directory -C firmware natmod
 
 wheel: natmod ## build/dist/relume-*.whl, with what deploy puts on stock boards

@@ -15,6 +15,11 @@ case "$*" in *arm-none-eabi-gcc*)
     echo '#include <stdlib.h>' | arm-none-eabi-gcc -E - >/dev/null 2>&1 ||
         missing="$missing libnewlib-arm-none-eabi" ;;
 esac
+case "$*" in *riscv64-unknown-elf-gcc*)
+    echo '#include <stdlib.h>' | riscv64-unknown-elf-gcc --specs=picolibc.specs \
+        -E - >/dev/null 2>&1 ||
+        missing="$missing picolibc-riscv64-unknown-elf" ;;
+esac
 test -n "$missing" || exit 0
 
 if ! command -v apt-get >/dev/null || test "$(id -u)" != 0; then

@@ -7,13 +7,20 @@
 
 #include "kernels/kernels.h"
 
-#if !defined(__arm__) || defined(__ARM_ARCH_6M__)
+#if defined(__arm__) || defined(__XTENSA__) \
+    || (defined(__riscv) && __riscv_xlen == 32)
+#define RL_MICROCONTROLLER 1
+#else
+#define RL_MICROCONTROLLER 0
+#endif
+
+#if !RL_MICROCONTROLLER || defined(__ARM_ARCH_6M__)
 #define RL_WITH_M0PLUS 1
 #else
 #define RL_WITH_M0PLUS 0
 #endif
 
-#if !defined(__arm__) || defined(__ARM_FEATURE_DSP)
+#if !RL_MICROCONTROLLER || defined(__ARM_FEATURE_DSP)
 #define RL_WITH_M4 1
 #else
 #define RL_WITH_M4 0

@@ -1,4 +1,4 @@
-"""MicroPython on a Cortex-M of QEMU, built without relume: its raw REPL over pipes, and files."""
+"""MicroPython on a Cortex-M or RISC-V of QEMU, without relume: its raw REPL, and files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import pytest
 from tests.native import ROOT
 
 IMAGES = ROOT / "build" / "firmware" / "qemu"
-EMULATOR = "qemu-system-arm"
+ARM, RISCV = "qemu-system-arm", "qemu-system-riscv32"
 MACHINES = {
     "CORTEX_M0": (
         "microbit", "-global", "nrf51-soc.flash-size=1048576",
         "-global", "nrf51-soc.sram-size=2097152",
     ),
     "CORTEX_M3": ("mps2-an385",), "CORTEX_M4": ("mps2-an386",), "CORTEX_M7": ("mps2-an500",),
+    "RISCV32": ("virt", "-cpu", "rv32,a=false,f=false,d=false", "-bios", "none"),
 }  # fmt: skip
 PATIENCE_S = 60
 PIECE = 12000
@@ -70,11 +71,12 @@ class Micropython:
         image = IMAGES / board / "firmware.elf"
         if not image.is_file():
             pytest.skip(f"{image.relative_to(ROOT)} is not built (make qemu)")
-        if shutil.which(EMULATOR) is None:
-            pytest.skip(f"{EMULATOR} is not installed (make qemu)")
+        emulator = RISCV if board == "RISCV32" else ARM
+        if shutil.which(emulator) is None:
+            pytest.skip(f"{emulator} is not installed (make qemu)")
         # Without -icount the port's busy loop keeps QEMU from its pipes.
         command = [
-            EMULATOR, "-machine", *MACHINES[board], "-display", "none", "-monitor", "none",
+            emulator, "-machine", *MACHINES[board], "-display", "none", "-monitor", "none",
             "-semihosting", "-serial", "stdio", "-icount", "shift=0,sleep=off", "-kernel",
             str(image),
         ]  # fmt: skip

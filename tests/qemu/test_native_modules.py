@@ -1,4 +1,4 @@
-"""Each architecture's native module in MicroPython's own firmware, on QEMU's Cortex-M cores."""
+"""Each architecture's native module in MicroPython's own firmware on QEMU."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.unix.nets import planned
 ARCHITECTURES = {
     "CORTEX_M0": ("armv6m", "m0plus"), "CORTEX_M3": ("armv7m", "portable"),
     "CORTEX_M4": ("armv7emsp", "m4"), "CORTEX_M7": ("armv7emdp", "m4"),
+    "RISCV32": ("rv32imc", "portable"),
 }  # fmt: skip
 SEEDS = (5, 16)
 
@@ -70,8 +71,12 @@ def test_it_is_the_native_module_that_checks_and_computes(board: tuple[Micropyth
     assert machine.run("print(r._blob.native is native)").strip() == "True"
 
 
-@pytest.mark.parametrize(("name", "other"), [("CORTEX_M0", "armv7m"), ("CORTEX_M3", "armv7emsp")])
-def test_a_module_of_a_later_core_is_refused_by_name(name: str, other: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("CORTEX_M0", "armv7m"), ("CORTEX_M3", "armv7emsp"), ("RISCV32", "armv6m"),
+     ("CORTEX_M4", "rv32imc")],
+)  # fmt: skip
+def test_a_module_of_another_core_is_refused_by_name(name: str, other: str) -> None:
     with (
         Micropython(name) as board,
         pytest.raises(Failed, match=r"incompatible \.mpy|native code in \.mpy unsupported"),

@@ -197,6 +197,7 @@ def test_the_document_of_the_boards_has_every_board_and_state() -> None:
         ("PCA10056", "m4"),
         ("RPI_PICO2", "m4"),
         ("ESP32_GENERIC", "portable"),
+        ("ESP32_GENERIC_C3", "portable"),
         ("RPI_PICO_W", "m0plus"),
     ],
 )

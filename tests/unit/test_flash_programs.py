@@ -90,6 +90,7 @@ def test_an_esp32_is_written_at_its_chip_s_offset_and_verified(
     calls = program("esptool")
     for board, chip, offset in (
         ("ESP32_GENERIC", "esp32", "0x1000"), ("ESP32_GENERIC_S3", "esp32s3", "0x0"),
+        ("ESP32_GENERIC_C3", "esp32c3", "0x0"),
     ):  # fmt: skip
         path = image(tmp_path, f"{chip}.bin")
         assert main(flashed(board, path, "--erase-files")) == 0

@@ -12,7 +12,7 @@ import pytest
 
 from tests.native import ROOT
 
-ARCHES = ("armv6m", "armv7m", "armv7emsp", "armv7emdp", "x64")
+ARCHES = ("armv6m", "armv7m", "armv7emsp", "armv7emdp", "x64", "rv32imc")
 
 ASK = """
 import json

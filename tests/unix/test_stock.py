@@ -231,7 +231,7 @@ def mpy(arch: str, abi: tuple[int, int] = (6, 3)) -> int:
     [("armv6m", 1, "armv6m"), ("armv6m", 0, "armv6m"), ("armv7m", 0, "armv7m"),
      ("armv7m", 1, "armv6m"), ("armv7emsp", 2, "armv7emsp"), ("armv7emsp", 0, "armv7emsp"),
      ("armv7emsp", 1, "armv6m"), ("armv7emdp", 2, "armv7emdp"), ("armv7em", 0, "armv7m"),
-     ("x64", 2, "x64"), ("xtensawin", 0, ""), ("", 0, "")],
+     ("x64", 2, "x64"), ("rv32imc", 0, "rv32imc"), ("xtensawin", 0, ""), ("", 0, "")],
 )  # fmt: skip
 def test_each_board_is_given_the_best_module_that_it_loads(
     arch: str, core: int, module: str
@@ -245,6 +245,7 @@ def test_each_board_is_given_the_best_module_that_it_loads(
      ({"mpy": mpy("")}, 1, "loads no native code"),
      ({"mpy": mpy("armv6m", (6, 1))}, 1, r"modules of .mpy 6.1, ours are 6.3: update MicroPython"),
      ({"mpy": mpy("armv6m", (7, 0))}, 1, "7.0, ours are 6.3: update relume"),
+     ({"mpy": mpy("rv32imc")}, 1, "no module for rv32imc has kernels for Cortex-M0"),
      ({"mpy": mpy("armv6m")}, 2, "no module for armv6m has kernels for Cortex-M4"),
      ({"name": "circuitpython"}, 0, "files are its drive's: copy relume")],
 )  # fmt: skip

@@ -19,7 +19,8 @@ _ARCHES = (
 )  # fmt: skip
 # The kernels of each module (firmware/natmod/Makefile). A loader takes lower ARM modules, too.
 KERNELS = {
-    "armv7emdp": (0, 2), "armv7emsp": (0, 2), "armv7m": (0,), "armv6m": (0, 1), "x64": (0, 1, 2),
+    "armv7emdp": (0, 2), "armv7emsp": (0, 2), "armv7m": (0,), "armv6m": (0, 1), "rv32imc": (0,),
+    "x64": (0, 1, 2),
 }  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def _accepted(arch: str) -> list[str]:
     """Modules that a firmware of this architecture loads, the best first."""
     if arch.startswith("armv"):
         limit = _ARCHES.index(arch)
-        return [one for one in KERNELS if one != "x64" and _ARCHES.index(one) <= limit]
+        return [one for one in KERNELS if one.startswith("armv") and _ARCHES.index(one) <= limit]
     return [arch] if arch in KERNELS else []
 
 
