@@ -17,6 +17,9 @@ except ImportError:  # no C on this board: the same in Python
     import relume_pure as _relume
 
 VERSION = "0.1.0"
+if getattr(_relume, "VERSION", "older") != VERSION:
+    raise ImportError("relume is %s, but %s %s: install both from one relume" % (
+        VERSION, _relume.__name__, getattr(_relume, "VERSION", "older")))  # fmt: skip
 
 EMPTY = 0
 RUNNING = 1

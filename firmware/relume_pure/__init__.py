@@ -9,7 +9,7 @@ from . import blob as _blob
 from .blob import MAJOR as BLOB_MAJOR, MINOR as BLOB_MINOR
 from .nvm import Bytes, File
 from .session import ERASED, FINISHED as DONE, MORE, Session
-from .status import BlobError, BoardError, crc32, text
+from .status import RELUME as VERSION, BlobError, BoardError, crc32, text
 
 
 def check(data, with_data=True):

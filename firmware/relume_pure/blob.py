@@ -5,12 +5,15 @@ Without the native module only plans for portable kernels.
 
 import struct
 
-from .status import refuse
+from .status import RELUME, refuse
 
 try:
     import _relume_native as native
 except ImportError:
     native = None
+if native and getattr(native, "VERSION", "older") != RELUME:
+    raise ImportError("_relume_native is of relume %s, relume_pure of %s: relume deploy brings both"
+                      % (getattr(native, "VERSION", "older"), RELUME))  # fmt: skip
 
 MAJOR, MINOR = 1, 0
 HEADER, TENSOR, OP, TILE, SEGMENT = 128, 32, 124, 12, 24

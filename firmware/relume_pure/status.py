@@ -5,6 +5,8 @@ try:
 except ImportError:
     _crc32 = None
 
+RELUME = "0.1.0"  # relume.VERSION, and that of the native module
+
 TRUNCATED, MAGIC, VERSION, CRC, BOUNDS, SHAPE, PLAN, KIND = -1, -2, -3, -4, -5, -6, -7, -8
 NVM, NVM_SIZE, NVM_KIND, DAMAGED, STUCK, STATE, SIZE, MODEL = -9, -10, -11, -12, -13, -14, -15, -16
 ARGUMENT = -18
@@ -12,7 +14,7 @@ ARGUMENT = -18
 _TEXTS = {
     TRUNCATED: "blob is shorter than it says",
     MAGIC: "not a relume blob",
-    VERSION: "blob version not supported",
+    VERSION: "blob of another version, plan it again",
     CRC: "blob checksum differs",
     BOUNDS: "blob offset or size out of bounds",
     SHAPE: "blob shapes do not fit together",

@@ -8,6 +8,7 @@
 
 #include "crc32.h"
 #include "engine.h"
+#include "version.h"
 
 /* gcc may ask for these two, and firmware older than 1.26 does not give them. */
 #if !defined(__linux__)
@@ -79,6 +80,8 @@ static MP_DEFINE_CONST_FUN_OBJ_2(crc32_obj, crc32);
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw,
                   mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
+    mp_store_global(MP_QSTR_VERSION,
+                    mp_obj_new_str(RL_VERSION, sizeof(RL_VERSION) - 1));
     mp_store_global(MP_QSTR_check, MP_OBJ_FROM_PTR(&check_obj));
     mp_store_global(MP_QSTR_run, MP_OBJ_FROM_PTR(&run_obj));
     mp_store_global(MP_QSTR_crc32, MP_OBJ_FROM_PTR(&crc32_obj));

@@ -1,8 +1,10 @@
 /* relume: module _relume. Binds the core to MicroPython as a user C module;
  * objects in the other bind_*.c files. */
 #include "bind.h"
+#include "version.h"
 
 #include "py/objexcept.h"
+#include "py/objstr.h"
 
 /* ---- Errors ------------------------------------------------------------ */
 
@@ -232,8 +234,11 @@ static MP_DEFINE_CONST_FUN_OBJ_1(relume_text_obj, relume_text);
 
 /* ---- Module ------------------------------------------------------------ */
 
+static const MP_DEFINE_STR_OBJ(relume_version_obj, RL_VERSION);
+
 static const mp_rom_map_elem_t relume_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__relume) },
+    { MP_ROM_QSTR(MP_QSTR_VERSION), MP_ROM_PTR(&relume_version_obj) },
     { MP_ROM_QSTR(MP_QSTR_check), MP_ROM_PTR(&relume_check_obj) },
     { MP_ROM_QSTR(MP_QSTR_info), MP_ROM_PTR(&relume_info_obj) },
     { MP_ROM_QSTR(MP_QSTR_crc32), MP_ROM_PTR(&relume_crc32_obj) },

@@ -12,7 +12,7 @@ const char *rl_status_text(rl_status status)
     case RL_RESTED: return "slept, too little is left of the charge";
     case RL_E_TRUNCATED: return "blob is shorter than it says";
     case RL_E_MAGIC: return "not a relume blob";
-    case RL_E_VERSION: return "blob version not supported";
+    case RL_E_VERSION: return "blob of another version, plan it again";
     case RL_E_CRC: return "blob checksum differs";
     case RL_E_BOUNDS: return "blob offset or size out of bounds";
     case RL_E_SHAPE: return "blob shapes do not fit together";

@@ -15,6 +15,7 @@ from collections import deque
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import relume
 from relume.link.frames import Decoder
 
 from tests import native
@@ -177,7 +178,7 @@ class CDecoder:
 def link() -> ModuleType:
     """firmware/relume/link.py; its _relume is the module `_relume` below."""
     shims = {
-        "_relume": ModuleType("_relume"),
+        "_relume": SimpleNamespace(VERSION=relume.__version__),
         "micropython": SimpleNamespace(const=lambda value: value),
         f"{PACKAGE}.console": SimpleNamespace(Console=None),
     }

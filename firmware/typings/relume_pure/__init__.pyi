@@ -3,6 +3,7 @@
 from _typeshed import ReadableBuffer
 from typing import Any
 
+VERSION: str
 BLOB_MAJOR: int
 BLOB_MINOR: int
 DONE: int
