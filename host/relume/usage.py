@@ -1,7 +1,7 @@
 """What --help teaches beyond the options: what a verb does, and commands to begin with.
 
-The tests run every example, in a folder that has the files named here: net.keras, net.tflite and
-net.rlm, x.npy and y.npy (its samples and their classes), harvest.csv, run.jsonl. a0 is a board.
+The tests run every example, in this order, in a folder that has net.keras, net.tflite, x.npy and
+y.npy (samples and their classes) and harvest.csv; a0 is an emulated board there.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ USAGE = {
         "Shows supply, progress, commits and brown-outs of a board that runs. It starts nothing"
         " and takes no result.",
         (
-            "relume monitor -p a0 --net net.rlm --once",
+            "relume monitor -p a0 --net net.rlm --once --record run.jsonl",
             "relume monitor --replay run.jsonl --page run.html",
         ),
     ),
@@ -86,7 +86,7 @@ USAGE = {
     "flash": Usage(
         "Puts our firmware, or --firmware FILE, on a board that waits in its loader (a Pico: hold"
         " BOOTSEL while you plug it in), and looks at the image first.",
-        ("relume flash --board RPI_PICO",),
+        ("relume flash --board RPI_PICO --erase-files",),
     ),
     "calibrate": Usage(
         "Runs models on a board, compares its cycles with the worst case that plans count with,"

@@ -148,7 +148,7 @@ def default_firmware(board: BoardProfile) -> Path:
     if board.tier != "firmware":
         source = board.flashing.download if board.flashing else ""
         raise BoardError(f"{board.name} runs stock firmware: --firmware FILE, from {source}")
-    root = Path(str(resources.files("relume_boards"))).parent
+    root = Path(str(resources.files("relume_boards"))).resolve().parent
     path = root / "build" / "firmware" / board.name / "firmware.uf2"
     if not path.is_file():
         hint = "" if board.name == "RPI_PICO" else f" BOARD={board.name}"

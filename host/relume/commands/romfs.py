@@ -18,7 +18,8 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )  # fmt: skip
     parser.add_argument(
         "--arch", default="armv6m", help="of the board: armv6m (RP2040), armv7m, armv7emsp"
-        " (nRF52840, RP2350), armv7emdp, rv32imc (ESP32-C3), x64; none: no module",
+        " (nRF52840, RP2350), armv7emdp, rv32imc (ESP32-C3), x64; none: no module"
+        " (default armv6m)",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NET.romfs")
     ui.add_json(parser)

@@ -157,7 +157,8 @@ class Board:
 
     def change_owner(self, new: bytes, signature: bytes) -> None:
         """Gives the board another public key, zeros for none; the present owner signs."""
-        self.stream.request(Kind.OWNER, new + signature)
+        retry = self.stream.timings.signed if signature else None
+        self.stream.request(Kind.OWNER, new + signature, retry=retry)
 
     # ---- Outputs that wait -------------------------------------------------
 
@@ -311,7 +312,8 @@ class _Upload:
         body = begin + self._name.encode() + b"\0"
         if self._owner is not None:
             body += self._owner.model(body, blob)
-        self.first = self._next(stream.request(Kind.PUT_BEGIN, body, self._patience))
+        retry = stream.timings.signed if self._owner else None
+        self.first = self._next(stream.request(Kind.PUT_BEGIN, body, self._patience, retry))
         self._restarts = stream.restarts
         self.offset = self.first
         repeats = 0

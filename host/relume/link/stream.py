@@ -47,13 +47,15 @@ class Refused(LinkError):
 class Timings:
     """Patience, in seconds of host time.
 
-    retry: repeat what was not answered. hello: silence before the REPL is tried. answer: for one
-    request while the power is steady. progress: for an inference that makes no progress. poll:
-    silence before STATUS is asked for. fresh: an older stream begins with HELLO again. appear: for
-    a port that is not there at the start.
+    retry: repeat what was not answered. signed: the same for what the board answers behind the
+    check of a signature (0.3 s on an RP2040), which a repetition would only cost once more. hello:
+    silence before the REPL is tried. answer: for one request while the power is steady. progress:
+    for an inference that makes no progress. poll: silence before STATUS is asked for. fresh: an
+    older stream begins with HELLO again. appear: for a port that is not there at the start.
     """
 
     retry: float = 1.0
+    signed: float = 3.0
     hello: float = 2.5
     answer: float = 15.0
     progress: float = 120.0
@@ -63,8 +65,9 @@ class Timings:
 
 
 EMULATED = Timings(
-    retry=4.0, hello=12.0, answer=90.0, progress=300.0, poll=8.0, fresh=0.25, appear=20.0
-)
+    retry=4.0, signed=60.0, hello=12.0, answer=90.0, progress=300.0, poll=8.0, fresh=0.25,
+    appear=20.0,
+)  # fmt: skip
 
 
 class Opener(Protocol):
@@ -118,9 +121,16 @@ class Stream:
         deadline = self.clock() + (patience or self.timings.answer)
         return self._greet(deadline)
 
-    def request(self, kind: Kind, body: bytes = b"", patience: float | None = None) -> bytes:
+    def request(
+        self,
+        kind: Kind,
+        body: bytes = b"",
+        patience: float | None = None,
+        retry: float | None = None,
+    ) -> bytes:
         """The answer's body after its status, repeated and reconnected until patience ends.
 
+        retry: seconds until it is repeated, by default those of the timings.
         Errors: Refused (the board's own), NoAnswer, LinkError.
         """
         waited = patience or self.timings.answer
@@ -130,7 +140,7 @@ class Stream:
         while True:
             if stale or self._is_stale(wire):
                 self._greet(deadline)
-            frame = self._ask(wire, kind | REPLY, seq, deadline)
+            frame = self._ask(wire, kind | REPLY, seq, deadline, retry)
             if frame is not None:
                 return _body(frame)
             if self.clock() >= deadline:
@@ -189,11 +199,13 @@ class Stream:
         """Ctrl-C may be on again at the board, and this frame holds one."""
         return CTRL_C in wire and self.clock() - self._heard > self.timings.fresh
 
-    def _ask(self, wire: bytes, kind: int, seq: int, deadline: float) -> Frame | None:
+    def _ask(
+        self, wire: bytes, kind: int, seq: int, deadline: float, retry: float | None = None
+    ) -> Frame | None:
         """Sends once; None if no answer came in time or the line was lost."""
         if self._wire is None:
             return None
-        until = min(self.clock() + self.timings.retry, deadline)
+        until = min(self.clock() + (retry or self.timings.retry), deadline)
         try:
             self._wire.write(wire)
             return self._await(wire, kind, seq, until)
