@@ -13,9 +13,10 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from relume_boards.virtual.bus import SpiDevice
+from relume_boards.virtual.bus import I2cDevice, SpiDevice
 from relume_boards.virtual.dma import TimedDma
 from relume_boards.virtual.flash import NorFlash, Times
+from relume_boards.virtual.i2c import TimedI2c
 from relume_boards.virtual.oscillators import (
     CORE_HZ,
     GatedClocks,
@@ -38,6 +39,7 @@ XIP_BASE = 0x1000_0000
 SRAM_BASE = 0x2000_0000
 _UART = (0x40034, 0x40038)
 _SPI = (0x4003C, 0x40040)
+_I2C = (0x40044, 0x40048)
 _SSI = 0x18000
 _DMA = 0x50000
 _CLOCKS, _XOSC, _ROSC, _PLLS, _RTC = 0x40008, 0x40024, 0x40060, (0x40028, 0x4002C), 0x4005C
@@ -150,6 +152,8 @@ class Chip:
             uart, spi = TimedUart(mcu, index, self.wait), TimedSpi(mcu, index, self.wait)
             mcu.uart[index] = mcu.peripherals[_UART[index]] = uart
             mcu.spi[index] = mcu.peripherals[_SPI[index]] = spi
+            i2c = TimedI2c(mcu, index, self.wait, CYCLE_NS)
+            mcu.i2c[index] = mcu.peripherals[_I2C[index]] = i2c
         self.nor = NorFlash(self.flash, size, times, lambda: self.nanos, self.wait, identity)
         self.ssi = FlashSsi(mcu, self.nor, self.flash, CYCLE_NS)
         mcu.ssi = mcu.peripherals[_SSI] = self.ssi
@@ -322,14 +326,41 @@ class Chip:
 
         self._mcu.gpio[cs].add_listener(changed)
 
+    def i2c(self, index: int) -> TimedI2c:
+        """The registers of an I2C."""
+        i2c: TimedI2c = self._mcu.i2c[index]
+        return i2c
+
+    def attach_i2c(
+        self, index: int, sda: int, scl: int, device: I2cDevice, rise_ns: float
+    ) -> None:
+        """Put `device` on I2C `index`; pull-ups hold both lines."""
+        i2c, gpio = self.i2c(index), self._mcu.gpio
+        i2c.device, i2c.rise_ns = device, rise_ns
+        i2c.on_hold = lambda: gpio[sda].set_input_value(False)
+        gpio[scl].set_input_value(True)
+        gpio[sda].set_input_value(not device.holds)
+
+        def clocked(value: Any, last: Any) -> None:
+            if int(last) == 0 and int(value) != 0:
+                device.clock()
+                gpio[sda].set_input_value(not device.holds)
+
+        gpio[scl].add_listener(clocked)
+
     def drive(self, pin: int, high: bool) -> None:
         """Something outside drives a GPIO pin."""
         self._mcu.gpio[pin].set_input_value(high)
 
     def settle(self) -> None:
         """Bring lazy blocks up to now; call before looking at a chip on the bus."""
-        for spi in self._mcu.spi:
-            spi.sync()
+        for bus in (*self._mcu.spi, *self._mcu.i2c):
+            bus.sync()
+
+    @property
+    def i2c_busy_ns(self) -> float:
+        """Nanoseconds in which something went over an I2C."""
+        return float(sum(i2c.busy_ns for i2c in self._mcu.i2c))
 
     def set_supply(self, volts: float, usb: bool) -> None:
         """VSYS / 3 on ADC channel 3 (3.3 V reference), VBUS sense on GPIO 24."""

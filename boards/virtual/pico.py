@@ -24,6 +24,7 @@ from relume_boards.virtual.chip import CYCLE_NS, SRAM_BASE, XIP_BASE, Chip
 from relume_boards.virtual.figures import flash_image, hold_ms, models_of, supply_figures
 from relume_boards.virtual.flash import Operation, Times
 from relume_boards.virtual.fram import SpiFram
+from relume_boards.virtual.i2c import I2cFram
 from relume_boards.virtual.oscillators import BOOT_ROM_S, CORE_HZ, CRYSTAL_HZ
 from relume_boards.virtual.record import (
     Cut,
@@ -65,12 +66,14 @@ class VirtualPico:
         fram_size: int | None = None,
         flash: bytes | None = None,
         fram: bytes | None = None,
+        fram_i2c: bytes | None = None,
         xip: bool = True,
         traced: bool = False,
         hold: bool = True,
     ) -> None:
-        if board.flash is None or board.fram is None:
-            raise BoardError(f"{board.name}: board.toml lacks [nvm.flash] or [nvm.fram]")
+        i2c = board.fram_i2c
+        if board.flash is None or board.fram is None or i2c is None:
+            raise BoardError(f"{board.name}: board.toml lacks one of [nvm.*]")
         self.board = board
         self.seed = seed
         self.supply = supply
@@ -78,6 +81,8 @@ class VirtualPico:
         self.load = Load.of(board)
         self.flash = flash_image(board, firmware, flash)
         self.fram = SpiFram(fram_size or board.fram.size, fram)
+        self.fram_i2c = I2cFram(i2c.size, i2c.address, fram_i2c)
+        self._rise_ns = i2c.rise_ns
         self.chip: Chip | None = None
         self.on_tx: Callable[[int], None] = lambda value: None
         self.on_power: Callable[[PowerChange], None] = lambda change: None
@@ -102,11 +107,11 @@ class VirtualPico:
         self._charges = 0
         self._rx_armed = self._asleep = False
         self._deaf_until_ns = 0.0
-        self._flash_ns = self._slow_ns = 0.0
+        self._flash_ns = self._slow_ns = self._i2c_ns = 0.0
         self._fram_bytes = self._fram_moved
         self._totals = {
             "cycles": 0.0, "active_s": 0.0, "idle_s": 0.0, "sleep_s": 0.0, "off_s": 0.0,
-            "stall_cycles": 0.0, "flash_s": 0.0, "fram_bytes": 0.0, "drawn_j": 0.0,
+            "stall_cycles": 0.0, "flash_s": 0.0, "fram_bytes": 0.0, "i2c_s": 0.0, "drawn_j": 0.0,
             "flash_programs": 0.0, "flash_erases": 0.0,
         }  # fmt: skip
 
@@ -275,6 +280,8 @@ class VirtualPico:
         flash_s = (flash_ns - self._flash_ns) * 1e-9
         fram_bytes = moved - self._fram_bytes
         self._flash_ns, self._fram_bytes = flash_ns, moved
+        i2c_s = (chip.i2c_busy_ns - self._i2c_ns) * 1e-9
+        self._i2c_ns = chip.i2c_busy_ns
         active_s = min(active_ns, ns) * 1e-9
         waits_s = ns * 1e-9 - active_s
         idle_s, sleep_s = (0.0, waits_s) if self._asleep or chip.asleep else (waits_s, 0.0)
@@ -287,7 +294,8 @@ class VirtualPico:
         totals["sleep_s"] += sleep_s
         totals["flash_s"] += flash_s
         totals["fram_bytes"] += fram_bytes
-        return self.load.energy(active_s, idle_s, sleep_s, flash_s, fram_bytes)
+        totals["i2c_s"] += i2c_s
+        return self.load.energy(active_s, idle_s, sleep_s, flash_s, fram_bytes, i2c_s)
 
     # --- power ------------------------------------------------------------------------------
 
@@ -297,8 +305,11 @@ class VirtualPico:
         identity = random.Random(f"board {self.seed}").getrandbits(64)
         chip = Chip(self.flash, self._times, noise, identity)
         self.fram.power_up()
+        self.fram_i2c.power_up()
         pins = self.board.pins
         chip.attach_spi(pins["fram_spi"], pins["fram_cs"], self.fram)
+        wires = (pins["fram_i2c"], pins["fram_sda"], pins["fram_scl"])
+        chip.attach_i2c(*wires, self.fram_i2c, self._rise_ns)
         chip.uart.on_byte = self._on_uart
         chip.nor.on_start = self._on_flash
         chip.ssi.on_conflict = self._note
@@ -308,7 +319,7 @@ class VirtualPico:
         self._rx_alarm = chip.alarm(self._on_rx)
         self._rx_armed = False
         self._flash_ns, self._fram_bytes = 0.0, self._fram_moved
-        self._slow_ns = 0.0
+        self._slow_ns = self._i2c_ns = 0.0
         self._start_s, self._hold_left_s = self._now_s, BOOT_ROM_S
         self.chip = chip
         chip.on_interpreter = self._on_interpreter
@@ -326,7 +337,7 @@ class VirtualPico:
         if chip is None:
             return
         chip.settle()
-        writing = self.fram.position
+        writing = self.fram.position or self.fram_i2c.position
         operation = chip.nor.cut(random.Random(f"cut {self.seed} {self._charges}"))
         self._record_cut(chip, operation, writing)
         self.flash[:] = chip.flash[: len(self.flash)]
@@ -420,10 +431,13 @@ class VirtualPico:
         return run
 
     def save(self, folder: Path) -> None:
-        """Keep flash and FRAM in `folder` as flash.bin and fram.bin."""
+        """Keep flash and FRAMs in `folder` as flash.bin, fram.bin and fram_i2c.bin."""
         folder.mkdir(parents=True, exist_ok=True)
         flash = self.chip.flash[: len(self.flash)] if self.chip else self.flash
-        for name, content in (("flash.bin", bytes(flash)), ("fram.bin", bytes(self.fram.memory))):
+        fram, i2c = bytes(self.fram.memory), bytes(self.fram_i2c.memory)
+        for name, content in (
+            ("flash.bin", bytes(flash)), ("fram.bin", fram), ("fram_i2c.bin", i2c),
+        ):  # fmt: skip
             part = folder / f"{name}.part"
             part.write_bytes(content)
             part.replace(folder / name)

@@ -90,6 +90,7 @@ def build(spec: EmuSpec) -> EmulatedBoard:
         fram_size=_fram_size(spec),
         flash=_kept(state, "flash.bin"),
         fram=_kept(state, "fram.bin"),
+        fram_i2c=_kept(state, "fram_i2c.bin"),
         xip=spec.xip == "traced" or _flag(spec, "xip", True),
         traced=spec.xip == "traced",
         hold=_flag(spec, "hold", True),

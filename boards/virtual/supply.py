@@ -34,7 +34,8 @@ class Load:
 
     active_w while the core executes, whatever its clock; idle_w while it waits for an interrupt,
     sleep_w while all clocks but those that wake it stand still besides (`Chip.asleep`); flash_w is
-    added while the flash programs or erases; fram_j is added for each FRAM byte moved.
+    added while the flash programs or erases, i2c_w while the I2C is busy; fram_j is added for each
+    byte to or from the SPI FRAM.
     """
 
     active_w: float
@@ -42,6 +43,7 @@ class Load:
     sleep_w: float
     flash_w: float
     fram_j: float
+    i2c_w: float = 0.0
 
     @classmethod
     def of(cls, board: BoardProfile) -> Load:
@@ -51,15 +53,22 @@ class Load:
             sleep_w=board.energy.sleep_mw * 1e-3,
             flash_w=board.flash.program_mw * 1e-3 if board.flash else 0.0,
             fram_j=board.fram.chip_nj_per_byte * 1e-9 if board.fram else 0.0,
+            i2c_w=(i2c.chip_mw + i2c.bus_mw) * 1e-3 if (i2c := board.fram_i2c) else 0.0,
         )
 
     @property
     def peak_w(self) -> float:
-        """The most that the core and flash together can draw."""
-        return max(self.active_w, self.idle_w, self.sleep_w) + self.flash_w
+        """The most that the core and one of its memories can draw."""
+        return max(self.active_w, self.idle_w, self.sleep_w) + max(self.flash_w, self.i2c_w)
 
     def energy(
-        self, active_s: float, idle_s: float, sleep_s: float, flash_s: float, fram_bytes: int
+        self,
+        active_s: float,
+        idle_s: float,
+        sleep_s: float,
+        flash_s: float,
+        fram_bytes: int,
+        i2c_s: float = 0.0,
     ) -> float:
         """Joule drawn in an interval."""
         return (
@@ -68,6 +77,7 @@ class Load:
             + self.sleep_w * sleep_s
             + self.flash_w * flash_s
             + self.fram_j * fram_bytes
+            + self.i2c_w * i2c_s
         )
 
 

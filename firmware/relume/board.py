@@ -9,6 +9,7 @@ except ImportError:
 FRAM = 1
 FLASH = 2
 FILE = 3
+FRAM_I2C = 4  # of a plan
 
 
 def _file():
@@ -29,14 +30,19 @@ def open_nvm(kind):
     if kind == FILE:
         raise OSError("the model is planned for a file, this board has none: plan it again")
     try:
-        return _relume.FRAM()
+        return _relume.FRAM_I2C() if kind == FRAM_I2C else _relume.FRAM()
     except _relume.BoardError:
-        raise OSError("no FRAM answers: check its wiring, or plan the model for flash") from None
+        bus = " on I2C" if kind == FRAM_I2C else ""
+        text = "no FRAM answers%s: check its wiring, or plan the model for flash" % bus
+        raise OSError(text) from None
 
 
 def any_nvm():
-    """What this board keeps its state in: a file, else FRAM if it answers, else flash."""
-    try:
-        return open_nvm(FRAM)
-    except OSError:
-        return open_nvm(FLASH)
+    """What this board keeps its state in: a file, else FRAM if it answers, on SPI or on I2C, else
+    flash."""
+    for kind in (FRAM, FRAM_I2C):
+        try:
+            return open_nvm(kind)
+        except OSError:
+            pass
+    return open_nvm(FLASH)

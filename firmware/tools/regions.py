@@ -16,7 +16,10 @@ from relume.board.inherit import read_tables
 from relume.errors import BoardError
 
 SECTOR = 4096
-PINS = ("fram_spi", "fram_sck", "fram_mosi", "fram_miso", "fram_cs", "escape")
+PINS = (
+    "fram_spi", "fram_sck", "fram_mosi", "fram_miso", "fram_cs",
+    "fram_i2c", "fram_sda", "fram_scl", "escape",
+)  # fmt: skip
 MAYBE = ("vsys_adc", "vsys_enable", "vbus_sense")  # no macro where a board has no such pin
 NAMES = ("firmware", "blobs", "store", "filesystem")
 
@@ -84,6 +87,9 @@ def header(board: dict[str, Any]) -> str:
         lines.append(f"#define RL_PIN_{key.upper()} {pins[key]}")
     lines.append(f"#define RL_FRAM_SIZE {board['nvm']['fram']['size']}")
     lines.append(f"#define RL_FRAM_HZ {board['nvm']['fram']['hz']}")
+    i2c = board["nvm"]["fram_i2c"]
+    for key in ("size", "hz", "address"):
+        lines.append(f"#define RL_FRAM_I2C_{key.upper()} {i2c[key]}")
     lines.append(f"#define RL_START_UJ {start_uj(board)}u")
     lines.append(f"#define RL_SLEEP_CYCLES {sleep_cycles(board)}u")
     lines.append(f'#define RL_FIRMWARE_VERSION "{version()}"')

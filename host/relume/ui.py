@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from relume.board.profile import BoardProfile
     from relume.power.capacitor import Budget
 
-WIDE = 132
+WIDE = 136
+NVMS = ("fram", "fram-i2c", "flash", "file")  # of --nvm: BoardProfile.nvm_size knows them
 
 
 def console() -> Console:
@@ -89,8 +90,8 @@ def add_power(parser: argparse.ArgumentParser, boards: str = "or a .toml file") 
     parser.add_argument("--von", help="turn-on voltage, as 5V (default: the board's)")
     parser.add_argument("--voff", help="turn-off voltage, as 1.8V (default: the board's)")
     parser.add_argument(
-        "--nvm", choices=("fram", "flash", "file"), default="fram",
-        help="where commits go (default fram)",
+        "--nvm", choices=NVMS, default="fram",
+        help="where commits go (default fram: on SPI)",
     )
 
 

@@ -40,6 +40,7 @@ mp_obj_t rl_bind_sha512(const void *data, uint32_t n);
 uint32_t rl_bind_u32(mp_obj_t object);
 
 extern const mp_obj_type_t rl_bind_fram_type;
+extern const mp_obj_type_t rl_bind_fram_i2c_type;
 extern const mp_obj_type_t rl_bind_flash_type;
 extern const mp_obj_type_t rl_bind_file_type;
 extern const mp_obj_type_t rl_bind_session_type;

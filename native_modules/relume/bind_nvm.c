@@ -16,6 +16,8 @@ typedef struct {
     #if defined(RL_PORT_FRAM)
     rl_port_spi   pins;
     rl_fram       fram;
+    rl_port_i2c   bus;
+    rl_fram_i2c   wire;
     #endif
     #if defined(RL_PORT_FILE)
     rl_file       file;
@@ -24,7 +26,8 @@ typedef struct {
 
 static bool is_nvm(mp_obj_t object) {
     #if defined(RL_PORT_FRAM)
-    if (mp_obj_is_type(object, &rl_bind_fram_type)) {
+    if (mp_obj_is_type(object, &rl_bind_fram_type)
+        || mp_obj_is_type(object, &rl_bind_fram_i2c_type)) {
         return true;
     }
     #endif
@@ -233,6 +236,50 @@ MP_DEFINE_CONST_OBJ_TYPE(
     make_new, fram_make_new,
     attr, nvm_attr,
     locals_dict, &fram_locals);
+
+/* ---- FRAM on I2C ------------------------------------------------------- */
+
+/* FRAM_I2C(i2c, sda, scl, address, baud, size): what is left out is taken
+ * from the board's board.toml. OSError when no chip answers. */
+static mp_obj_t fram_i2c_make_new(const mp_obj_type_t *type, size_t n_args,
+                                  size_t n_kw, const mp_obj_t *all) {
+    enum { ARG_i2c, ARG_sda, ARG_scl, ARG_address, ARG_baud, ARG_size };
+    static const mp_arg_t allowed[] = {
+        { MP_QSTR_i2c, MP_ARG_INT, { .u_int = RL_PIN_FRAM_I2C } },
+        { MP_QSTR_sda, MP_ARG_INT, { .u_int = RL_PIN_FRAM_SDA } },
+        { MP_QSTR_scl, MP_ARG_INT, { .u_int = RL_PIN_FRAM_SCL } },
+        { MP_QSTR_address, MP_ARG_INT, { .u_int = RL_FRAM_I2C_ADDRESS } },
+        { MP_QSTR_baud, MP_ARG_INT, { .u_int = RL_FRAM_I2C_HZ } },
+        { MP_QSTR_size, MP_ARG_INT, { .u_int = RL_FRAM_I2C_SIZE } },
+    };
+    mp_arg_val_t args[MP_ARRAY_SIZE(allowed)];
+    mp_arg_parse_all_kw_array(n_args, n_kw, all, MP_ARRAY_SIZE(allowed),
+                              allowed, args);
+    for (size_t i = 0; i < MP_ARRAY_SIZE(allowed); i++) {
+        if (args[i].u_int < 0 || (i < ARG_baud && args[i].u_int > 255)) {
+            rl_bind_raise(RL_E_ARG);
+        }
+    }
+    bind_nvm *self = mp_obj_malloc(bind_nvm, type);
+    self->bus = (rl_port_i2c) {
+        .i2c = (uint8_t)args[ARG_i2c].u_int,
+        .sda = (uint8_t)args[ARG_sda].u_int,
+        .scl = (uint8_t)args[ARG_scl].u_int,
+        .baud = (uint32_t)args[ARG_baud].u_int,
+    };
+    rl_i2c i2c;
+    rl_bind_try(rl_port_i2c_init(&self->bus, &i2c));
+    rl_bind_try(rl_fram_i2c_init(&self->wire, &i2c,
+                                 (uint8_t)args[ARG_address].u_int,
+                                 (uint32_t)args[ARG_size].u_int, &self->nvm));
+    return MP_OBJ_FROM_PTR(self);
+}
+
+MP_DEFINE_CONST_OBJ_TYPE(
+    rl_bind_fram_i2c_type, MP_QSTR_FRAM_I2C, MP_TYPE_FLAG_NONE,
+    make_new, fram_i2c_make_new,
+    attr, nvm_attr,
+    locals_dict, &nvm_locals);
 
 #endif
 

@@ -162,14 +162,17 @@ MP_DEFINE_CONST_FUN_OBJ_0(rl_bind_slot_digest_obj, relume_slot_digest);
 
 /* What the stores of models may take: all but the part for keys and values. */
 static rl_rooms rooms(void) {
-    rl_nvm flash, bytes = { .kind = RL_NVM_FRAM };
+    rl_nvm flash, bytes = { .kind = RL_NVM_FRAM }, i2c = bytes;
     rl_bind_try(rl_port_store(&flash));
     #if defined(RL_PORT_FRAM)
     bytes.size = RL_FRAM_SIZE;
+    i2c.size = RL_FRAM_I2C_SIZE;
     #else
-    bytes.size = RL_FILE_SIZE;
+    bytes.size = i2c.size = RL_FILE_SIZE;
     #endif
-    return (rl_rooms) { rl_nvm_models(&bytes), rl_nvm_models(&flash) };
+    return (rl_rooms) {
+        rl_nvm_models(&bytes), rl_nvm_models(&flash), rl_nvm_models(&i2c),
+    };
 }
 
 /* OSError with code -10: the NVM has no room; the upload stays. */

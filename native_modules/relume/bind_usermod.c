@@ -252,6 +252,7 @@ static const mp_rom_map_elem_t relume_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_BoardError), MP_ROM_PTR(&board_error_type) },
     #if defined(RL_PORT_FRAM)
     { MP_ROM_QSTR(MP_QSTR_FRAM), MP_ROM_PTR(&rl_bind_fram_type) },
+    { MP_ROM_QSTR(MP_QSTR_FRAM_I2C), MP_ROM_PTR(&rl_bind_fram_i2c_type) },
     #endif
     #if defined(RL_PORT_FILE)
     { MP_ROM_QSTR(MP_QSTR_File), MP_ROM_PTR(&rl_bind_file_type) },

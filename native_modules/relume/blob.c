@@ -105,7 +105,7 @@ static rl_status check_crc(rl_blob_state *c, int with_data)
 static rl_status check_limits(rl_blob_state *c)
 {
     static const rl_blob_range limits[] = {
-        RANGE(NVM_KIND, rl_header, nvm_kind, 1, 3),
+        RANGE(NVM_KIND, rl_header, nvm_kind, 1, 4),
         RANGE(HEADER_FLAGS, rl_header, flags, 0, 0),
         RANGE(ARENA_SIZE, rl_header, arena_size, 0, POWER(24)),
         RANGE(SCRATCH_SIZE, rl_header, scratch_size, 0, POWER(24)),

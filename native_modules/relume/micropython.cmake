@@ -19,6 +19,7 @@ target_sources(usermod_relume INTERFACE
     ${RELUME_PORT_DIR}/port_rp2.c
     ${RELUME_PORT_DIR}/console_rp2.c
     ${RELUME_PORT_DIR}/spi_rp2.c
+    ${RELUME_PORT_DIR}/i2c_rp2.c
     ${RELUME_PORT_DIR}/crc_rp2.c
     ${RELUME_PORT_DIR}/fetch_rp2.c
     ${RELUME_PORT_DIR}/sleep_rp2.c

@@ -4,7 +4,7 @@
 RELUME_DIR := $(USERMOD_DIR)
 RELUME_PORT_DIR := $(abspath $(RELUME_DIR)/../../firmware/ports/unix)
 
-RELUME_CORE := $(filter-out $(RELUME_DIR)/bind_% $(RELUME_DIR)/nvm_fram.c, \
+RELUME_CORE := $(filter-out $(RELUME_DIR)/bind_% $(RELUME_DIR)/nvm_fram%, \
 	$(wildcard $(RELUME_DIR)/*.c $(RELUME_DIR)/kernels/*/*.c))
 RELUME_BIND := $(filter-out %/bind_natmod.c, $(wildcard $(RELUME_DIR)/bind_*.c))
 

@@ -17,6 +17,7 @@
 #define RL_NVM_FRAM 1
 #define RL_NVM_FLASH 2
 #define RL_NVM_FILE 3
+#define RL_NVM_FRAM_I2C 4 /* of a plan; an NVM on I2C is RL_NVM_FRAM itself */
 
 #define RL_FLASH_PAGE 256u
 #define RL_FLASH_SECTOR 4096u

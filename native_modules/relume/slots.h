@@ -41,9 +41,10 @@ typedef struct {
     rl_slot  slot[RL_SLOTS_LISTED];
 } rl_slots_table;
 
-/* Bytes for inferences (rl_nvm_models) in FRAM or file, and in flash. */
+/* Bytes for inferences (rl_nvm_models) in SPI FRAM or file, in flash, and in
+ * FRAM on I2C. */
 typedef struct {
-    uint32_t bytes, flash;
+    uint32_t bytes, flash, i2c;
 } rl_rooms;
 
 /* Places the iteration before the first slot of the region. */

@@ -28,7 +28,8 @@ static uint32_t least(uint32_t kind, uint32_t need, uint32_t room)
     return store.size;
 }
 
-/* The parts of the other models in the same memory. */
+/* The parts of the other models in the same memory. What is byte-writable
+ * counts as one: a port may have one memory for all its kinds. */
 static uint32_t others(const rl_slots *slots, const rl_slots_table *table,
                        int flash, part parts[RL_SLOTS_LISTED])
 {
@@ -89,7 +90,8 @@ rl_status rl_slots_room(const rl_slots *slots, const rl_rooms *rooms,
     const void *blob = slots->image + slots->at + RL_SLOT_DATA;
     uint32_t kind = kind_of(slots, slots->at);
     int flash = kind == RL_NVM_FLASH;
-    uint32_t room = flash ? rooms->flash : rooms->bytes;
+    uint32_t room = flash ? rooms->flash
+                  : kind == RL_NVM_FRAM_I2C ? rooms->i2c : rooms->bytes;
     uint32_t need = least(kind, ((const rl_header *)blob)->nvm_size, room);
     uint32_t n = others(slots, table, flash, parts), found = 0;
     for (uint32_t i = 0; i <= n; i++) {

@@ -151,7 +151,7 @@ class Upload:
         if not self.begun:
             raise BoardError(E_STATE)
         fault = (ctypes.c_uint32 * 2)()
-        rooms = (ctypes.c_uint32 * 2)(1 << 18, 1 << 18)
+        rooms = (ctypes.c_uint32 * 3)(1 << 18, 1 << 18, 1 << 15)
         _tried(self.library.rl_slots_end(ctypes.byref(self.slots), rooms, fault))
 
 

@@ -129,7 +129,7 @@ class SlotFlash:
             assert status == OK
             at = after.value
         fault = (ctypes.c_uint32 * 2)()
-        room = (ctypes.c_uint32 * 2)(*rooms)
+        room = (ctypes.c_uint32 * 3)(*rooms, rooms[0])
         status = self.library.rl_slots_end(ctypes.byref(self.slots), room, fault)
         self.memory.check()
         assert fault[1] == 0

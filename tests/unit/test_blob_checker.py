@@ -69,7 +69,7 @@ REFUSED = [
     ("header.meta_size", 0xFFFFFFF0, "RL_E_BOUNDS", "meta_size"),
     ("header.core", 3, "RL_E_KIND", "another core"),
     ("header.nvm_kind", 0, "RL_E_BOUNDS", "nvm_kind"),
-    ("header.nvm_kind", 4, "RL_E_BOUNDS", "nvm_kind"),
+    ("header.nvm_kind", 5, "RL_E_BOUNDS", "nvm_kind"),
     ("header.flags", 1, "RL_E_VERSION", "flags"),
     ("header.arena_size", (1 << 24) + 16, "RL_E_BOUNDS", "arena_size"),
     ("header.arena_size", 287, "RL_E_BOUNDS", "arena_size"),

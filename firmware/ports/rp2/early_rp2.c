@@ -20,10 +20,13 @@
 extern uint8_t __GcHeapStart, __GcHeapEnd; /* the port's linker script */
 
 typedef struct {
-    rl_nvm      flash, chip;
+    rl_nvm      flash, chip, wired;
     rl_fram     fram;
     rl_port_spi pins;
-    bool        answers; /* the FRAM */
+    bool        answers; /* the FRAM on SPI */
+    rl_fram_i2c wire;
+    rl_port_i2c bus;
+    bool        acknowledges; /* the FRAM on I2C */
     bool        console; /* the UART is set up */
     rl_port_heard heard; /* before what is in its FIFO */
 } board;
@@ -58,17 +61,8 @@ static bool interpreter_wanted(void) {
     return wanted;
 }
 
-static rl_status open_nvm(void *ctx, uint32_t kind, rl_nvm **nvm) {
-    board *b = ctx;
+static rl_status open_fram(board *b) {
     rl_spi spi;
-    if (kind == RL_NVM_FLASH) {
-        *nvm = &b->flash;
-        return rl_port_store(&b->flash);
-    }
-    if (kind != RL_NVM_FRAM) {
-        return RL_E_NVM_KIND;
-    }
-    *nvm = &b->chip;
     if (b->answers) {
         return RL_OK;
     }
@@ -83,6 +77,41 @@ static rl_status open_nvm(void *ctx, uint32_t kind, rl_nvm **nvm) {
     }
     b->answers = status == RL_OK;
     return status;
+}
+
+static rl_status open_fram_i2c(board *b) {
+    rl_i2c i2c;
+    if (b->acknowledges) {
+        return RL_OK;
+    }
+    b->bus = (rl_port_i2c) {
+        .i2c = RL_PIN_FRAM_I2C, .sda = RL_PIN_FRAM_SDA,
+        .scl = RL_PIN_FRAM_SCL, .baud = RL_FRAM_I2C_HZ,
+    };
+    rl_status status = rl_port_i2c_init(&b->bus, &i2c);
+    if (status == RL_OK) {
+        status = rl_fram_i2c_init(&b->wire, &i2c, RL_FRAM_I2C_ADDRESS,
+                                  RL_FRAM_I2C_SIZE, &b->wired);
+    }
+    b->acknowledges = status == RL_OK;
+    return status;
+}
+
+static rl_status open_nvm(void *ctx, uint32_t kind, rl_nvm **nvm) {
+    board *b = ctx;
+    switch (kind) {
+    case RL_NVM_FLASH:
+        *nvm = &b->flash;
+        return rl_port_store(&b->flash);
+    case RL_NVM_FRAM:
+        *nvm = &b->chip;
+        return open_fram(b);
+    case RL_NVM_FRAM_I2C:
+        *nvm = &b->wired;
+        return open_fram_i2c(b);
+    default:
+        return RL_E_NVM_KIND;
+    }
 }
 
 static uint32_t micros(void *ctx) {
@@ -172,7 +201,7 @@ void relume_board_startup(void) {
     if (!has_model || interpreter_wanted()) {
         return;
     }
-    board b = { .answers = false, .console = false };
+    board b = { .answers = false, .acknowledges = false, .console = false };
     rl_early_board early = {
         .ctx = &b, .nvm = open_nvm, .cycles = rl_port_cycles,
         .micros = micros, .millivolts = millivolts,

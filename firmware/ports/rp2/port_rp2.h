@@ -1,4 +1,4 @@
-/* relume: the RP2040 under the binding: SPI for the FRAM. */
+/* relume: the RP2040 under the binding: SPI and I2C for the FRAM. */
 #ifndef RELUME_PORT_RP2_H
 #define RELUME_PORT_RP2_H
 
@@ -6,6 +6,7 @@
 
 #include "frame.h"
 #include "nvm_fram.h"
+#include "nvm_fram_i2c.h"
 #include "relume_regions.h"
 
 /* DMA channels that the firmware claims at its start, for good: the highest,
@@ -25,6 +26,16 @@ RL_CHECKED rl_status rl_port_spi_init(rl_port_spi *pins, rl_spi *spi);
 
 /* Cuts a write in the background short and lets the chip go. */
 void rl_port_spi_stop(void);
+
+typedef struct {
+    uint8_t  i2c, sda, scl;
+    uint32_t baud;
+} rl_port_i2c;
+
+/* Frees the bus (nine clocks, if a chip holds it), sets the pins up and fills
+ * *i2c, whose ctx is *pins. RL_E_ARG: a pin that this I2C does not reach, or
+ * a speed that it does not have. RL_E_NVM: somebody holds the bus. */
+RL_CHECKED rl_status rl_port_i2c_init(rl_port_i2c *pins, rl_i2c *i2c);
 
 /* What came in on the console's UART during a sleep. */
 typedef struct {

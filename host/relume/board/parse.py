@@ -18,6 +18,7 @@ from relume.board.profile import (
     Energy,
     Flashing,
     FlashNvm,
+    FramI2cNvm,
     FramNvm,
     Measured,
     PowerFail,
@@ -46,7 +47,7 @@ def profile_of(tables: Mapping[str, Any], file: str) -> BoardProfile:
     tier = table.one_of("tier", TIERS)
     nvm, cycles = table.sub("nvm"), table.sub("cycles")
     energy, pins = table.sub("energy"), table.sub("pins")
-    fram, flash = nvm.maybe("fram"), nvm.maybe("flash")
+    fram, flash, i2c = (nvm.maybe(kind) for kind in ("fram", "flash", "fram_i2c"))
     warning = table.maybe("power_fail")
     fast = {name: _cycles(rows) for name in FAST if (rows := cycles.maybe(name))}
     profile = BoardProfile(
@@ -78,6 +79,7 @@ def profile_of(tables: Mapping[str, Any], file: str) -> BoardProfile:
         tested=_tested(table.sub("tested")),
         estimates=_estimates(table),
         measured=_measured(table.maybe("measured"), cycles),
+        fram_i2c=_fram_i2c(i2c) if i2c else None,
     )
     table.all_read()
     return profile
@@ -147,6 +149,19 @@ def _fram(table: Table) -> FramNvm:
         table.positive("hz"),
         table.whole("command_bytes"),
         table.real("chip_nj_per_byte"),
+    )
+
+
+def _fram_i2c(table: Table) -> FramI2cNvm:
+    return FramI2cNvm(
+        table.whole("kind"),
+        table.positive("size"),
+        table.positive("hz"),
+        table.whole("address"),
+        table.positive("access_bits"),
+        table.real("rise_ns"),
+        table.real("chip_mw"),
+        table.real("bus_mw"),
     )
 
 

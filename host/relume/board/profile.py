@@ -10,7 +10,7 @@ from pathlib import Path
 
 from relume.errors import BoardError
 
-NVM_KINDS = {"fram": 1, "flash": 2, "file": 3}
+NVM_KINDS = {"fram": 1, "flash": 2, "file": 3, "fram-i2c": 4}
 TIERS = {
     "firmware": "our firmware",
     "native": "stock MicroPython, native module",
@@ -105,6 +105,33 @@ class FramNvm:
     hz: int
     command_bytes: int
     chip_nj_per_byte: float
+
+
+@dataclass(frozen=True)
+class FramI2cNvm:
+    """FRAM on I2C. size: bytes; hz: bus speed; address: the chip's, 7 bits.
+
+    access_bits: bit times of an access beside its data. rise_ns: what the rise of SCL adds to each
+    bit. chip_mw, bus_mw: drawn while the bus is busy, by the chip and by the pull-ups.
+    """
+
+    kind: int
+    size: int
+    hz: int
+    address: int
+    access_bits: int
+    rise_ns: float
+    chip_mw: float
+    bus_mw: float
+
+    @property
+    def bit_s(self) -> float:
+        """Seconds of a bit on the bus."""
+        return 1 / self.hz + self.rise_ns * 1e-9
+
+    def seconds(self, size: float, accesses: float) -> float:
+        """The bus is busy for so long with `size` bytes of nine bits in `accesses` transfers."""
+        return (9.0 * size + self.access_bits * accesses) * self.bit_s
 
 
 @dataclass(frozen=True)
@@ -250,6 +277,7 @@ class BoardProfile:
     tested: Mapping[str, str] = field(default_factory=dict)
     estimates: Mapping[str, str] = field(default_factory=dict)
     measured: Measured | None = None
+    fram_i2c: FramI2cNvm | None = None
 
     @property
     def blob_in_ram(self) -> bool:
@@ -262,14 +290,15 @@ class BoardProfile:
         return self.regions["blobs"].size if "blobs" in self.regions else self.file_bytes
 
     def nvm_size(self, nvm: str) -> int:
-        """Bytes of an NVM kind (fram, flash, file) that inferences may use.
+        """Bytes of an NVM kind (one of NVM_KINDS) that inferences may use.
 
         All but the last eighth, in whole sectors or pages, which is for keys and values (SPEC 4).
         Errors: BoardError.
         """
         if nvm not in NVM_KINDS:
             raise BoardError(f"{self.name}: unknown NVM {nvm}: one of {', '.join(NVM_KINDS)}")
-        part = self.flash if nvm == "flash" else self.fram
+        parts = {"flash": self.flash, "fram-i2c": self.fram_i2c}
+        part = parts.get(nvm, self.fram)
         if part is None:
             raise BoardError(f"{self.name}: this board has no {nvm}")
         if isinstance(part, FlashNvm) and not part.ported:

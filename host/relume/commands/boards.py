@@ -48,7 +48,8 @@ def document(board: BoardProfile) -> dict[str, Any]:
 def _nvm(board: BoardProfile) -> list[str]:
     """Kinds that inferences can commit to."""
     flash = board.flash is not None and board.flash.ported
-    return [name for name, there in (("fram", board.fram), ("flash", flash)) if there]
+    parts = (("fram", board.fram), ("fram-i2c", board.fram_i2c), ("flash", flash))
+    return [name for name, there in parts if there]
 
 
 def _size(size: int) -> str:
@@ -70,7 +71,7 @@ def _show(boards: Sequence[BoardProfile]) -> None:
             f"{board.hz / 1e6:g}",
             _size(board.sram_bytes),
             _size(board.flash_bytes),
-            " ".join(_nvm(board)),
+            " ".join(_nvm(board)).replace("fram-i2c", "i2c"),
             board.tier,
             *(STATES[board.tested[what]] for what in TESTED),
         )

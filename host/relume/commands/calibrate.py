@@ -36,7 +36,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
                         help="lower rows, too: what was measured and the margin, no worst case")
     parser.add_argument("--volts", type=float, metavar="V",
                         help="what a meter shows of the supply: the board's reading is compared")
-    parser.add_argument("--nvm", choices=("fram", "flash", "file"), default="fram",
+    parser.add_argument("--nvm", choices=ui.NVMS, default="fram",
                         help="where commits go meanwhile (default fram)")
     parser.add_argument("--clear", action="store_true",
                         help="give up an inference or an output that is on the board")

@@ -64,7 +64,7 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="for a .tflite: turn-off voltage, as 1.8V (default: the board's)",
     )  # fmt: skip
     parser.add_argument(
-        "--nvm", choices=("fram", "flash", "file"),
+        "--nvm", choices=ui.NVMS,
         help="for a .tflite: where commits go (default: fram)",
     )
     parser.add_argument(

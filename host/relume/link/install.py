@@ -51,7 +51,7 @@ def install(
     if blob.nvm == "flash":
         raise LinkError(
             f"{blob.name} is planned to commit to flash, which is the filesystem's without our"
-            " firmware: relume plan --nvm fram (or file)"
+            " firmware: relume plan --nvm fram (or fram-i2c, file)"
         )
     line = opener or PortOpener(port)
     there = stock.firmware(line, _PATIENCE_S)

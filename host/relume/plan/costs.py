@@ -12,9 +12,10 @@ Staged constants are copied to SRAM by bursts when their op begins, and again af
 weights in parts by every tile that uses them.
 
 SPI FRAM: the core waits for the transfer, so a byte costs 8 SPI clocks of active power plus the
-chip. The SPI clock is the peripheral clock divided by an even number, at most the chip's. Flash: a
-commit programs all live bytes, 255 to a page, and one record page, at the datasheet's longest
-time.
+chip. The SPI clock is the peripheral clock divided by an even number, at most the chip's. FRAM on
+I2C: the core waits for nine bits a byte and some forty for each access, at the bus's speed and
+with the rise of its clock line; pull-ups and chip draw beside it. Flash: a commit programs all
+live bytes, 255 to a page, and one record page, at the datasheet's longest time.
 """
 
 from __future__ import annotations
@@ -303,16 +304,27 @@ class CostModel:
         return self.board.peripheral_hz / (2 * halves)
 
     def transfer_uj(self, size: Number, accesses: Number) -> Number:
-        """Energy of `size` bytes to or from SPI FRAM in `accesses` transfers, headers included."""
+        """Energy of `size` bytes to or from FRAM in `accesses` transfers, headers included."""
         return self._fram_uj(size, accesses)
 
     def _fram_uj(self, size: Number, accesses: Number) -> Number:
+        call = accesses * (self.board.store.access * self.uj_per_cycle)
+        if self.nvm == "fram-i2c":
+            return call + self._i2c_uj(size, accesses)
         fram = self.board.fram
         assert fram is not None
         byte_uj = 8e3 / self.spi_hz() * self.board.energy.active_mw
         wire = size + accesses * float(fram.command_bytes)
         chip = fram.chip_nj_per_byte * 1e-3
-        return wire * (byte_uj + chip) + accesses * (self.board.store.access * self.uj_per_cycle)
+        return wire * (byte_uj + chip) + call
+
+    def _i2c_uj(self, size: Number, accesses: Number) -> Number:
+        """Energy while the I2C bus is busy: core, pull-ups and chip (FramI2cNvm.seconds)."""
+        fram = self.board.fram_i2c
+        assert fram is not None
+        power = self.board.energy.active_mw + fram.chip_mw + fram.bus_mw
+        bits = 9.0 * size + float(fram.access_bits) * accesses
+        return bits * (fram.bit_s * 1e3 * power)
 
     def program_uj(self, pages: Number) -> Number:
         """Energy of programming flash pages, at the datasheet's longest time."""

@@ -97,7 +97,7 @@ def _model(watched: Watched) -> str:
     assert hello is not None
     if not hello.model:
         return "none is deployed"
-    where = {1: "FRAM", 2: "flash", 3: "a file"}.get(hello.nvm_kind, "NVM")
+    where = {1: "FRAM", 2: "flash", 3: "a file", 4: "FRAM on I2C"}.get(hello.nvm_kind, "NVM")
     return printable(f"{hello.model_name} ({hello.model:08x}), commits to {where}")
 
 

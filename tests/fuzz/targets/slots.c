@@ -216,7 +216,7 @@ static void write_on(bench *b, uint32_t n, uint8_t spoil)
 static void end(bench *b)
 {
     rl_blob_fault fault;
-    rl_rooms rooms = { 1u << 20, 1u << 20 };
+    rl_rooms rooms = { 1u << 20, 1u << 20, 1u << 15 };
     int there = b->slots.draft.magic != 0 && b->slots.whole;
     b->maybe = b->wanted;
     rl_status status = rl_slots_end(&b->slots, &rooms, &fault);
