@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.errors import BoardError, PlanError
 from relume.model.graph import Graph, Kind, Op, Tensor, Window
+from relume.plan.behind import Behind
 from relume.plan.commits import segment_ends
 from relume.plan.costs import CostModel
 from relume.plan.live import LiveMap
@@ -120,12 +121,17 @@ def _edge(costs: CostModel, tiled: TiledGraph, start: int, end: int) -> tuple[fl
 def _path_cost(costs: CostModel, tiled: TiledGraph, charge: float, ends: list[int]) -> float:
     """Commits plus expected re-execution; inf where a segment does not fit."""
     usable, total = charge - costs.boot_uj, 0.0
+    behind = Behind(costs, tiled)
     for start, end in itertools.pairwise([0, *ends]):
-        need, work, commit = _edge(costs, tiled, start, end)
+        need, _, _ = _edge(costs, tiled, start, end)
         if need > usable * (1 + 1e-12):
             return float("inf")
-        cut_share = min(1.0, (work + commit) / usable)
-        total += commit + cut_share * (0.5 * work + float(tiled.restore_uj[start]))
+        dirty, ranges = tiled.live.dirty_totals(start, end)
+        commit = float(behind.commit_uj(start, end, dirty * 1.0, ranges * 1.0)[0])
+        restore, tiles = float(tiled.restore_uj[start]), tiled.tiles[start:end]
+        work = sum(costs.ops[t.op].typical(t.count) for t in tiles) * costs.uj_per_cycle
+        cut_share = min(1.0, (work + commit) / (usable - restore))
+        total += commit + cut_share * (0.5 * (work + commit) + restore)
     return total
 
 

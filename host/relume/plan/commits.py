@@ -1,15 +1,18 @@
 """Where to commit: a shortest path over the tile boundaries.
 
-A segment from boundary p to t costs its commit plus what a power cut inside it makes the board do
-again: with probability (segment energy / charge energy) half of its tiles and one restore of the
-bytes live at p. A segment is allowed only if boot + restore + tiles + commit fit one charge. The
-dirty bytes at t depend on nothing but p and t (SPEC 3), so the path is exact under this cost.
+A segment from boundary p to t costs its commit, less what is written behind its tiles, plus what a
+power cut inside it makes the board do again: half of its tiles and commit and one restore of the
+bytes live at p, with probability (their energy / what the restore leaves of a charge), all as they
+typically are. A segment is allowed only if boot, restore, tiles and its whole commit fit one
+charge at their worst. The dirty bytes at t depend on nothing but p and t (SPEC 3), so the path is
+exact under this cost.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from relume.plan.behind import Behind
 from relume.plan.costs import CostModel
 from relume.plan.tiles import FloatArray, TiledGraph
 from relume.plan.types import Segment
@@ -28,11 +31,12 @@ def segment_ends(costs: CostModel, tiled: TiledGraph, charge_uj: float) -> list[
     best[0] = 0.0
     previous = np.zeros(n_tiles + 1, dtype=np.int64)
     usable = charge_uj - costs.boot_uj
+    behind = Behind(costs, tiled)
     start = 0
     for end in range(1, n_tiles + 1):
         while start < end - 1 and prefix[end] - prefix[start] > usable:
             start += 1
-        total = _edges(costs, tiled, prefix, usable, start, end) + best[start:end]
+        total = _edges(behind, prefix, usable, start, end) + best[start:end]
         pick = int(np.argmin(total))
         best[end] = total[pick]
         previous[end] = start + pick
@@ -44,18 +48,20 @@ def segment_ends(costs: CostModel, tiled: TiledGraph, charge_uj: float) -> list[
     return ends[::-1]
 
 
-def _edges(
-    costs: CostModel, tiled: TiledGraph, prefix: FloatArray, usable: float, start: int, end: int
-) -> FloatArray:
+def _edges(behind: Behind, prefix: FloatArray, usable: float, start: int, end: int) -> FloatArray:
     """Cost of the segments from each boundary in [start, end) to end; inf if too big."""
-    dirty, ranges = tiled.live.dirty_totals(start, end)
+    costs, tiled = behind.costs, behind.tiled
+    totals = tiled.live.dirty_totals(start, end)
+    dirty, ranges = (total.astype(np.float64) for total in totals)
     live = np.full(end - start, float(tiled.live.live_bytes[end]))
-    commit = costs.commit_uj(dirty.astype(np.float64), ranges.astype(np.float64), live)
+    whole = costs.commit_uj(dirty, ranges, live)
+    commit = behind.commit_uj(start, end, dirty, ranges)
     work = prefix[end] - prefix[start:end]
     restore = tiled.restore_uj[start:end]
-    need = restore + work + commit
-    cut = np.minimum(1.0, (work + commit) / usable)
-    cost: FloatArray = commit + cut * (0.5 * work + restore)
+    need = restore + work + whole
+    typical = behind.work_uj(start, end)
+    cut = np.minimum(1.0, (typical + commit) / np.maximum(usable - restore, 1e-9))
+    cost: FloatArray = commit + cut * (0.5 * (typical + commit) + restore)
     cost[need > usable * (1 + ROUNDING)] = np.inf
     return cost
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from relume.plan.behind import BURST_CYCLES
 from relume.plan.costs import RECORD_BYTES
 from relume.sim.route import Route, follow
 from relume.sim.study import Candidate, Study
@@ -19,7 +20,6 @@ ADC_MARGIN = 1 / 32  # the reading is taken to be high by so much
 LOOK_CYCLES = 500.0  # what is left, what the next tile needs
 ADC_S = 2e-6  # a conversion of the RP2040's ADC: 96 clocks of 48 MHz
 CRC_CYCLES = 5000 / 16384  # a byte, by the DMA's sniffer (docs/DESIGN.md 17)
-BURST_CYCLES = 1200.0  # of the core, to start a write in the background (the same)
 WAKE_SHARE = 0.75  # of a charge
 FIRST_REST = 1 / 128  # of a charge or more is taken by a first sleep ...
 LEAST_REST_MS, MOST_REST_MS = 8, 1024  # ... of some power of two between these
@@ -129,7 +129,7 @@ def fixed_route(work: Work, ends: IntArray) -> Route:
     commit, nvm = np.zeros(work.n_tiles), np.zeros(work.n_tiles)
     start = 0
     for end in ends.tolist():
-        bursts, wait, sent, streamed = _stream(work, dirty, start, end)
+        bursts, wait, sent, streamed = stream(work, dirty, start, end)
         left = dirty[sent, end]
         spent = bursts * burst_s(work) + wait + left * byte_s(work)
         commit[end - 1] = fixed[end] + spent
@@ -138,7 +138,7 @@ def fixed_route(work: Work, ends: IntArray) -> Route:
     return Route.make(work, commit, nvm, start_s=start_s(work), points=ends)
 
 
-def _stream(work: Work, dirty: FloatArray, start: int, end: int) -> tuple[int, float, int, float]:
+def stream(work: Work, dirty: FloatArray, start: int, end: int) -> tuple[int, float, int, float]:
     """Background writes of a segment: (bursts, seconds to wait at its end, boundary that they
     cover, bytes)."""
     now, busy, sent, bursts, streamed = 0.0, 0.0, start, 0, 0.0
