@@ -120,7 +120,7 @@ def test_long_plans_lose_their_middle_and_say_how_much(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "ic.rlm"
-    small = ["--cap", "470uF"]
+    small = ["--cap", "330uF"]
     assert main(["plan", str(model_file("ic")), "-o", str(target), *small]) == 0
     blob = read_blob(target)
     assert len(blob.segments) > 20
