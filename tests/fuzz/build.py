@@ -23,10 +23,14 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "kv": ("images.c",),
     "slots": ("images.c", "model_open.c"),
     "link": ("model_open.c",),
+    "frame": ("cobs.c",),
+    "request": ("model_open.c",),
 }
+# Targets that are made of a few of the shipping sources.
+ONLY = {"frame": ("frame.c", "crc32.c")}
 MODELS_OF_A_KIND = 4
 WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
-SANITIZERS = ("-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
+SANITIZERS = ("-g", "-O2", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
 CLANGS = ("clang", *(f"clang-{version}" for version in range(22, 12, -1)))
 
 
@@ -114,6 +118,22 @@ def sources(native: Path = NATIVE) -> list[Path]:
     return sorted(p for p in found if not p.name.startswith("bind_") and p.name != "nvm_file.c")
 
 
+def _core(target: str, native: Path) -> list[Path]:
+    """The shipping sources that a target is made of."""
+    only = ONLY.get(target)
+    return [path for path in sources(native) if only is None or path.name in only]
+
+
+def concerned(target: str) -> list[Path]:
+    """The files that a target's counts hold for."""
+    core, own = _core(target, NATIVE), HERE / "targets"
+    heads = [path.with_suffix(".h") for path in core] if target in ONLY else NATIVE.rglob("*.h")
+    mine = ["target.c", "standalone.c", f"{target}.c", *TARGETS[target]]
+    peers = [] if target in ONLY else [PEERS / "faultnvm.c"]
+    return [*core, *(path for path in heads if path.is_file()), *(own / one for one in mine),
+            *own.glob("*.h"), *peers]  # fmt: skip
+
+
 def _object(native: Path, source: Path) -> str:
     return "_".join(source.relative_to(native).with_suffix(".o").parts)
 
@@ -133,10 +153,11 @@ def faulty(compiler: Compiler, target: str, source: str, text: str, folder: Path
 
 def _parts(target: str, compiler: Compiler, native: Path, folder: Path) -> list[Path]:
     """Objects that a target is linked from."""
-    own = ["target.c", f"{target}.c", *TARGETS[target], "faultnvm.c"]
+    own = ["target.c", f"{target}.c", *TARGETS[target]]
+    own += ["faultnvm.c"] * (target not in ONLY)
     own += [] if compiler.guided else ["standalone.c"]
     own += ["models.c"] * ("model_open.c" in TARGETS[target])
-    core = [folder / _object(native, path) for path in sources(native)]
+    core = [folder / _object(native, path) for path in _core(target, native)]
     return [*core, *(folder / f"target_{part}.o" for part in own)]
 
 

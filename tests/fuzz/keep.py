@@ -1,4 +1,4 @@
-"""Brings tests/fuzz/corpus up to what campaigns have found: `python -m tests.fuzz.keep`.
+"""Brings tests/fuzz/corpus up to what campaigns found: `python -m tests.fuzz.keep [TARGET...]`.
 
 Of what adds coverage the smallest inputs are kept, a few dozen of each target: they are run by
 every `make test`. Needs clang.
@@ -50,7 +50,8 @@ def main() -> int:
     if compiler is None:
         print("clang with libFuzzer is needed: apt install clang libclang-rt-dev")
         return 1
-    for target, program in build.programs(compiler).items():
+    names = tuple(sys.argv[1:]) or tuple(build.TARGETS)
+    for target, program in build.programs(compiler, names).items():
         print(f"{target}: {keep(target, program)} inputs")
     return 0
 

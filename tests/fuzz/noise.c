@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cobs.h"
 #include "frame.h"
 
 #define MOST (4u * RL_FRAME_WIRE)
@@ -89,26 +90,10 @@ static void noise(piece *p)
 /* Any payload, coded as a frame's: no code is wrong. */
 static void any_payload(piece *p)
 {
+    uint8_t raw[RL_FRAME_PAYLOAD];
     uint32_t n = SMALLEST + length();
-    size_t code = 1, at = 2;
-    uint8_t raw[RL_FRAME_PAYLOAD + 8u];
     fill(raw, n);
-    p->bytes[0] = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (at - code == 255u) {
-            p->bytes[code] = 255u;
-            code = at++;
-        }
-        if (raw[i] != 0) {
-            p->bytes[at++] = raw[i];
-        } else {
-            p->bytes[code] = (uint8_t)(at - code);
-            code = at++;
-        }
-    }
-    p->bytes[code] = (uint8_t)(at - code);
-    p->bytes[at++] = 0;
-    p->n = at;
+    p->n = cobs_code(raw, n, p->bytes);
 }
 
 static void flips(piece *p)

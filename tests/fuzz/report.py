@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from tests.native import ROOT
@@ -23,14 +23,15 @@ class Count:
     ever: int = 0
     edges: int = 0
     corpus: int = 0
-    guided: bool = False
+    ways: dict[str, int] = field(default_factory=dict)  # guided, mutants: executions
     findings: list[str] = field(default_factory=list)
 
-    def add(self, sources: str, executions: int, seconds: float) -> None:
+    def add(self, sources: str, way: str, executions: int, seconds: float) -> None:
         """One more run; other sources begin anew."""
         if sources != self.sources:
             self.sources, self.executions, self.seconds, self.edges = sources, 0, 0.0, 0
-            self.findings = []
+            self.findings, self.ways = [], {}
+        self.ways[way] = self.ways.get(way, 0) + executions
         self.executions += executions
         self.ever += executions
         self.seconds += seconds
@@ -48,7 +49,9 @@ def load(file: Path = FILE) -> dict[str, Count]:
     """Target -> what was counted; nothing yet: empty."""
     if not file.is_file():
         return {}
-    return {name: Count(**row) for name, row in json.loads(file.read_text()).items()}
+    known = {one.name for one in fields(Count)}
+    rows = json.loads(file.read_text(encoding="utf-8")).items()
+    return {name: Count(**{k: v for k, v in row.items() if k in known}) for name, row in rows}
 
 
 def save(counts: dict[str, Count], file: Path = FILE) -> None:
@@ -62,12 +65,15 @@ def save(counts: dict[str, Count], file: Path = FILE) -> None:
 
 def table(counts: dict[str, Count]) -> str:
     """For people."""
-    head = f"{'target':8}{'executions':>14}{'ever':>14}{'minutes':>9}{'edges':>7}{'corpus':>8}"
-    lines = [head + "  guided  findings"]
+    lines = [f"{'target':8}{'executions':>15}{'guided':>13}{'ever':>15}{'minutes':>9}{'edges':>7}"
+             f"{'corpus':>8}  findings"]  # fmt: skip
     for name, c in sorted(counts.items()):
         found = ", ".join(c.findings) or "none"
         lines.append(
-            f"{name:8}{c.executions:14,}{c.ever:14,}{c.seconds / 60:9.1f}{c.edges:7}"
-            f"{c.corpus:8}  {'yes' if c.guided else 'no':6}  {found}"
+            f"{name:8}{c.executions:15,}{c.ways.get('guided', 0):13,}{c.ever:15,}"
+            f"{c.seconds / 60:9.1f}{c.edges:7}{c.corpus:8}  {found}"
         )
+    done, ever, seconds = (sum(getattr(c, what) for c in counts.values())
+                           for what in ("executions", "ever", "seconds"))  # fmt: skip
+    lines.append(f"{'all':8}{done:15,}{'':13}{ever:15,}{seconds / 60:9.1f}")
     return "\n".join(lines)

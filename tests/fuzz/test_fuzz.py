@@ -19,14 +19,17 @@ import pytest
 
 from tests.fuzz import build, host, report, seeds
 
-MUTANTS = {"blob": 1500, "store": 1500, "kv": 800, "slots": 300, "link": 500}
+MUTANTS = {"blob": 1500, "store": 1500, "kv": 800, "slots": 300, "link": 500,
+           "frame": 100_000, "request": 50_000}  # fmt: skip
 # How deep sound inputs and mutants of them must get, so that the promises are put to the test.
 DEPTH = {
-    "blob": {"accepted": 150, "portable": 40, "m0plus": 40, "m4": 40, "done": 150},
+    "blob": {"accepted": 150, "portable": 40, "m0plus": 40, "m4": 40, "behind": 100, "done": 150},
     "store": {"resumed": 100, "damaged": 50, "empty": 50, "done": 500},
     "kv": {"opened": 300, "damaged": 50, "spoilt": 5, "commits": 1000, "full": 1},
     "slots": {"found": 500, "begun": 200, "resumed": 50, "deployed": 100, "refused": 50},
     "link": {"replies": 5000, "committed": 500, "outputs": 100, "cuts": 100},
+    "frame": {"ready": 30_000, "escapes": 300, "wrong_crc": 10_000, "too_long": 1000},
+    "request": {"replies": 40_000, "refused": 20_000, "begun": 1500, "outputs": 1500},
 }
 
 
@@ -102,18 +105,25 @@ def test_hostile_files_and_replies_end_in_a_result_or_one_line(kind: str, tmp_pa
     assert counts[True] > 0 and (counts[False] > 100 or kind == "reply")
 
 
+def test_what_was_counted_of_a_target_holds_for_the_files_that_it_is_made_of() -> None:
+    frame, store = ({path.name for path in build.concerned(name)} for name in ("frame", "store"))
+    assert {"frame.c", "crc32.c", "cobs.c", "frame.h"} <= frame and "session.c" not in frame
+    assert {"session.c", "store.c", "nvm_fram.c", "images.c", "model_open.c"} <= store
+
+
 def test_counts_of_other_sources_begin_anew_and_are_kept() -> None:
     count = report.Count()
-    count.add("a", 10, 1.0)
-    count.add("a", 5, 1.0)
-    assert (count.executions, count.ever) == (15, 15)
+    count.add("a", "guided", 10, 1.0)
+    count.add("a", "mutants", 5, 1.0)
+    assert (count.executions, count.ever, count.ways) == (15, 15, {"guided": 10, "mutants": 5})
     count.findings = ["blob-crash"]
-    count.add("b", 7, 1.0)
+    count.add("b", "mutants", 7, 1.0)
     assert (count.executions, count.ever, count.findings) == (7, 22, [])
+    assert count.ways == {"mutants": 7}
 
 
 def test_a_report_is_read_back(tmp_path: Path) -> None:
-    counts = {"blob": report.Count("a", 3, 1.5, 9, 100, 4, True, ["blob-1"])}
+    counts = {"blob": report.Count("a", 3, 1.5, 9, 100, 4, {"guided": 3}, ["blob-1"])}
     report.save(counts, tmp_path / "report.json")
     assert report.load(tmp_path / "report.json") == counts
     assert "blob-1" in report.table(counts)

@@ -27,8 +27,10 @@ def built(folder: Path, decoder: Path = NATIVE / "frame.c") -> Path:
     if shutil.which("cc") is None:
         pytest.skip("cc is not installed")
     folder.mkdir(parents=True, exist_ok=True)
-    sources = [HERE / "noise.c", decoder, NATIVE / "crc32.c"]
+    peers = HERE / "targets"
+    sources = [HERE / "noise.c", peers / "cobs.c", decoder, NATIVE / "crc32.c"]
     command = ["cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{NATIVE}"]
+    command.append(f"-I{peers}")
     subprocess.run([*command, *map(str, sources), "-o", str(folder / "noise")], check=True)
     return folder / "noise"
 

@@ -20,10 +20,11 @@
 #define MOST_MEMORY (1u << 17)
 #define SECTORS 12u
 
-enum { ACCEPTED, RAN, PORTABLE, M0PLUS, M4, SESSIONS, DONE };
+enum { ACCEPTED, RAN, PORTABLE, M0PLUS, M4, SESSIONS, BEHIND, DONE };
 target_count target_counts[] = {
     { "accepted", 0 }, { "ran", 0 }, { "portable", 0 }, { "m0plus", 0 },
-    { "m4", 0 }, { "sessions", 0 }, { "done", 0 }, { NULL, 0 }
+    { "m4", 0 }, { "sessions", 0 }, { "behind", 0 },
+    { "done", 0 }, { NULL, 0 }
 };
 
 /* A blob may ask for years of work: only some of them are run here. */
@@ -143,7 +144,10 @@ static void run_session(const rl_blob *blob, uint32_t cut)
     }
     memset(&l, 0, sizeof l);
     fault_make(&l.device, h->nvm_kind, size, 0xFF);
-    l.device.behind = h->nvm_kind == RL_NVM_FRAM;
+    /* Only of a plan that keeps what it needs the bytes stay while they are
+     * written in the background. */
+    l.device.behind = h->nvm_kind == RL_NVM_FRAM && opinion_keeps(blob);
+    target_counts[BEHIND].n += (uint64_t)l.device.behind;
     l.session.blob = blob;
     l.session.arena = target_exact(NULL, h->arena_size + h->scratch_size);
     l.session.work = target_exact(NULL, rl_session_work(blob));

@@ -243,6 +243,72 @@ static void segments(const rl_blob *b)
     PROMISE(end == b->header->n_tiles, "segments do not cover the tiles");
 }
 
+/* ---------------------------------------------------------------- life -- */
+
+static uint32_t least(const rl_blob *b, const rl_op *op, int which,
+                      uint32_t done, uint32_t lo)
+{
+    uint32_t at = rl_engine_need(b, op, which, done);
+    return at < lo ? at : lo;
+}
+
+/* Bytes of a tensor that are finished, and are read or taken later. */
+static bytes needed(const rl_blob *b, const uint32_t *done, uint32_t tensor)
+{
+    const rl_tensor *t = &b->tensors[tensor];
+    uint32_t lo = tensor == b->header->output ? 0 : t->size;
+    uint32_t end = tensor == b->header->input ? t->size : 0;
+    for (uint32_t i = 0; i < b->header->n_ops; i++) {
+        const rl_op *op = &b->ops[i];
+        if (op->out == tensor) {
+            end = done[i] * op->unit_bytes;
+        }
+        if (done[i] < op->units && op->in0 == tensor) {
+            lo = least(b, op, 0, done[i], lo);
+        }
+        if (done[i] < op->units && op->in1 == tensor) {
+            lo = least(b, op, 1, done[i], lo);
+        }
+    }
+    return (bytes) { (uint64_t)t->arena_off + lo, (uint64_t)t->arena_off + end };
+}
+
+/* What the tile writes, and the copy of constants before it, leaves alone
+ * what is needed. */
+static int spares(const rl_blob *b, const rl_tile *tile, const uint32_t *done)
+{
+    const rl_op *op = &b->ops[tile->op];
+    bytes out = run_of(b->tensors[op->out].arena_off
+                       + (uint64_t)tile->first * op->unit_bytes,
+                       (uint64_t)tile->count * op->unit_bytes);
+    bytes scratch = run_of((uint64_t)RL_GRAIN * tile->scratch,
+                           rl_engine_scratch(b, op));
+    bytes stage = run_of(op->stage_off, op->stage_size);
+    for (uint32_t t = 0; t < b->header->n_tensors; t++) {
+        bytes live = needed(b, done, t);
+        if (!apart(live, scratch) || !apart(live, stage)
+            || (t != op->out && !apart(live, out))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int opinion_keeps(const rl_blob *b)
+{
+    uint32_t *done = calloc(b->header->n_ops, sizeof *done);
+    int kept = 1;
+    PROMISE(done != NULL, "no memory");
+    for (uint32_t i = 0; kept && i < b->header->n_tiles; i++) {
+        const rl_tile *tile = &b->tiles[i];
+        kept = spares(b, tile, done);
+        done[tile->op] += tile->count;
+        kept = kept && spares(b, tile, done);
+    }
+    free(done);
+    return kept;
+}
+
 void opinion_prove(const rl_blob *blob, size_t n)
 {
     sections(blob->header, n);

@@ -10,4 +10,9 @@
 
 void opinion_prove(const rl_blob *blob, size_t n);
 
+/* 1: no tile writes over bytes that are still needed. The checker does not ask
+ * for that: a plan that lies so gives wrong outputs, or a restore that is said
+ * to be damaged. */
+int opinion_keeps(const rl_blob *blob);
+
 #endif

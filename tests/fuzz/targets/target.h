@@ -46,7 +46,10 @@ uint32_t target_roll(uint32_t below);
 /* A number that an attacker tries in a field that holds `old`. */
 uint32_t target_near(uint32_t old);
 
-/* CRC-32 of at[0, n) behind it. */
+/* CRC-32 of at[0, n). */
+uint32_t target_crc(const uint8_t *at, uint32_t n);
+
+/* The same, behind at[0, n). */
 void target_seal(uint8_t *at, uint32_t n);
 
 #endif
