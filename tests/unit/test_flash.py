@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from relume.board.profile import load_board
 from relume.cli import main
 from relume.commands import flash
-from relume.errors import BoardError
-from relume.link import uf2
+from relume.errors import BoardError, LinkError
+from relume.link import installed, uf2
+from relume.link.installed import HELD, Installed
 from relume.link.uf2 import read_image
 
 from tests.unit.test_deploy import refusal
@@ -180,16 +182,20 @@ def test_a_drive_that_leaves_at_the_last_block_is_success(
     assert "restarts by itself" in capsys.readouterr().out
 
 
+PLACES = {name: (one.offset, one.size) for name, one in PICO.regions.items()}
+OURS = Installed("0.1.0", "RPI_PICO", (1, 0), PLACES, ("kws", "vww"), False)
+
+
 class Wire:
     """A running board: its files, and whether its firmware is ours."""
 
-    relume = False
+    relume: Installed | None = None
     restarted = 0
 
     def __init__(self, device: str) -> None:
         self.device = device
 
-    def has_relume(self) -> bool:
+    def installed(self) -> Installed | None:
         return Wire.relume
 
     def files(self) -> list[tuple[str, bytes]]:
@@ -205,7 +211,7 @@ class Wire:
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> type[Wire]:
     monkeypatch.setattr("relume.link.transport.SerialWire", Wire)
-    Wire.relume, Wire.restarted = False, 0
+    Wire.relume, Wire.restarted = None, 0
     return Wire
 
 
@@ -235,8 +241,78 @@ def test_a_board_that_runs_relume_keeps_its_files_and_needs_no_consent(
     base = ["flash", "--firmware", str(firmware), "--drive", str(drive), "-p", "a0"]
     assert "--erase-files" in refusal_after_image(base, capsys)
     assert running.restarted == 0
-    running.relume = True
+    running.relume = OURS
     assert main(base) == 0 and running.restarted == 1
+
+
+def test_an_update_says_what_stays_before_it_begins(
+    running: type[Wire], firmware: Path, drive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.relume = OURS
+    assert main(["flash", "--firmware", str(firmware), "--drive", str(drive), "-p", "a0"]) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("update:"))
+    assert "relume 0.1.0" in line and "its models (kws, vww)" in line and "owner's key" in line
+
+
+@pytest.mark.parametrize("moved", HELD)
+def test_what_another_division_of_the_flash_loses_wants_consent(
+    moved: str, running: type[Wire], firmware: Path, drive: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    at, size = PLACES[moved]
+    running.relume = replace(OURS, regions={**PLACES, moved: (at, size - 4096)})
+    base = ["flash", "--firmware", str(firmware), "--drive", str(drive), "-p", "a0"]
+    say, other = "--erase-models", "--erase-files"
+    if moved == "filesystem":
+        say, other = other, say
+    for arguments in (base, [*base, other]):
+        error = refusal_after_image(arguments, capsys)
+        assert say in error and error.count("\n") == 1
+    assert running.restarted == 0 and not (drive / "firmware.uf2").exists()
+    assert main([*base, say]) == 0 and running.restarted == 1
+    update = capsys.readouterr().out.splitlines()[1]
+    word = "its models" if moved == "blobs" else HELD[moved]
+    assert update.startswith("update:") and word not in update
+
+
+def test_regions_that_the_board_has_not_got_hold_nothing() -> None:
+    assert replace(OURS, regions={}).moved(PICO.regions) == []
+    assert OURS.moved({}) == list(HELD)
+
+
+def test_an_update_of_another_boards_firmware_is_refused(
+    running: type[Wire], firmware: Path, drive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.relume = replace(OURS, board="RPI_PICO_W")
+    base = ["flash", "--firmware", str(firmware), "--drive", str(drive), "-p", "a0"]
+    assert "say --board RPI_PICO_W" in refusal_after_image([*base, "--erase-files"], capsys)
+    assert running.restarted == 0
+
+
+@pytest.mark.parametrize("version", [(2, 0), (1, 9), (0, 0)])
+def test_models_of_another_blob_version_are_said_to_need_a_new_plan(
+    version: tuple[int, int], running: type[Wire], firmware: Path, drive: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    running.relume = replace(OURS, blob=version)
+    base = ["flash", "--firmware", str(firmware), "--drive", str(drive), "-p", "a0"]
+    assert main(base) == 0
+    assert "plan and deploy them again" in capsys.readouterr().out
+    running.relume = replace(OURS, blob=version, models=())
+    assert main(base) == 0 and "note:" not in capsys.readouterr().out
+
+
+def test_what_firmware_says_of_itself_is_read_or_refused_in_one_line() -> None:
+    said = ("0.2.0", "RPI_PICO", (1, 1), {"blobs": (1, 2)}, ["a"], True)
+    assert installed.parse(repr(said) + "\r\n") == Installed(
+        "0.2.0", "RPI_PICO", (1, 1), {"blobs": (1, 2)}, ("a",), True
+    )
+    odd = ["", "1", "(" * 900, repr(said[:5]), repr((*said[:3], 7, *said[4:])),
+           repr((*said[:2], (), *said[3:])), repr((*said[:4], ["\x1b[2J"], True))]  # fmt: skip
+    for text in odd:
+        with pytest.raises(LinkError) as caught:
+            installed.parse(text)
+        assert "\n" not in str(caught.value)
 
 
 def test_missing_firmware_unknown_board_and_emulated_port_are_one_line(

@@ -61,8 +61,8 @@ class Wire:
         if not Wire.answers:
             raise NoAnswer(f"{device}: silent")
 
-    def has_relume(self) -> bool:
-        return False
+    def installed(self) -> None:
+        return None
 
     def files(self) -> list[tuple[str, bytes]]:
         return [("main.py", b"print(1)\n")]

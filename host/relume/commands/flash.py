@@ -16,6 +16,7 @@ from relume.errors import BoardError, LinkError
 
 if TYPE_CHECKING:
     from relume.board.profile import BoardProfile
+    from relume.link.installed import Installed
     from relume.link.uf2 import Drive, Image
 
 _CHUNK = 16 * 1024
@@ -33,6 +34,9 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--drive", type=Path, metavar="DIR", help="the loader's drive (UF2)")
     parser.add_argument(
         "--erase-files", action="store_true", help="the files on the board may be lost"
+    )
+    parser.add_argument(
+        "--erase-models", action="store_true", help="its models and what they store may be lost"
     )
     parser.add_argument(
         "--backup", type=Path, metavar="DIR", help="copy the board's files here first"
@@ -110,7 +114,7 @@ def _restarted(args: argparse.Namespace, board: BoardProfile, way: str) -> bool:
         return False
     loader = needs_loader(way)
     try:
-        keeps = _restart(args.port or "auto", args.backup, args.erase_files, board, loader)
+        keeps = _restart(args, board, loader)
     except NoAnswer:
         if args.backup is not None:
             raise
@@ -160,7 +164,7 @@ def _ready_drive(args: argparse.Namespace, board: BoardProfile) -> Drive:
     """The loader's drive, after the consent about files. Errors: BoardError, LinkError."""
     keeps = False
     if args.backup is not None or args.port is not None:
-        keeps = _restart(args.port or "auto", args.backup, args.erase_files, board)
+        keeps = _restart(args, board)
     if not (keeps or args.erase_files or args.backup):
         raise BoardError(_consent(board))
     return _wait_drive(args.drive, board, _APPEAR_S if args.port or args.backup else 0.0)
@@ -172,33 +176,60 @@ def _consent(board: BoardProfile) -> str:
     if region is None:
         return f"files that other firmware keeps on the board may be lost; {ask}"
     return (
-        f"flashing moves the filesystem to {region.offset:#x}: files that stock MicroPython keeps"
-        f" on the board are lost; {ask}"
+        f"flashing moves the filesystem to {region.offset:#x}: files that stock MicroPython, or a"
+        f" relume that divided its flash otherwise, keeps on the board are lost; {ask}"
     )
 
 
-def _restart(
-    port: str, backup: Path | None, erase: bool, board: BoardProfile, loader: bool = True
-) -> bool:
+def _restart(args: argparse.Namespace, board: BoardProfile, loader: bool = True) -> bool:
     """Backs up a running board and sends it to its loader; True if its files stay in place."""
     from relume.link.ports import open_port
     from relume.link.transport import SerialWire
 
+    port: str = args.port or "auto"
     if port.startswith("emu:"):
         raise LinkError("an emulated board takes its firmware in the port: emu:...?firmware=UF2")
     wire = SerialWire(open_port(port).device())
     try:
+        found = wire.installed()
         # An update of stock firmware leaves its files where they are.
-        keeps = wire.has_relume() or board.tier != "firmware"
-        if backup is not None:
-            _back_up(wire.files(), backup)
-        elif not (keeps or erase):
+        keeps = board.tier != "firmware"
+        if found is not None and board.tier == "firmware":
+            keeps = _update(found, board, args.erase_models)
+        if args.backup is not None:
+            _back_up(wire.files(), args.backup)
+        elif not (keeps or args.erase_files):
             raise BoardError(_consent(board))
         if loader:
             wire.bootloader()
     finally:
         wire.close()
     return keeps
+
+
+def _update(found: Installed, board: BoardProfile, erase: bool) -> bool:
+    """Says what stays on a board with our firmware; True if its files do. Errors: BoardError
+    where models or what they store would be lost without consent."""
+    from relume.link.installed import HELD
+
+    if found.board != board.name:
+        raise BoardError(
+            f"the board runs relume {found.version} for {found.board}: say --board {found.board}"
+        )
+    moved = found.moved(board.regions)
+    names = ", ".join(found.models) or "none"
+    what = {**HELD, "blobs": f"its models ({names})"}
+    staying = ", ".join(what[name] for name in HELD if name not in moved)
+    print(f"update: relume {found.version} is on the board; {staying or 'nothing'} will stay")
+    for note in found.notes():
+        print(f"note: {note}")
+    lost = [what[name] for name in moved if name != "filesystem"]
+    if lost and not erase:
+        raise BoardError(
+            f"this firmware has its flash divided otherwise than relume {found.version}:"
+            f" {' and '.join(lost)} would be lost: say --erase-models"
+        )
+    return "filesystem" not in moved
 
 
 def _back_up(files: Iterable[tuple[str, bytes]], folder: Path) -> None:

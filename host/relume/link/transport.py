@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from relume.errors import LinkError
+from relume.link import installed
+from relume.link.installed import Installed
 from relume.link.ports import Port, PortAbsent, PortHeld, explain
 
 BAUD = 115200
@@ -155,10 +157,12 @@ class SerialWire:
         with self._in_repl():
             self._repl.exec_raw_no_follow("import machine\nmachine.bootloader()")
 
-    def has_relume(self) -> bool:
-        """The firmware has the module _relume. Errors: Gone, NoAnswer, LinkError."""
+    def installed(self) -> Installed | None:
+        """The firmware of ours that runs; None: another. Errors: Gone, NoAnswer, LinkError."""
         with self._in_repl():
-            return bool(self._probe()[3])
+            if not self._probe()[3]:
+                return None
+            return installed.parse(self._repl.exec(installed.PROBE).decode("utf-8", "replace"))
 
     @contextlib.contextmanager
     def python(self, reset: bool, patience: float) -> Iterator[Execute]:
