@@ -41,7 +41,7 @@ natmod: tools ## native modules for stock MicroPython: build/natmod/<arch>_6.3/
 	@firmware/tools/install.sh $(RISCV) || true
 	@$(MAKE) --no-print-directory -C firmware natmod
 
-wheel: natmod ## build/dist/relume-*.whl, with what deploy puts on stock boards
+wheel: natmod firmware ## build/dist/relume-*.whl and .tar.gz, with firmware and native modules
 	@firmware/tools/wheel.sh $(PY)
 
 stock: tools ## MicroPython's own RPI_PICO, for the tests of the native module

@@ -48,7 +48,9 @@ class Console:
         self._out = bytearray()
         self._pty_out = bytearray()
         self._selector = selectors.DefaultSelector()
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake_read, self._wake_write = socket.socketpair()  # Windows waits for no pipe
+        for end in (self._wake_read, self._wake_write):
+            end.setblocking(False)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._listener = _listen(tcp_port)
         self.tcp_port = int(self._listener.getsockname()[1])
@@ -87,7 +89,7 @@ class Console:
     def _put(self, kind: str, data: bytes) -> None:
         self._queue.append((kind, data))
         with contextlib.suppress(BlockingIOError, OSError):
-            os.write(self._wake_write, b"x")
+            self._wake_write.send(b"x")
 
     # --- the I/O thread ---------------------------------------------------------------------
 
@@ -142,9 +144,9 @@ class Console:
     def _ready(self, source: object, mask: int) -> None:
         if source is self._listener:
             self._accept()
-        elif source == self._wake_read:
+        elif source is self._wake_read:
             with contextlib.suppress(BlockingIOError):
-                os.read(self._wake_read, _CHUNK)
+                self._wake_read.recv(_CHUNK)
         elif source == self._pty:
             with contextlib.suppress(BlockingIOError, OSError):
                 self._take(os.read(self._pty, _CHUNK))
@@ -214,9 +216,10 @@ class Console:
         self._drop_client()
         self._selector.close()
         self._listener.close()
-        for descriptor in (self._wake_read, self._wake_write, self._pty):
-            if descriptor >= 0:
-                os.close(descriptor)
+        self._wake_read.close()
+        self._wake_write.close()
+        if self._pty >= 0:
+            os.close(self._pty)
 
 
 def _listen(port: int) -> socket.socket:

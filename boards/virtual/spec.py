@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import unquote
 
+from relume.board.images import default_firmware
 from relume.board.profile import BoardProfile, board_names, load_board
 from relume.errors import BoardError, PlanError, RelumeError
 from relume.power.capacitor import parse_capacitance, parse_voltage
@@ -167,12 +168,6 @@ def _fram_size(spec: EmuSpec) -> int | None:
     if spec.fram and (size < 256 or size & (size - 1) or size > 1 << 24):
         raise BoardError(f"emu:{spec.board}: fram {spec.fram} is not a power of two, 256 to 16M")
     return size or None
-
-
-def default_firmware(board: str) -> Path:
-    """Where `make firmware` puts the image."""
-    root = Path(__file__).resolve().parents[2]
-    return root / "build" / "firmware" / board / "firmware.uf2"
 
 
 def _firmware(spec: EmuSpec) -> bytes:

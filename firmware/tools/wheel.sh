@@ -1,6 +1,6 @@
 #!/bin/sh
-# wheel.sh PYTHON: build/dist/relume-*.whl, with the Python part, its bytecode and the native
-# modules in relume/device, where deploy looks for them.
+# wheel.sh PYTHON: build/dist/relume-*.whl and .tar.gz, with the Python part, its bytecode, the native
+# modules and the firmware that are built in relume/device, where deploy, flash and emulate look for them.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 python=$root/$1
@@ -20,6 +20,15 @@ for module in build/natmod/*/_relume_native.mpy; do
     cp "$module" "$device/natmod/$arch"
 done
 cp -r build/natmod/bytecode "$device/natmod"
-rm -f build/dist/relume-*.whl
+mkdir "$device/firmware"
+for board in boards/*/board.toml; do
+    name=$(basename "$(dirname "$board")")
+    image=build/firmware/$name/firmware.uf2
+    test ! -f "$image" || cp "$image" "$device/firmware/$name.uf2"
+done
+rm -f build/dist/relume-*
+(cd "$stage" && "$python" -c 'import sys
+from setuptools import build_meta
+build_meta.build_sdist(sys.argv[1])' "$root/build/dist" >/dev/null)
 "$python" -m pip wheel -q --no-deps --no-build-isolation --no-index -w build/dist "$stage"
 ls "$root"/build/dist/relume-*.whl

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from relume.board.images import default_firmware
 from relume.board.profile import load_board
 from relume.power.trace import constant
 from relume_boards.virtual.pico import VirtualPico
-from relume_boards.virtual.spec import default_firmware
 from relume_boards.virtual.supply import Harvest, Supply
 
 BOARD = load_board("RPI_PICO")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from relume_boards.virtual.spec import default_firmware
+from relume.board.images import default_firmware
 
 from tests.emulated.bench import Repl
 

@@ -323,6 +323,6 @@ def test_missing_firmware_unknown_board_and_emulated_port_are_one_line(
     assert "no.uf2" in refusal(["flash", "--firmware", str(tmp_path / "no.uf2")], capsys)
     base = ["flash", "--firmware", str(firmware), "-p", "emu:RPI_PICO"]
     assert "emu:...?firmware=UF2" in refusal_after_image(base, capsys)
-    monkeypatch.setattr("importlib.resources.files", lambda name: tmp_path / "boards")
+    monkeypatch.setattr("relume.board.images.default_firmware", lambda name: tmp_path / "no.uf2")
     with pytest.raises(BoardError, match="make firmware"):
         flash.default_firmware(PICO)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relume.blob.layouts.m0plus_requant import Channel, evaluate, fit, outputs
+from relume.blob.layouts.m0plus_requant import Channel, evaluate, fit, outputs, thresholds
 
 CHANNELS = st.builds(
     Channel,
@@ -25,6 +25,15 @@ def test_constants_give_the_reference_output_everywhere(channel: Channel) -> Non
     acc = np.arange(channel.acc_min, channel.acc_max + 1, dtype=np.int64)
     steps = fit(channel)
     assert np.array_equal(evaluate(steps, channel, acc), outputs(channel, acc))
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(CHANNELS)
+def test_a_threshold_is_the_least_accumulator_that_reaches_its_output(channel: Channel) -> None:
+    acc = np.arange(channel.acc_min, channel.acc_max + 1, dtype=np.int64)
+    levels = np.arange(channel.act_min + 1, channel.act_max + 1)
+    wanted = channel.acc_min + np.searchsorted(outputs(channel, acc), levels)
+    assert np.array_equal(thresholds(channel), wanted)
 
 
 @settings(max_examples=150, derandomize=True, deadline=None)

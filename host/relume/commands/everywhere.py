@@ -97,7 +97,8 @@ def _planned(
     except PlanError as error:
         budget, refused = enough, [str(error)]
         plan, problems = build_plan(graph, board, budget, args.nvm, search=False)
-    if len(problems) == 1 and 0 < ram_bytes(plan, board) - board.heap_bytes < plan.arena_size:
+    over, tensors = ram_bytes(plan, board) - board.heap_bytes, plan.arena_size + plan.scratch_size
+    if len(problems) == 1 and 0 < over <= tensors - max(one.size for one in graph.tensors):
         plan, problems = build_plan(graph, board, budget, args.nvm)
     return smallest, plan, refused + problems
 

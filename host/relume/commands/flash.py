@@ -146,14 +146,13 @@ def _wait_port(port: str) -> None:
 
 
 def default_firmware(board: BoardProfile) -> Path:
-    """Where `make firmware` puts the image. Errors: BoardError if it is not built, or not ours."""
-    from importlib import resources
+    """The image that comes with relume. Errors: BoardError if it is not built, or not ours."""
+    from relume.board import images
 
     if board.tier != "firmware":
         source = board.flashing.download if board.flashing else ""
         raise BoardError(f"{board.name} runs stock firmware: --firmware FILE, from {source}")
-    root = Path(str(resources.files("relume_boards"))).resolve().parent
-    path = root / "build" / "firmware" / board.name / "firmware.uf2"
+    path = images.default_firmware(board.name)
     if not path.is_file():
         hint = "" if board.name == "RPI_PICO" else f" BOARD={board.name}"
         raise BoardError(f"{path}: no firmware image: make firmware{hint}, or give --firmware UF2")

@@ -46,7 +46,7 @@ def need(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
         return _concatenation_need(op, tensor, unit)
     else:
         first = np.zeros_like(unit)
-    return np.clip(first, 0, size)
+    return np.minimum(np.maximum(first, 0), size)
 
 
 def _pair_need(operand: Shape, out: Shape, unit: IntArray) -> IntArray:
@@ -109,7 +109,7 @@ def reach(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
         end = _concatenation_reach(op, tensor, unit + 1)
     else:
         end = np.full_like(unit, size)
-    return np.clip(end, 0, size)
+    return np.minimum(np.maximum(end, 0), size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,8 @@ class Life:
 
     def finished_at(self, start: int, stop: int) -> IntArray:
         """Finished bytes at boundaries [start, stop); before `first` they are those at `first`."""
-        index = np.clip(np.arange(start, stop) - self.first, 0, len(self.finished) - 1)
+        index = np.arange(start, stop) - self.first
+        index = np.minimum(np.maximum(index, 0), len(self.finished) - 1)
         values: IntArray = self.finished[index]
         return values
 
@@ -136,6 +137,7 @@ class LiveMap:
 
     def __init__(self, graph: Graph, tiles: Sequence[Tile]) -> None:
         self.graph = graph
+        self.tiles = tuple(tiles)
         self.n_tiles = len(tiles)
         self._places: list[list[int]] = [[] for _ in graph.ops]
         self._ends: list[list[int]] = [[] for _ in graph.ops]

@@ -10,7 +10,11 @@ charge is one tile.
 
 from __future__ import annotations
 
+import functools
 import math
+
+import numpy as np
+import numpy.typing as npt
 
 from relume.model.graph import PIXEL_KINDS, Graph
 from relume.plan.costs import CostModel
@@ -28,9 +32,13 @@ def row_units(graph: Graph, number: int) -> int:
 
 def sizes(graph: Graph, number: int) -> list[int]:
     """Units of a tile that cut an op into up to MAX_TILES_PER_OP even pieces, rising."""
-    units, row = graph.units(graph.ops[number]), row_units(graph, number)
+    return list(_sizes(graph.units(graph.ops[number]), row_units(graph, number)))
+
+
+@functools.lru_cache(maxsize=256)
+def _sizes(units: int, row: int) -> tuple[int, ...]:
     most = min(units, MAX_TILES_PER_OP)
-    return sorted({_even(units, -(-units // pieces), row) for pieces in range(1, most + 1)})
+    return tuple(sorted({_even(units, -(-units // n), row) for n in range(1, most + 1)}))
 
 
 def _even(units: int, count: int, row: int) -> int:
@@ -51,25 +59,27 @@ def best_size(graph: Graph, costs: CostModel, number: int, room_uj: float, live:
     room_uj: of a charge for a tile and its commit, in which `live` bytes are live.
     """
     found = sizes(graph, number)
-    prices = [_charges(graph, costs, number, size, room_uj, live) for size in found]
-    if min(prices) == math.inf:
+    prices = _charges(graph, costs, number, found, room_uj, live)
+    if prices.min() == math.inf:
         return found[0]
     whole = costs.ops[number].worst(found[-1]) * costs.uj_per_cycle
     if SMALL * whole <= room_uj and prices[-1] < math.inf:
         return found[-1]
-    return found[prices.index(min(prices))]
+    return found[int(prices.argmin())]
 
 
 def _charges(
-    graph: Graph, costs: CostModel, number: int, size: int, room_uj: float, live: int
-) -> float:
-    """Charges that an op takes in tiles of `size` units; inf where one does not fit."""
+    graph: Graph, costs: CostModel, number: int, found: list[int], room_uj: float, live: int
+) -> npt.NDArray[np.float64]:
+    """[sizes] charges that an op takes in tiles of these units; inf where one does not fit."""
     op, cycles = graph.ops[number], costs.ops[number]
-    pieces, rest = divmod(graph.units(op), size)
-    spent = pieces * cycles.typical(size) + (cycles.typical(rest) if rest else 0.0)
-    written = float(size * graph.unit_bytes(op))
-    commit = float(costs.commit_uj(written, 1.0, float(live)))
-    tile = cycles.worst(size) * costs.uj_per_cycle
-    if tile + commit > room_uj:
-        return math.inf
-    return spent * costs.uj_per_cycle / (room_uj - LOST * tile)
+    size = np.array(found)
+    pieces, rest = np.divmod(graph.units(op), size)
+    typical = cycles.typical_fixed + cycles.typical_unit * size
+    last = np.where(rest, cycles.typical_fixed + cycles.typical_unit * rest, 0.0)
+    written = (size * graph.unit_bytes(op)).astype(np.float64)
+    commit = costs.commit_uj(written, np.ones(len(found)), np.full(len(found), float(live)))
+    tile = np.array([cycles.worst(one) for one in found]) * costs.uj_per_cycle
+    fits = tile + commit <= room_uj
+    charges = (pieces * typical + last) * costs.uj_per_cycle
+    return np.where(fits, charges / np.where(fits, room_uj - LOST * tile, 1.0), math.inf)

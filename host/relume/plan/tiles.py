@@ -6,6 +6,7 @@ charge its op is cut finer, down to one unit, before the plan is refused.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ def tile_graph(graph: Graph, costs: CostModel, charge_uj: float) -> TiledGraph:
     """Tiles of which each, with boot, restore and commit, fits a charge. Raises Infeasible."""
     counts = _counts(graph, costs, charge_uj)
     while True:
-        tiled = assemble(graph, costs, cut(graph, counts))
+        tiled = _cut(graph, costs, counts)
         over = too_big(graph, costs, tiled, charge_uj)
         if not over:
             return tiled
@@ -76,19 +77,47 @@ def tile_graph(graph: Graph, costs: CostModel, charge_uj: float) -> TiledGraph:
 
 def _counts(graph: Graph, costs: CostModel, charge_uj: float) -> list[int]:
     """Units of each op's tiles, by what a charge has left when it begins at the op."""
-    whole = assemble(graph, costs, cut(graph, [graph.units(op) for op in graph.ops]))
+    whole = _cut(graph, costs, [graph.units(op) for op in graph.ops])
     room = charge_uj - costs.boot_uj - np.maximum(whole.restore_uj[:-1], whole.restore_uj[1:])
     room -= whole.stage_cycles * costs.uj_per_cycle
     live = np.maximum(whole.live.live_bytes[:-1], whole.live.live_bytes[1:])
     return [best_size(graph, costs, n, float(room[n]), int(live[n])) for n in range(len(live))]
 
 
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """A graph by what it is, not what it is equal to."""
+
+    graph: Graph
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.graph is self.graph
+
+    def __hash__(self) -> int:
+        return id(self.graph)
+
+
+@functools.lru_cache(maxsize=128)
+def _live(same: _Same, counts: tuple[int, ...]) -> LiveMap:
+    """Many boards and charges lead to the same tiles."""
+    return LiveMap(same.graph, cut(same.graph, counts))
+
+
+def _cut(graph: Graph, costs: CostModel, counts: Sequence[int]) -> TiledGraph:
+    """assemble() of cut()."""
+    return _priced(costs, _live(_Same(graph), tuple(counts)))
+
+
 def assemble(graph: Graph, costs: CostModel, tiles: tuple[Tile, ...]) -> TiledGraph:
     """Tiles in their order with what they cost."""
-    live = LiveMap(graph, tiles)
+    return _priced(costs, LiveMap(graph, tiles))
+
+
+def _priced(costs: CostModel, live: LiveMap) -> TiledGraph:
+    tiles = live.tiles
     cycles = np.array([costs.ops[tile.op].worst(tile.count) for tile in tiles])
-    stage = np.array([costs.stage_cycles(tile.op) for tile in tiles])
     op_of = np.array([tile.op for tile in tiles])
+    stage = np.array([costs.stage_cycles(op) for op in range(len(costs.ops))])[op_of]
     begins = np.concatenate(([True], op_of[1:] != op_of[:-1]))
     first = np.where(begins, stage, 0.0)
     again = np.append(stage - first, 0.0)

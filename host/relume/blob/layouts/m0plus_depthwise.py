@@ -168,13 +168,15 @@ def shortened(channel: requant.Channel, steps: requant.Steps) -> requant.Steps:
     edges = requant.thresholds(channel) - steps.origin
     points = np.unique(np.clip(np.concatenate([edges - 1, edges]), 0, steps.limit - 1))
     wanted = requant.outputs(channel, points + steps.origin) - channel.act_min
-    for a in range(steps.a - SHORT_SEARCH, steps.a + SHORT_SEARCH + 1):
-        low = int(np.max((wanted << requant.FRACTION) - points * a))
-        high = int(np.min(((wanted + 1) << requant.FRACTION) - points * a))
-        if a > 0 and low < high:
-            c = (low + high) // 2 + (channel.act_min << requant.FRACTION)
-            return replace(steps, a=a, b=0, low=0, high=c & 0xFFFFFFFF)
-    return steps
+    slopes = np.arange(max(1, steps.a - SHORT_SEARCH), steps.a + SHORT_SEARCH + 1)
+    floor = (wanted << requant.FRACTION) - points * slopes[:, None]
+    low, high = floor.max(axis=1), floor.min(axis=1) + (1 << requant.FRACTION)
+    passing = np.flatnonzero(low < high)
+    if not len(passing):
+        return steps
+    first = passing[0]
+    c = int(low[first] + high[first]) // 2 + (channel.act_min << requant.FRACTION)
+    return replace(steps, a=int(slopes[first]), b=0, low=0, high=c & 0xFFFFFFFF)
 
 
 def _idle(channel: requant.Channel, bias: int) -> int:

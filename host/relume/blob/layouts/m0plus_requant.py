@@ -27,6 +27,7 @@ Int64Array = npt.NDArray[np.int64]
 
 FRACTION = 24
 FINE = 14  # d * b is shifted right by this
+NEAR = 4  # of a threshold's estimate
 _WORD = 1 << 32
 _INT32_MAX = (1 << 31) - 1
 
@@ -69,7 +70,8 @@ def outputs(channel: Channel, acc: Int64Array) -> Int64Array:
     right = max(-channel.shift, 0)
     if right:
         x = (x - (x < 0) + (1 << (right - 1))) >> right
-    clipped: Int64Array = np.clip(x + channel.zero_point, channel.act_min, channel.act_max)
+    out = x + channel.zero_point
+    clipped: Int64Array = np.minimum(np.maximum(out, channel.act_min), channel.act_max)
     return clipped
 
 
@@ -79,11 +81,23 @@ def overflows(channel: Channel) -> bool:
     return max(-channel.acc_min, channel.acc_max) << left > _INT32_MAX
 
 
+def _bracket(channel: Channel, wanted: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Around each threshold: where the real product reaches wanted - 1/2, which both roundings
+    move by less than NEAR; checked, and the whole range where that is not so."""
+    first, last = channel.acc_min, channel.acc_max + 1
+    product = (wanted - channel.zero_point - 0.5) * 2.0 ** (31 - channel.shift)
+    near = np.clip(product / max(channel.multiplier, 1), first, last).astype(np.int64)
+    low, high = np.maximum(near - NEAR, first), np.minimum(near + NEAR, last)
+    below = (low == first) | (outputs(channel, low - 1) < wanted)
+    above = (high == last) | (outputs(channel, high) >= wanted)
+    return np.where(below, low, first), np.where(above, high, last)
+
+
+@functools.lru_cache(maxsize=64)
 def thresholds(channel: Channel) -> Int64Array:
     """[act_max - act_min]: least acc with output above act_min + i, or acc_max + 1."""
     wanted = np.arange(channel.act_min + 1, channel.act_max + 1)
-    low = np.full(wanted.shape, channel.acc_min, dtype=np.int64)
-    high = np.full(wanted.shape, channel.acc_max + 1, dtype=np.int64)
+    low, high = _bracket(channel, wanted)
     while np.any(low < high):
         middle = (low + high) >> 1
         enough = outputs(channel, middle) >= wanted
@@ -120,7 +134,7 @@ def _points(channel: Channel, steps: Int64Array, origin: int, limit: int) -> Int
     """d on both sides of every step and of zero, inside [0, limit)."""
     zero = np.array([0, limit, max(0, min(limit, -origin))], dtype=np.int64)
     edges = np.concatenate([steps - origin, zero])
-    points = np.unique(np.concatenate([edges, edges - 1]))
+    points = np.sort(np.concatenate([edges, edges - 1]))
     return points[(points >= 0) & (points < limit)]
 
 

@@ -26,6 +26,7 @@ Int64Array = npt.NDArray[np.int64]
 
 SHORT, FULL = 0, 1
 _LIMIT = 1 << 31
+_NEAREST = 4
 _NEAR = sorted(range(-3, 4), key=abs)
 
 
@@ -87,7 +88,8 @@ def exact(channels: Channels, n: int, acc: Int64Array) -> Int64Array:
     x = (x * int(channels.multiplier[n]) + (1 << 30)) >> 31
     if shift < 0:
         x = (x + (x >> 63) + (1 << (-shift - 1))) >> -shift
-    out: Int64Array = np.clip(x + channels.zero_point, channels.act_min, channels.act_max)
+    x = x + channels.zero_point
+    out: Int64Array = np.minimum(np.maximum(x, channels.act_min), channels.act_max)
     return out
 
 
@@ -96,8 +98,13 @@ def _steps(channels: Channels, n: int) -> Int64Array:
     low, high = int(channels.low[n]), int(channels.high[n])
     first, last = (int(exact(channels, n, np.array([end]))[0]) for end in (low, high))
     levels = np.arange(first + 1, last + 1, dtype=np.int64)
-    below = np.full(levels.shape, low, dtype=np.int64)
-    above = np.full(levels.shape, high, dtype=np.int64)
+    # The real product reaches level - 1/2 here; both roundings move that by less than _NEAREST.
+    product = (levels - channels.zero_point - 0.5) * 2.0 ** (31 - int(channels.shift[n]))
+    guess = product / max(int(channels.multiplier[n]), 1)
+    near = np.minimum(np.maximum(guess, low), high).astype(np.int64)
+    below, above = np.maximum(near - _NEAREST, low), np.minimum(near + _NEAREST, high)
+    below = np.where(exact(channels, n, below) < levels, below, low)
+    above = np.where(exact(channels, n, above) >= levels, above, high)
     while bool((above - below > 1).any()):
         middle = (below + above) >> 1
         reached = exact(channels, n, middle) >= levels
@@ -109,14 +116,14 @@ def _steps(channels: Channels, n: int) -> Int64Array:
 
 def _short(constants: Constants, up: int, acc: Int64Array) -> Int64Array:
     z = (((acc << (up + constants.j)) * constants.m) >> 32) + constants.c
-    out: Int64Array = np.clip(z >> 16, 0, 255) - 128
+    out: Int64Array = np.minimum(np.maximum(z >> 16, 0), 255) - 128
     return out
 
 
 def _full(constants: Constants, acc: Int64Array) -> Int64Array:
     x = (2 * acc * constants.m + (1 << 31)) >> 32
     x = x + (x >> 63)
-    out: Int64Array = np.clip((x + constants.c) >> constants.j, 0, 255) - 128
+    out: Int64Array = np.minimum(np.maximum((x + constants.c) >> constants.j, 0), 255) - 128
     return out
 
 
