@@ -8,7 +8,7 @@ MINUTES ?= 10
 RISCV  := riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools qemu host firmware unix natmod wheel stock size test test-all proof fuzz coverage lint static demo board-test clean
+.PHONY: help setup tools qemu host firmware unix natmod wheel stock size test test-all proof fuzz coverage lint static docs demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -17,7 +17,7 @@ setup: $(VENV)/.stamp ## .venv with relume and all that the tests and the demo n
 $(VENV)/.stamp: pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "relume: installing the Python packages (TensorFlow is the large one)"
-	@$(VENV)/bin/pip install -q -e '.[convert,emulate,plot,dev,demo]'
+	@$(VENV)/bin/pip install -q -e '.[convert,emulate,plot,dev,demo,docs]'
 	@touch $@
 
 tools: setup ## cross compiler, cmake and ninja (apt)
@@ -66,12 +66,16 @@ coverage: host ## lines and branches of the kernels that their tests take (gcov,
 	@$(PY) -m tests.kernels.coverage
 
 lint: setup ## ruff and mypy --strict
-	@$(VENV)/bin/ruff check host boards tests
+	@$(VENV)/bin/ruff check host boards tests docs
 	@mkdir -p build/types && ln -sfn ../../boards build/types/relume_boards
 	@MYPYPATH=host:build/types $(VENV)/bin/mypy -p relume -p relume_boards
+	@MYPYPATH=host:build/types:docs/site $(VENV)/bin/mypy docs/site/*.py
 	@cd firmware/typings && $(CURDIR)/$(VENV)/bin/mypy --strict --config-file= -p relume -p relume_pure -p _relume_native
 	@for main in firmware/examples/*/main.py; do MYPYPATH=firmware/typings $(VENV)/bin/mypy \
 	    --config-file= --check-untyped-defs --ignore-missing-imports $$main || exit 1; done
+
+docs: setup ## the documentation as a site, in build/site; a warning is an error
+	@$(PY) -m mkdocs build --strict
 
 static: setup ## gcc -fanalyzer and cppcheck over the shipping C
 	@$(PY) -m tests.static

@@ -50,6 +50,7 @@ class Scratch:
         shutil.copy(DIGITS / "digits.txt", folder / "net.txt")
         for model in (shared_folder() / "models/mlperf_tiny").glob("*.tflite"):
             shutil.copy(model, folder)
+            shutil.copy(model.with_suffix(".input.bin"), folder / f"{model.stem}.bin")
         rng = np.random.default_rng(1)
         np.save(folder / "x.npy", rng.random((3, 1, 1, 64), np.float32))
         np.save(folder / "y.npy", np.array([3, 8, 0]))
@@ -77,8 +78,8 @@ class Scratch:
     def absent(self, block: Block) -> str | None:
         """The model of MLPerf Tiny that a block names and that is not here."""
         text = " ".join(one.text for one in block.commands)
-        names = [name for name in re.findall(r"\b(?:kws|ic|ad|vww)\.tflite", text)]
-        return next((name for name in names if not (self.folder / name).exists()), None)
+        names = [name for name in re.findall(r"\b(?:kws|ic|ad|vww)(?=\.(?:tflite|rlm))", text)]
+        return next((n for n in names if not (self.folder / f"{n}.tflite").exists()), None)
 
     def close(self) -> None:
         """Ends what still serves, by Ctrl-C. Failure: it did not end with 0."""
