@@ -86,7 +86,7 @@ USAGE = {
     "flash": Usage(
         "Puts our firmware, or --firmware FILE, on a board that waits in its loader (a Pico: hold"
         " BOOTSEL while you plug it in), and looks at the image first.",
-        ("relume flash --board RPI_PICO --erase-files",),
+        ("relume flash --board RPI_PICO --erase-files", "relume flash --model net.rlm -o net.uf2"),
     ),
     "calibrate": Usage(
         "Runs models on a board, compares its cycles with the worst case that plans count with,"

@@ -31,6 +31,12 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument(
         "--firmware", type=Path, metavar="FILE", help="default: our image, where there is one"
     )
+    parser.add_argument(
+        "--model", type=Path, metavar="NET.rlm", help="a model instead of firmware, no port needed"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="with --model: a UF2 to hand on"
+    )
     parser.add_argument("--drive", type=Path, metavar="DIR", help="the loader's drive (UF2)")
     parser.add_argument(
         "--erase-files", action="store_true", help="the files on the board may be lost"
@@ -49,6 +55,10 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 def run(args: argparse.Namespace) -> int:
     """Checks the image, backs up, finds drive or program, writes."""
+    if args.model is not None:
+        from relume.commands import flash_model
+
+        return flash_model.run(args)
     from relume.board.profile import load_board
     from relume.link.programs import way_of
 
@@ -166,7 +176,7 @@ def _ready_drive(args: argparse.Namespace, board: BoardProfile) -> Drive:
         keeps = _restart(args, board)
     if not (keeps or args.erase_files or args.backup):
         raise BoardError(_consent(board))
-    return _wait_drive(args.drive, board, _APPEAR_S if args.port or args.backup else 0.0)
+    return wait_drive(args.drive, board, _APPEAR_S if args.port or args.backup else 0.0)
 
 
 def _consent(board: BoardProfile) -> str:
@@ -246,7 +256,7 @@ def _back_up(files: Iterable[tuple[str, bytes]], folder: Path) -> None:
     print(f"backup: {count} files, {size} bytes in {folder}")
 
 
-def _wait_drive(folder: Path | None, board: BoardProfile, seconds: float) -> Drive:
+def wait_drive(folder: Path | None, board: BoardProfile, seconds: float) -> Drive:
     """The one drive of this board's chip. Errors: BoardError with the next step."""
     from relume.link.uf2 import find_drives, loader_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import string
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,16 @@ def _block(path: Path, block: bytes, number: int, count: int, loader: Flashing) 
     if index != number or blocks != count:
         raise fail(f"says {index} of {blocks}, is {number} of {count}: the file is damaged")
     return int(address)
+
+
+def blocks(pages: Mapping[int, bytes], loader: Flashing) -> bytes:
+    """The UF2 of pages of 256 bytes by their flash offsets, in the order given."""
+    made = bytearray()
+    for number, (offset, page) in enumerate(pages.items()):
+        place = (loader.base + offset, _PAYLOAD, number, len(pages))
+        head = _HEAD.pack(*_MAGIC, _FAMILY_GIVEN, *place, loader.family)
+        made += (head + page).ljust(BLOCK - 4, b"\0") + struct.pack("<I", _MAGIC_END)
+    return bytes(made)
 
 
 def find_drives(folder: Path | None = None) -> list[Drive]:
