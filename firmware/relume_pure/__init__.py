@@ -7,7 +7,7 @@ bytes, far slower; plans for that have portable kernels (plan --core portable).
 
 from . import blob as _blob
 from .blob import MAJOR as BLOB_MAJOR, MINOR as BLOB_MINOR
-from .nvm import Bytes, File
+from .nvm import Bytes, File, FramI2c
 from .session import ERASED, FINISHED as DONE, MORE, Session
 from .status import RELUME as VERSION, BlobError, BoardError, crc32, text
 

@@ -2,12 +2,12 @@
 
 from .blob import Blob
 from .engine import live, run_tiles
-from .nvm import Bytes
+from .nvm import FLASH, Bytes
 from .status import (
-    BlobError, DAMAGED, MODEL, NVM_KIND, NVM_SIZE, SIZE, STATE, crc32, fail,
+    BlobError, DAMAGED, MODEL, NVM_KIND, SIZE, STATE, crc32, fail,
     STUCK as E_STUCK, text,
 )  # fmt: skip
-from .store import DONE, EMPTY, HOME, IDLE, RUNNING, STUCK, Record, Store
+from .store import DONE, EMPTY, IDLE, RUNNING, STUCK, Record, Store
 
 MORE, FINISHED, ERASED = 1, 2, 3
 STUCK_ATTEMPTS = 8
@@ -18,12 +18,13 @@ class Session:
     """One model over an NVM, or whatever nvm.Bytes takes. Attributes as _relume.Session has them."""
 
     def __init__(self, blob, nvm, base=0, size=-1):
-        nvm = nvm if hasattr(nvm, "kind") else Bytes(nvm)
+        nvm = _nvm(nvm)
         self.blob = blob if isinstance(blob, Blob) else Blob(blob, False)
         if base < 0 or base > nvm.size or size < -1 or size > nvm.size - base:
             raise ValueError("store leaves the NVM")
         self.nvm, self.base = nvm, base
-        part = nvm.size - nvm.size // 8 // 256 * 256  # the last eighth is for keys and values
+        grain = 4096 if nvm.kind == FLASH else 256
+        part = nvm.size - nvm.size // 8 // grain * grain  # the last eighth is for keys and values
         self.size = (part if base < part else nvm.size) - base if size == -1 else size
         size = self.blob.arena_size + self.blob.scratch_size
         self.arena = memoryview(bytearray(size))  # a view: no slice can change its length
@@ -54,16 +55,16 @@ class Session:
         """Takes up what the store holds. Errors: BoardError."""
         self._open = False
         self._restart()
-        self._store = store = Store(self.nvm, self.base, self.size)
+        flash = self.nvm.kind == FLASH
+        self._store = store = (_flash_store() if flash else Store)(self.nvm, self.base, self.size)
         same_boot = bool(_opened)
         if not same_boot:
             _opened.append(True)
         record = store.newest
         self.state = record.state
-        if self.blob.nvm_kind == 2:
+        if (self.blob.nvm_kind == FLASH) != flash:
             fail(NVM_KIND)
-        if self.blob.nvm_size > self.size - HOME:
-            fail(NVM_SIZE)
+        store.fits(self.blob.nvm_size)
         if self.state != EMPTY and record.model != self.blob.meta_crc:
             if self.state in (RUNNING, DONE):
                 fail(MODEL)
@@ -99,10 +100,11 @@ class Session:
         ranges = live(self.blob, self._done)
         if sum([end - low for low, end in ranges]) != store.newest.live_bytes:
             fail(DAMAGED)
-        crc = 0
+        crc = order = 0
         for t, (low, end) in zip(self.blob.tensors, ranges):
             if end > low:
-                data = store.read(HOME + t.home + low, end - low)
+                data = store.get(t.home + low, order, end - low)
+                order += end - low
                 self.arena[t.arena + low:t.arena + end] = data
                 crc = crc32(data, crc) & 0xFFFFFFFF
         store.check(crc)
@@ -136,24 +138,32 @@ class Session:
         record.drain = old.drain if old.model == record.model else 256
         return record
 
+    def _live_bytes(self, end):
+        """Bytes that a commit behind tile `end` carries."""
+        done = list(self._done)
+        for number in range(self._tile, end):
+            op, _, count = self.blob.tile(number)
+            done[op] += count
+        return sum([high - low for low, high in live(self.blob, done)])
+
     def _commit(self, record):
-        """Dirty bytes first, the record last."""
-        store, started = self._store, self._store.written
+        """Data first, the record last."""
+        store = self._store
         self._loaded = False
         view = self.arena
         ranges = live(self.blob, self._done)
+        record.live_bytes = sum([end - low for low, end in ranges])
+        store.begin(record.live_bytes)
         for i in range(len(ranges)):
             low, end = ranges[i]
             if end > low:
                 t = self.blob.tensors[i]
                 record.live_crc = crc32(view[t.arena + low:t.arena + end], record.live_crc)
                 record.live_crc &= 0xFFFFFFFF
-                record.live_bytes += end - low
-                dirty = max(low, self._clean[i])
-                if end > dirty:
-                    store.write(HOME + t.home + dirty, view[t.arena + dirty:t.arena + end])
+                clean = max(low, min(self._clean[i], end)) - low
+                store.put(t.home + low, view[t.arena + low:t.arena + end], clean)
         record.commits += 1
-        record.nvm_bytes += store.written - started + 64
+        record.nvm_bytes += store.cost()
         store.commit(record)
         self.state = record.state
         self._clean, self._loaded = [end for _, end in ranges], True
@@ -161,11 +171,16 @@ class Session:
     def _commit_empty(self, state, tile):
         record = self._successor(state)
         record.tile = tile
+        if self._store.room(0):
+            return ERASED
+        self._store.begin(0)
         self._store.commit(record)
         self.state, self._loaded = state, False
+        return 0
 
     def begin(self, id, input, priority=0, due=0, dated=False):
-        """Commits the input as inference `id`; the rest is its place in SPEC 4.7."""
+        """Commits the input as inference `id`; the rest is its place in SPEC 4.7. ERASED: flash
+        was made room in, call again."""
         self._must_be_open()
         t = self.blob.tensors[self.blob.input]
         if len(input) != t.size:
@@ -179,6 +194,9 @@ class Session:
                 return 0
             if self.state == RUNNING:
                 fail(STATE)
+        ranges = live(self.blob, [0] * len(self.blob.ops))
+        if self._store.room(sum([end - low for low, end in ranges])):
+            return ERASED
         self._restart()
         self.arena[t.arena:t.arena + t.size] = bytes(input)
         record = self._successor(RUNNING)
@@ -191,7 +209,8 @@ class Session:
     # ---- step ----
 
     def step(self, yields=False):
-        """Runs to the next commit, the end of a segment: MORE or DONE. Errors: BoardError."""
+        """Runs to the next commit, the end of a segment: MORE or DONE; ERASED: a sector of flash
+        was erased instead. Errors: BoardError."""
         self._must_be_open()
         if self.state == DONE and self._loaded:
             return FINISHED
@@ -200,7 +219,8 @@ class Session:
         if self.state != RUNNING:
             fail(STATE)
         if self._stuck:
-            self._commit_empty(STUCK, self._store.newest.tile)
+            if self._commit_empty(STUCK, self._store.newest.tile):
+                return ERASED
             fail(E_STUCK)
         if not self._loaded:
             fail(STATE)
@@ -209,6 +229,9 @@ class Session:
             end = self._tile + self._part
         else:
             self._part = 0
+        if self._store.room(self._live_bytes(end)):
+            self._part = end - self._tile
+            return ERASED
         run_tiles(self.blob, self.arena, self._tile, end)
         self._finish(self._tile, end)
         self._tile = end
@@ -233,21 +256,38 @@ class Session:
             return 0
         if self.state != DONE:
             fail(STATE)
-        self._commit_empty(IDLE, newest.tile)
-        return 0
+        return self._commit_empty(IDLE, newest.tile)
 
     def clear(self):
         """Gives up whatever is there."""
         if self._store is None:
             fail(STATE)
-        if self.state not in (EMPTY, IDLE):
-            self._commit_empty(IDLE, 0)
+        if self.state not in (EMPTY, IDLE) and self._commit_empty(IDLE, 0):
+            return ERASED
         self._open = True
         return 0
 
     def _must_be_open(self):
         if not self._open:
             fail(STATE)
+
+
+def _nvm(memory):
+    """An NVM as it is, a block device of flash, or anything with slices."""
+    if hasattr(memory, "kind"):
+        return memory
+    if hasattr(memory, "writeblocks"):
+        from .flash import Flash
+
+        return Flash(memory)
+    return Bytes(memory)
+
+
+def _flash_store():
+    """Read only where it is needed: the other memories do without its code."""
+    from .flash import FlashStore
+
+    return FlashStore
 
 
 def _part_of(tiles, attempts):

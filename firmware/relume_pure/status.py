@@ -9,7 +9,7 @@ RELUME = "0.1.0"  # relume.VERSION, and that of the native module
 
 TRUNCATED, MAGIC, VERSION, CRC, BOUNDS, SHAPE, PLAN, KIND = -1, -2, -3, -4, -5, -6, -7, -8
 NVM, NVM_SIZE, NVM_KIND, DAMAGED, STUCK, STATE, SIZE, MODEL = -9, -10, -11, -12, -13, -14, -15, -16
-ARGUMENT = -18
+FULL, ARGUMENT = -17, -18
 
 _TEXTS = {
     TRUNCATED: "blob is shorter than it says",
@@ -28,6 +28,7 @@ _TEXTS = {
     STATE: "not possible in this state",
     SIZE: "buffer of the wrong size",
     MODEL: "checkpoint belongs to another model",
+    FULL: "no room",
     ARGUMENT: "argument out of range",
 }
 

@@ -18,7 +18,7 @@ class Record:
         self.seq, self.model, self.inference, self.tile, self.state = seq, 0, 0, 0, EMPTY
         self.live_crc = self.live_bytes = self.cycles = 0
         self.commits = self.nvm_bytes = self.brownouts = self.drain = 0
-        self.priority = self.due = self.dated = 0
+        self.priority = self.due = self.dated = self.home = 0
 
     def packed(self, kind):
         """64 bytes."""
@@ -27,26 +27,26 @@ class Record:
             int(self.state == RUNNING) | 2 * self.dated,  # expected: no voltage is looked at
             self.priority,
             self.live_crc, self.live_bytes, self.cycles, self.commits, self.nvm_bytes,
-            self.brownouts, self.drain, 0, self.due, 0,
+            self.brownouts, self.drain, self.home, self.due, 0,
         )[:60]  # fmt: skip
         return body + struct.pack("<I", crc32(body, 0) & 0xFFFFFFFF)
 
 
-def _unpacked(data, kind):
+def unpacked(data, kind):
     """The record in 64 bytes, None if there is none."""
     f = struct.unpack(_RECORD, data)
     if (f[0] != MAGIC or f[18] != crc32(data[:60], 0) & 0xFFFFFFFF or f[6] != kind
-            or not RUNNING <= f[5] <= STUCK or f[7] > 3 or f[16]):
+            or not RUNNING <= f[5] <= STUCK or f[7] > 3 or (f[16] and kind != 2)):
         return None
     record = Record(f[1])
     record.model, record.inference, record.tile, record.state = f[2:6]
-    record.dated, record.priority, record.due = f[7] >> 1, f[8], f[17]
+    record.dated, record.priority, record.home, record.due = f[7] >> 1, f[8], f[16], f[17]
     record.live_crc, record.live_bytes, record.cycles = f[9:12]
     record.commits, record.nvm_bytes, record.brownouts, record.drain = f[12:16]
     return record
 
 
-def _after(a, b):
+def after(a, b):
     """a is newer than b."""
     return 0 < (a - b & 0xFFFFFFFF) < 0x80000000
 
@@ -58,7 +58,7 @@ class Store:
         if base + size > nvm.size or size < HOME:
             fail(NVM_SIZE)
         self.nvm, self.base, self.size = nvm, base, size
-        self.newest, self.attempts, self.written = Record(), 0, 0
+        self.newest, self.attempts, self.written, self._started = Record(), 0, 0, 0
         self._probe()
         self._read_slots()
         self._read_cells()
@@ -94,9 +94,9 @@ class Store:
 
     def _read_slots(self):
         for slot in (0, 1):
-            record = _unpacked(self.read(slot * _SLOT, _SLOT), self.nvm.kind)
+            record = unpacked(self.read(slot * _SLOT, _SLOT), self.nvm.kind)
             if record and record.seq & 1 == slot and (
-                self.newest.state == EMPTY or _after(record.seq, self.newest.seq)
+                self.newest.state == EMPTY or after(record.seq, self.newest.seq)
             ):
                 self.newest = record
 
@@ -107,7 +107,7 @@ class Store:
             if zero or crc != crc32(data[:12], 0) & 0xFFFFFFFF or attempts & 1 != i:
                 continue
             if self.newest.state == EMPTY:
-                if _after(seq, self.newest.seq):
+                if after(seq, self.newest.seq):
                     self.newest.seq = seq
             elif self.newest.state == RUNNING and seq == self.newest.seq:
                 self.attempts = max(self.attempts, attempts)
@@ -118,6 +118,32 @@ class Store:
         at = _CELLS + (self.attempts + 1 & 1) * _CELL
         self._verified(at, body + struct.pack("<I", crc32(body, 0) & 0xFFFFFFFF))
         self.attempts += 1
+
+    def fits(self, need):
+        """Refuses a home area of `need` bytes if there is none."""
+        if need > self.size - HOME:
+            fail(NVM_SIZE)
+
+    def room(self, live):
+        """False: there is always room for a commit."""
+        return False
+
+    def begin(self, live):
+        """A commit: put() the live bytes, then commit()."""
+        self._started = self.written
+
+    def put(self, home, data, clean):
+        """Keeps a tensor's live bytes at `home`; the first `clean` are there already."""
+        if clean < len(data):
+            self.write(HOME + home + clean, data[clean:])
+
+    def cost(self):
+        """Bytes that the commit writes, its record included."""
+        return self.written - self._started + _SLOT
+
+    def get(self, home, order, n):
+        """n bytes from `home` on."""
+        return self.read(HOME + home, n)
 
     def commit(self, record):
         """Makes the record the newest; its data is at home already."""

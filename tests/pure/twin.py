@@ -68,6 +68,6 @@ def session(blob: bytes, memory: Any) -> Any:
     """An opened session behind a turn-on."""
     pure = engine()
     turned_on()
-    made = pure.Session(blob, memory if hasattr(memory, "kind") else pure.Bytes(memory))
+    made = pure.Session(blob, memory)
     made.open()
     return made

@@ -177,6 +177,7 @@ def _flash(table: Table) -> FlashNvm:
         table.whole("erase_cycles"),
         table.yes("ported") if "ported" in table.data else True,
         table.whole("word_writes") if "word_writes" in table.data else 0,
+        table.text("device") if "device" in table.data else "",
     )
 
 

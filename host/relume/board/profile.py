@@ -140,7 +140,7 @@ class FlashNvm:
 
     erase_cycles: erases that each sector endures. ported: a port of relume writes it; else the
     figures wait for one. word_writes: how often a word may be written between two erases, 0: as
-    often as bits are left to clear.
+    often as bits are left to clear. device: what a program on stock firmware names as its NVM.
     """
 
     kind: int
@@ -153,6 +153,7 @@ class FlashNvm:
     erase_cycles: int
     ported: bool = True
     word_writes: int = 0
+    device: str = ""
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ def _show_one(board: BoardProfile) -> None:
         ("supply", f"{board.supply.von_v:g} V to {board.supply.voff_v:g} V; "
                    f"{board.energy.active_mw:g} mW active, {board.energy.sleep_mw:g} mW asleep"),
         ("NVM", ", ".join(_nvm(board))),
+        *([("nvm=", board.flash.device)] if board.flash and board.flash.device else []),
         *(_warning(board)),
         *((what, STATES[board.tested[what]]) for what in TESTED),
         *(("estimate", f"{key}: {why}") for key, why in board.estimates.items()),

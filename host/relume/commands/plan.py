@@ -189,6 +189,13 @@ def _wear_line(plan: Plan, board: BoardProfile) -> list[tuple[str, str]]:
                      f"of each last {worn.inferences:.3g} inferences: {years}")]  # fmt: skip
 
 
+def _device_line(plan: Plan, board: BoardProfile) -> list[tuple[str, str]]:
+    """What a program on stock firmware names, so that it commits to flash."""
+    if plan.nvm != "flash" or board.flash is None or not board.flash.device:
+        return []
+    return [("nvm=", f"{board.flash.device}, in the program that runs it")]
+
+
 def _show(
     plan: Plan, board: BoardProfile, smallest_f: float, blob_bytes: int, output: Path
 ) -> None:
@@ -222,6 +229,7 @@ def _show(
         ("SRAM", f"{bar(ram_bytes(plan, board), board.heap_bytes)}, {sram_parts(plan)}"),
         (plan.nvm, bar(nvm_bytes(plan), board.nvm_size(plan.nvm))),
         *_wear_line(plan, board),
+        *_device_line(plan, board),
         *([("profile", board.measured.text)] if board.measured else []),
         ("smallest", f"{format_capacitance(smallest_f)} (E6) suffices, boot included"),
         ("written", str(output)),

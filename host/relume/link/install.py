@@ -9,7 +9,7 @@ from typing import Any
 import relume
 from relume.blob.reader import Blob
 from relume.board.profile import load_board
-from relume.errors import LinkError
+from relume.errors import BoardError, LinkError
 from relume.link import stock
 from relume.link.device import Firmware, module_for, native_module, package
 from relume.link.labels import as_file
@@ -48,7 +48,7 @@ def install(
     """
     if not name or set(name) & set("/\\\0"):
         raise LinkError(f"file name {name!r}: give --name without a slash")
-    if blob.nvm == "flash":
+    if blob.nvm == "flash" and not _has_flash(blob.board):
         raise LinkError(
             f"{blob.name} is planned to commit to flash, which is the filesystem's without our"
             " firmware: relume plan --nvm fram (or fram-i2c, file)"
@@ -68,6 +68,15 @@ def install(
     if arch and not tested.native:
         raise LinkError(f"{port.text}: the board imports another relume_pure without its module")
     return Installed(path, arch, blob.board, there, copied, tested)
+
+
+def _has_flash(board: str) -> bool:
+    """Does stock firmware of this board give a program flash of its own?"""
+    try:
+        flash = load_board(board).flash
+    except BoardError:
+        return False
+    return flash is not None and flash.ported and flash.device != ""
 
 
 def lines(done: Installed) -> list[str]:

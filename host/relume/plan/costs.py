@@ -50,6 +50,7 @@ PAGE = 256
 PAGE_DATA = 255  # live bytes in a data page (SPEC 4.3)
 SECTOR = 4096
 RING_PAGES = 15  # pages of a sector that hold commits
+PAGE_CALLS = 4  # of a driver in Python for a page: looked at, written, read back, the next found
 TILE_BYTES = 260  # of the tables that a tile reads: tile, op, three tensors, header
 CHUNK = 240  # bytes of input a frame (SPEC 6)
 FRAME_BYTES = 64.0  # of a frame and its answer, beside the input's bytes
@@ -102,6 +103,7 @@ class CostModel:
         self.uj_per_cycle = board.energy.active_mw * 1e3 / board.hz
         self.boot_uj = board.boot.resume_ms * board.energy.active_mw
         early = board.boot.early_ms is not None
+        self._calls = 0.0 if board.tier == "firmware" else PAGE_CALLS * board.store.access
         self._step = board.store.early_step if early else board.store.step
         self._resume = board.store.early_resume if early else board.store.resume
         self.ops = tuple(
@@ -231,7 +233,7 @@ class CostModel:
         cycles = self._resume + self._survey_cycles() + self._check_cycles(n_tiles)
         cycles += meta * board.store.crc_per_byte + self._fetch_cycles(meta)
         if self.nvm == "flash" and board.flash is not None:
-            cycles += board.flash.size / PAGE * MOUNT_PAGE_CYCLES
+            cycles += board.flash.size / PAGE * max(MOUNT_PAGE_CYCLES, self._calls / PAGE_CALLS)
             return cycles * self.uj_per_cycle + self.program_uj(1.0)
         return cycles * self.uj_per_cycle + self._fram_uj(MOUNT_BYTES, MOUNT_ACCESSES)
 
@@ -270,7 +272,8 @@ class CostModel:
         board = self.board
         crc = live_bytes * (board.store.live_crc * self.uj_per_cycle)
         if self.nvm == "flash":
-            byte = bytes_cycles(board.xip, 1.0) * self.uj_per_cycle
+            byte = bytes_cycles(board.xip, 1.0) + self._calls / (PAGE_CALLS * PAGE_DATA)
+            byte *= self.uj_per_cycle
             return crc + live_bytes * byte + live_ranges * (board.store.access * self.uj_per_cycle)
         return crc + self._fram_uj(live_bytes, live_ranges)
 
@@ -332,7 +335,7 @@ class CostModel:
         assert flash is not None
         blank_check = self._fetch_cycles(PAGE) + PAGE * 4
         program = flash.program_ms * (self.board.energy.active_mw + flash.program_mw)
-        return pages * (program + 2 * blank_check * self.uj_per_cycle)
+        return pages * (program + (2 * blank_check + self._calls) * self.uj_per_cycle)
 
 
 def _taps(outputs: int, inputs: int, size: int, stride: int, pad: int, dilation: int) -> int:

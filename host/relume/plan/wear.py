@@ -43,7 +43,9 @@ def wear(plan: Plan, board: BoardProfile) -> Wear | None:
     source = plan.graph.tensors[plan.graph.input].size
     commits = [source, *(segment.commit_bytes for segment in plan.segments), 0]
     pages = sum(-(-live // PAGE_DATA) + 1 for live in commits)
-    half = board.nvm_size("flash") // 2  # what a board gives to its first model (SPEC 5)
-    sectors = max(half, ring_bytes(plan.nvm_size)) // SECTOR
+    room = board.nvm_size("flash")
+    if board.tier == "firmware":  # which gives half to its first model (SPEC 5)
+        room = max(room // 2, ring_bytes(plan.nvm_size))
+    sectors = room // SECTOR
     erases = pages / RING_PAGES
     return Wear(pages, erases, board.flash.erase_cycles * sectors / erases)
