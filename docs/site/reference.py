@@ -92,8 +92,7 @@ def _class(node: ast.ClassDef, said: dict[str, str]) -> str:
     )  # fmt: skip
     parts = [f"## relume.{node.name}"]
     if made:
-        text = _signature(made).removeprefix("def __init__").removesuffix(" -> None")
-        parts.append(f"```python\nrelume.{node.name}{text}\n```")
+        parts.append(f"```python\n{_signature(made, f'relume.{node.name}')}\n```")
     parts.append(said.get(node.name, ""))
     fields = [one for one in node.body if isinstance(one, ast.AnnAssign)]
     if fields:
@@ -115,9 +114,21 @@ def _is_dict(node: ast.ClassDef) -> bool:
     return any(isinstance(base, ast.Name) and base.id == "TypedDict" for base in node.bases)
 
 
-def _signature(node: ast.FunctionDef) -> str:
-    text = ast.unparse(node).removesuffix("...").rstrip().removesuffix(":")
-    return re.sub(r"\((self(, )?)", "(", text)
+def _signature(node: ast.FunctionDef, name: str | None = None) -> str:
+    """One line, or a line for each argument where that would be too long; name: of a class."""
+    asked = node.args.args[node.args.args[:1] != [] and node.args.args[0].arg == "self" :]
+    values = [None] * (len(asked) - len(node.args.defaults)) + [*node.args.defaults]
+    parts = [
+        ast.unparse(one) + (f" = {ast.unparse(value)}" if value is not None else "")
+        for one, value in zip(asked, values, strict=True)
+    ]
+    marks = [f"@{ast.unparse(one)}\n" for one in node.decorator_list]
+    head = "".join(marks) + (name or f"def {node.name}")
+    end = "" if name else f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    line = f"{head}({', '.join(parts)}){end}"
+    if len(line.splitlines()[-1]) <= 80:
+        return line
+    return f"{head}(\n" + "".join(f"    {part},\n" for part in parts) + f"){end}"
 
 
 def _said(tree: ast.Module) -> dict[str, str]:
