@@ -348,6 +348,18 @@ class Chip:
 
         gpio[scl].add_listener(clocked)
 
+    def attach_adc(self, channel: int, counts: Callable[[], int]) -> None:
+        """What a channel of the ADC reads, 0 to 4095, asked for at each conversion."""
+        adc = self._mcu.adc
+        convert = adc.on_adc_read
+
+        def read(asked: int) -> None:
+            if asked == channel:
+                adc.channel_values[channel] = counts()
+            convert(asked)
+
+        adc.on_adc_read = read
+
     def drive(self, pin: int, high: bool) -> None:
         """Something outside drives a GPIO pin."""
         self._mcu.gpio[pin].set_input_value(high)

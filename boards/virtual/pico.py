@@ -33,6 +33,7 @@ from relume_boards.virtual.record import (
     Run,
     VoltageLog,
 )
+from relume_boards.virtual.sensors import HEAT_CHANNEL, SOUND_CHANNEL, World
 from relume_boards.virtual.supply import Load, Supply
 from relume_boards.virtual.xip import XipSampler
 
@@ -51,7 +52,8 @@ class VirtualPico:
     `firmware`: UF2 image, laid over `flash` (its earlier content, if any). `supply`: None means
     external power for good. `plugged`: whether external power is on at the start. `hold`: boot
     costs the larger of sourced and emulated time. `traced`: every instruction is followed, which
-    is exact and some twenty times as slow; may be changed while the board runs. Errors: BoardError
+    is exact and some twenty times as slow; may be changed while the board runs. `world`: what its
+    sensors feel. Errors: BoardError
     for an unusable image.
     """
 
@@ -70,6 +72,7 @@ class VirtualPico:
         xip: bool = True,
         traced: bool = False,
         hold: bool = True,
+        world: World | None = None,
     ) -> None:
         i2c = board.fram_i2c
         if board.flash is None or board.fram is None or i2c is None:
@@ -93,6 +96,7 @@ class VirtualPico:
         self._times = Times(board.flash.program_typical_ms, board.flash.erase_typical_ms)
         self._hold_s = hold_ms(board) * 1e-3 if hold else 0.0
         self._xip = xip
+        self._world = world or World()
         self.traced = traced
         self._log = VoltageLog(self.run_record.samples)
         self._reader = EventReader()
@@ -313,6 +317,7 @@ class VirtualPico:
         chip.uart.on_byte = self._on_uart
         chip.nor.on_start = self._on_flash
         chip.ssi.on_conflict = self._note
+        self._attach_sensors(chip)
         chip.set_supply(self.volts, self.plugged)
         self._sampler = XipSampler(self.board.xip)
         self._probe = chip.probe()
@@ -326,6 +331,17 @@ class VirtualPico:
         chip.on_reset = self._on_boot
         self._on_boot()
         self._change(True, cause)
+
+    def _attach_sensors(self, chip: Chip) -> None:
+        world = self._world
+
+        def now() -> float:
+            return self._start_s + chip.nanos * 1e-9
+
+        chip.attach_adc(HEAT_CHANNEL, lambda: world.heat(now()))
+        if world.sound is not None:
+            sound = world.sound
+            chip.attach_adc(SOUND_CHANNEL, lambda: sound.at(now()))
 
     def _on_interpreter(self) -> None:
         """The interpreter's start begins: it takes what the sourced one takes."""

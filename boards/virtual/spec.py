@@ -13,6 +13,7 @@ from relume.power.capacitor import parse_capacitance, parse_voltage
 from relume.power.trace import constant, load_trace, parse_power
 from relume_boards.virtual.emulated import EmulatedBoard
 from relume_boards.virtual.pico import VirtualPico
+from relume_boards.virtual.sensors import read_world
 from relume_boards.virtual.supply import Harvest, Supply
 
 EMULATED = ("RPI_PICO",)
@@ -25,7 +26,7 @@ class EmuSpec:
     cap, von, voff, power or trace with scale: the supply; none of cap, power and trace: external
     power for good. plugged=1: starts on external power. seed: SRAM noise and torn operations.
     fram: bytes of the FRAM chip. firmware: a UF2. state: folder where flash and FRAM are kept.
-    tcp, pty, keep_open: the console. xip=0, hold=0, pace=0 switch these models off;
+    sound, motion, celsius: what the sensors feel (sensors.py). tcp, pty, keep_open: the console. xip=0, hold=0, pace=0 switch these models off;
     xip=traced follows every instruction: exact, and some twenty times as slow.
     """
 
@@ -40,6 +41,9 @@ class EmuSpec:
     seed: str = ""
     fram: str = ""
     firmware: str = ""
+    sound: str = ""
+    motion: str = ""
+    celsius: str = ""
     state: str = ""
     tcp: str = ""
     pty: str = ""
@@ -95,6 +99,7 @@ def build(spec: EmuSpec) -> EmulatedBoard:
         xip=spec.xip == "traced" or _flag(spec, "xip", True),
         traced=spec.xip == "traced",
         hold=_flag(spec, "hold", True),
+        world=read_world(spec.sound, spec.motion, spec.celsius),
     )
     return EmulatedBoard(
         pico,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import re
 import struct
 import time
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 from relume.cli import main as relume
 
@@ -19,6 +22,40 @@ from tests.unix.test_model import ENGINES
 pytestmark = pytest.mark.unix
 
 EXAMPLES = ROOT / "firmware" / "examples"
+CORES = {"c": (), "python": ("--core", "portable")}
+MICROPHONE = """
+import sys, struct
+class machine:
+    class ADC:
+        file = open("sound.bin", "rb")
+        def __init__(self, pin):
+            assert pin == 26
+        def read_u16(self):
+            value = struct.unpack("<H", self.file.read(2))[0]
+            return value << 4 | value >> 8
+sys.modules["machine"] = machine
+"""
+ACCELEROMETER = """
+import sys
+class machine:
+    class Pin:
+        def __init__(self, number):
+            pass
+    class I2C:
+        file = open("motion.bin", "rb")
+        def __init__(self, number, sda, scl, freq):
+            assert number == 0
+        def writeto_mem(self, address, register, data):
+            assert (address, register, data) == (0x68, 0x6B, b"\\0")
+        def readfrom_mem(self, address, register, size):
+            assert (address, register, size) == (0x68, 0x3B, 6)
+            return self.file.read(6)
+sys.modules["machine"] = machine
+"""
+COUNTED = """
+import json, relume
+print(json.dumps({key.decode(): int(value) for key, value in relume.Store().items()}))
+"""
 SLOT = """
 import _relume, struct
 blob = open("net.rlm", "rb").read()
@@ -33,6 +70,23 @@ def source(name: str) -> str:
     return (EXAMPLES / name / "main.py").read_text()
 
 
+def module(path: Path) -> ModuleType:
+    """A script of an example, imported."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def give(machine: Machine, name: str, core: tuple[str, ...] = ()) -> None:
+    """The model and its labels as files of a machine."""
+    pytest.importorskip("ai_edge_litert")
+    folder, path = EXAMPLES / name, machine.folder / f"{name}.rlm"
+    assert relume(["plan", str(folder / f"{name}.tflite"), "-o", str(path), *core]) == 0
+    (machine.folder / f"{name}.txt").write_text((folder / f"{name}.txt").read_text())
+
+
 def life(machine: Machine, code: str, seconds: float) -> str:
     """What a program printed before it was killed."""
     process = machine.start("-c", code)
@@ -45,16 +99,68 @@ def life(machine: Machine, code: str, seconds: float) -> str:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_digits_are_read(machine: Machine, engine: str) -> None:
-    pytest.importorskip("ai_edge_litert")
+    give(machine, "digits", CORES[engine])
     path = machine.folder / "digits.rlm"
-    core = ["--core", "portable"] if engine == "python" else []
-    tflite = EXAMPLES / "digits" / "digits.tflite"
-    assert relume(["plan", str(tflite), "-o", str(path), *core]) == 0
-    labels = (EXAMPLES / "digits" / "digits.txt").read_text()
-    (machine.folder / "digits.txt").write_text(labels)
     printed = machine.script(ENGINES[engine] + source("digits"))
     assert re.findall(r"this is (\w+)", printed) == ["three", "eight", "zero"]
     assert f"model: {path.stat().st_size} bytes" in printed
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sounds_are_heard(machine: Machine, engine: str) -> None:
+    """An ADC that gives the next sample whenever it is asked."""
+    give(machine, "sounds", CORES[engine])
+    made, rng = module(EXAMPLES / "sounds" / "make_sounds.py"), np.random.default_rng(11)
+    names = [made.NAMES[n] for n in rng.permutation(np.arange(8) % 4)]
+    parts = [part for name in names for part in (np.full(400, 2048), made.sound(rng, name))]
+    (machine.folder / "sound.bin").write_bytes(np.concatenate(parts).astype("<u2").tobytes())
+    code = source("sounds").replace("    main()\n", f"    main({len(names)})\n")
+    printed = machine.script(ENGINES[engine] + MICROPHONE + code)
+    assert re.findall(r"^(\w+) \(", printed, re.M) == names
+    assert "power cut" not in printed
+
+
+def test_a_sound_that_a_kill_interrupted_is_answered_at_the_next_start(machine: Machine) -> None:
+    give(machine, "sounds")
+    begin = """
+import relume
+model = relume.Model("sounds.rlm")
+model.begin(1, model.quantised([0.25] * 96))
+"""
+    machine.script(begin)
+    code = source("sounds").replace("    main()\n", "    main(1)\n")
+    assert re.search(r"^\w+ \(\d+ %\), from before the power cut$", machine.script(code), re.M)
+
+
+def test_every_gesture_is_counted_once(machine: Machine) -> None:
+    """An accelerometer that gives the next row whenever it is asked; killed at random."""
+    give(machine, "gestures")
+    made, rng = module(EXAMPLES / "gestures" / "make_motions.py"), np.random.default_rng(5)
+    names = [made.NAMES[n] for n in rng.permutation(np.arange(12) % 4)]
+    for name in names:
+        rows = np.round(made.motion(rng, name) * 16384).clip(-32768, 32767)
+        (machine.folder / "motion.bin").write_bytes(rows.astype(">i2").tobytes())
+        done = machine.value(COUNTED)
+        number = done.get("counted", 0) + 1
+        code = source("gestures").replace("RATE, ROWS = 50", "RATE, ROWS = 1000")
+        code = ACCELEROMETER + code.replace("    main()\n", f"    main({number})\n")
+        life(machine, code, 0.05 + rng.random() * 0.15)
+        if machine.value(COUNTED) == done:
+            machine.script(code)
+        wanted = {**done, "counted": number, name: done.get(name, 0) + 1}
+        assert machine.value(COUNTED) == wanted
+
+
+def test_the_logger_s_log_is_what_it_has_counted(machine: Machine) -> None:
+    code = source("sensor_node").replace("EVERY_S = 1", "EVERY_S = 0").replace("KEPT = 200", "KEPT = 20")
+    fetch = (EXAMPLES / "sensor_node" / "fetch.py").read_text()
+    assert machine.script(fetch) == "reading,celsius\n"
+    for _ in range(4):
+        life(machine, code, 0.2)
+    lines = machine.script(fetch).strip().split("\n")[1:]
+    newest = int(re.findall(r"with (\d+) readings", life(machine, code, 0.1))[0])
+    assert [int(line.split(",")[0]) for line in lines] == list(range(newest - 19, newest + 1))
+    assert all(20 <= float(line.split(",")[1]) < 25 for line in lines)
 
 
 def test_a_sensor_node_s_statistics_survive_kills(machine: Machine) -> None:

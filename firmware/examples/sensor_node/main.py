@@ -1,7 +1,8 @@
-"""A sensor node that remembers: its readings' statistics survive every brown-out.
+"""A logger that remembers: its readings and their statistics survive every brown-out.
 
-Runs at each turn-on, with the relume firmware. Whatever is put since the last commit() is lost
-with the power, all of it: the count, the sum and the extremes always belong to the same readings.
+Runs at each turn-on, with the relume firmware: mpremote cp main.py :main.py. Whatever is put since
+the last commit() is lost with the power, all of it: the count, the sum, the extremes and the log
+always belong to the same readings. `mpremote run fetch.py` prints the log.
 """
 
 import struct
@@ -10,6 +11,7 @@ import time
 import relume
 
 FORM = "<IiiiI"  # readings, sum, least, most, turn-ons
+KEPT = 200  # readings in the log, 2 bytes each
 EVERY_S = 1
 
 
@@ -31,9 +33,9 @@ def load(store):
 
 
 def save(store, stats, reading):
-    """Statistics and the newest reading: both or none."""
+    """Statistics and log: both or none."""
     store["stats"] = struct.pack(FORM, *stats)
-    store["newest"] = struct.pack("<i", reading)
+    store["log"] = (store.get("log", b"") + struct.pack("<h", reading))[-2 * KEPT :]
     store.commit()
 
 
