@@ -20,6 +20,7 @@ from pathlib import Path
 
 from relume.board.profile import BoardProfile
 from relume.errors import BoardError
+from relume_boards.virtual import sensors
 from relume_boards.virtual.chip import CYCLE_NS, SRAM_BASE, XIP_BASE, Chip
 from relume_boards.virtual.figures import flash_image, hold_ms, models_of, supply_figures
 from relume_boards.virtual.flash import Operation, Times
@@ -33,7 +34,6 @@ from relume_boards.virtual.record import (
     Run,
     VoltageLog,
 )
-from relume_boards.virtual.sensors import HEAT_CHANNEL, SOUND_CHANNEL, World
 from relume_boards.virtual.supply import Load, Supply
 from relume_boards.virtual.xip import XipSampler
 
@@ -72,7 +72,7 @@ class VirtualPico:
         xip: bool = True,
         traced: bool = False,
         hold: bool = True,
-        world: World | None = None,
+        world: sensors.World | None = None,
     ) -> None:
         i2c = board.fram_i2c
         if board.flash is None or board.fram is None or i2c is None:
@@ -96,7 +96,7 @@ class VirtualPico:
         self._times = Times(board.flash.program_typical_ms, board.flash.erase_typical_ms)
         self._hold_s = hold_ms(board) * 1e-3 if hold else 0.0
         self._xip = xip
-        self._world = world or World()
+        self._world = world or sensors.World()
         self.traced = traced
         self._log = VoltageLog(self.run_record.samples)
         self._reader = EventReader()
@@ -333,15 +333,7 @@ class VirtualPico:
         self._change(True, cause)
 
     def _attach_sensors(self, chip: Chip) -> None:
-        world = self._world
-
-        def now() -> float:
-            return self._start_s + chip.nanos * 1e-9
-
-        chip.attach_adc(HEAT_CHANNEL, lambda: world.heat(now()))
-        if world.sound is not None:
-            sound = world.sound
-            chip.attach_adc(SOUND_CHANNEL, lambda: sound.at(now()))
+        sensors.attach(self._world, chip, lambda: self._start_s + chip.nanos * 1e-9)
 
     def _on_interpreter(self) -> None:
         """The interpreter's start begins: it takes what the sourced one takes."""

@@ -14,17 +14,19 @@ import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-
 from relume.errors import BoardError
+from relume_boards.virtual.bus import I2cDevice
 
 Floats = npt.NDArray[np.float64]
 
 SOUND_CHANNEL = 0  # GP26
 HEAT_CHANNEL = 4
 MOTION_I2C, MOTION_SDA, MOTION_SCL, MOTION_ADDRESS = 0, 20, 21, 0x68
+MOTION_RISE_NS = 300.0  # of SCL, at most in fast mode (UM10204, table 10)
 ROOM = 25.0
 _TOP = 4095
 _REFERENCE = 3.3
@@ -82,7 +84,8 @@ def read_sound(path: Path) -> Sound:
     except (wave.Error, EOFError) as error:
         raise BoardError(f"{path}: no WAV file ({error})") from error
     if form != (1, 2) or len(data) < 2 or rate < 1:
-        raise BoardError(f"{path}: {form[0]} channels of {8 * form[1]} bits: save it as mono, 16 bits")
+        what = f"{form[0]} channels of {8 * form[1]} bits"
+        raise BoardError(f"{path}: {what}: save it as mono, 16 bits")
     samples = np.frombuffer(data[: len(data) & ~1], "<i2").astype(np.int64)
     return Sound((samples >> 4) + 2048, rate)
 
@@ -144,7 +147,8 @@ class Mpu6050:
         one_g = 16384 >> (self._registers[0x1C] >> 3 & 3)
         for axis, g in enumerate(self._motion.at(self._now())):
             value = max(-32768, min(32767, round(g * one_g)))
-            self._registers[0x3B + 2 * axis : 0x3D + 2 * axis] = value.to_bytes(2, "big", signed=True)
+            at = 0x3B + 2 * axis
+            self._registers[at : at + 2] = value.to_bytes(2, "big", signed=True)
 
 
 @dataclass(frozen=True)
@@ -178,3 +182,23 @@ def _celsius(text: str) -> Series | float:
     if not -273.15 <= value <= 1000:
         raise BoardError(f"{text} is no temperature in degrees Celsius")
     return value
+
+
+class Inputs(Protocol):
+    """Where sensors are attached: `chip.Chip`."""
+
+    def attach_adc(self, channel: int, counts: Callable[[], int]) -> None: ...
+    def attach_i2c(
+        self, index: int, sda: int, scl: int, device: I2cDevice, rise_ns: float
+    ) -> None: ...
+
+
+def attach(world: World, chip: Inputs, now: Callable[[], float]) -> None:
+    """Wires the sensors. now: seconds of the world."""
+    chip.attach_adc(HEAT_CHANNEL, lambda: world.heat(now()))
+    if world.sound is not None:
+        sound = world.sound
+        chip.attach_adc(SOUND_CHANNEL, lambda: sound.at(now()))
+    if world.motion is not None:
+        there = Mpu6050(world.motion, now)
+        chip.attach_i2c(MOTION_I2C, MOTION_SDA, MOTION_SCL, there, MOTION_RISE_NS)

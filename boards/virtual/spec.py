@@ -26,7 +26,8 @@ class EmuSpec:
     cap, von, voff, power or trace with scale: the supply; none of cap, power and trace: external
     power for good. plugged=1: starts on external power. seed: SRAM noise and torn operations.
     fram: bytes of the FRAM chip. firmware: a UF2. state: folder where flash and FRAM are kept.
-    sound, motion, celsius: what the sensors feel (sensors.py). tcp, pty, keep_open: the console. xip=0, hold=0, pace=0 switch these models off;
+    sound, motion, celsius: what the sensors feel (sensors.py). tcp, pty, keep_open: the console.
+    xip=0, hold=0, pace=0 switch these models off;
     xip=traced follows every instruction: exact, and some twenty times as slow.
     """
 

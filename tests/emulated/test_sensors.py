@@ -136,3 +136,16 @@ def test_a_program_reads_sound_and_heat_at_the_adc() -> None:
     assert heard == {1000, 3000}
     assert int(repl.type(f"print(ADC({HEAT_CHANNEL}).read_u16() >> 4)")) == heat_counts(30.0)
     assert int(repl.type("print(ADC(27).read_u16())")) == 0, "nothing is wired there"
+
+
+@pytest.mark.emulated
+def test_a_program_reads_the_accelerometer_over_its_bus() -> None:
+    repl = Repl(world=World(motion=Series(np.array([0.0]), np.array([[0.5, -1.0, 2.5]]))))
+    repl.boot()
+    repl.type("from machine import I2C, Pin; i = I2C(0, sda=Pin(20), scl=Pin(21), freq=400_000)")
+    assert repl.type("print(i.readfrom_mem(0x68, 0x75, 1))") == "b'h'"
+    repl.type("i.writeto_mem(0x68, 0x6B, b'\\0')")
+    repl.type("import struct")
+    rows = repl.type("print(struct.unpack('>hhh', i.readfrom_mem(0x68, 0x3B, 6)))")
+    assert rows == "(8192, -16384, 32767)"
+    assert "Error" in repl.type("i.readfrom_mem(0x69, 0x75, 1)"), "no other chip answers"

@@ -50,13 +50,13 @@ def motion(rng, name, rows=ROWS):
     return np.clip(made, -2, 2)
 
 
-def demo(rng):
-    """Each for 3 seconds: [n, 4], seconds and x, y, z."""
+def write(path, rng):
+    """Each for 3 seconds, as CSV."""
     made = np.concatenate([motion(rng, name, 3 * RATE) for name in NAMES])
-    return np.column_stack([np.arange(len(made)) / RATE, made])
+    table = np.column_stack([np.arange(len(made)) / RATE, made])
+    np.savetxt(path, table, "%.3f", ",", header="seconds,x,y,z", comments="")
 
 
 if __name__ == "__main__":
-    table = demo(np.random.default_rng(3))
-    np.savetxt("demo.csv", table, "%.3f", ",", header="seconds,x,y,z", comments="")
+    write("demo.csv", np.random.default_rng(3))
     print("demo.csv: " + ", ".join(NAMES))

@@ -16,8 +16,9 @@ LOUD, QUIET_MS = 100, 40  # jump between two samples, of 4096
 
 def record():
     """Samples of 12 bits, from the first loud one behind a silence."""
-    from machine import ADC
     from time import sleep_ms, sleep_us, ticks_add, ticks_diff, ticks_us
+
+    from machine import ADC
 
     microphone, quiet = ADC(26), 0
     while True:

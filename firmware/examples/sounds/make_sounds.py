@@ -62,17 +62,17 @@ def recorded(counts, loud, length):
     return counts[jumps[0] + 2 :][:length].tolist()
 
 
-def demo(rng):
-    """Each sound once, one every second; int16."""
+def write(path, rng):
+    """Each sound once, one every second, as a WAV file."""
     quiet = np.full(RATE - LENGTH - 100, 2048)
-    parts = [part for name in NAMES for part in (sound(rng, name), quiet)]
-    return ((np.concatenate(parts) - 2048) << 4).astype("<i2")
-
-
-if __name__ == "__main__":
-    with wave.open("demo.wav", "wb") as file:
+    counts = np.concatenate([part for name in NAMES for part in (sound(rng, name), quiet)])
+    with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(RATE)
-        file.writeframes(demo(np.random.default_rng(3)).tobytes())
+        file.writeframes(((counts - 2048) << 4).astype("<i2").tobytes())
+
+
+if __name__ == "__main__":
+    write("demo.wav", np.random.default_rng(3))
     print("demo.wav: " + ", ".join(NAMES))

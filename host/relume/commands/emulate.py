@@ -37,13 +37,14 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     supply.add_argument("--voff", help="turn-off voltage, as 1.8V (default: the board's)")
     supply.add_argument("--plugged", action="store_true", help="start on external power")
     sensors = parser.add_argument_group("what its sensors feel, again and again")
-    sensors.add_argument("--sound", metavar="WAV", help="microphone amplifier on GP26; 16 bits, mono")
+    sensors.add_argument("--sound", metavar="WAV", help="microphone on GP26; 16 bits, mono")
     sensors.add_argument(
-        "--motion", metavar="CSV", help="MPU-6050 on GP20 and GP21; lines of seconds and x, y, z in g"
-    )
+        "--motion", metavar="CSV",
+        help="MPU-6050 on GP20 and GP21; lines of seconds and x, y, z in g",
+    )  # fmt: skip
     sensors.add_argument(
-        "--celsius", metavar="CSV", help="the chip's own sensor: lines of seconds and degrees, or"
-        " a number (default 25)",
+        "--celsius", metavar="CSV",
+        help="the chip's own sensor: lines of seconds and degrees, or a number (default 25)",
     )  # fmt: skip
     parser.add_argument("--seed", help="SRAM noise and torn writes follow from it (default 1)")
     parser.add_argument(
