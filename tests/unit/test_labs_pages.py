@@ -36,7 +36,8 @@ def test_a_page_has_all_its_parts_in_order(lab: str) -> None:
 def test_a_page_names_only_files_that_are_there_or_are_made(lab: str) -> None:
     folder = EXAMPLES / lab
     page = (folder / "README.md").read_text()
-    made = {name for path in folder.glob("*.py") for name in re.findall(r"[\w.]+", path.read_text())}
+    scripts = [path.read_text() for path in folder.glob("*.py")]
+    made = {name for text in scripts for name in re.findall(r"[\w.]+", text)}
     named = set(re.findall(r"\b[\w-]+\.(?:py|tflite|txt|svg|npy|wav|csv|keras)\b", page))
     theirs = {"run.svg", "day.csv", "log.csv", "mine.wav"}  # that the page's commands write
     assert not {n for n in named if not (folder / n).exists() and n not in made} - theirs
