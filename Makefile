@@ -8,7 +8,7 @@ MINUTES ?= 10
 RISCV  := riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools qemu host firmware unix natmod wheel stock size test test-all proof fuzz coverage lint static docs demo board-test clean
+.PHONY: help setup tools qemu host firmware unix natmod wheel bundle stock size test test-all proof fuzz coverage lint static docs demo board-test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,9 @@ natmod: tools ## native modules for stock MicroPython: build/natmod/<arch>_6.3/
 
 wheel: natmod firmware ## build/dist/relume-*.whl and .tar.gz, with firmware and native modules
 	@firmware/tools/wheel.sh $(PY)
+
+bundle: ## build/dist/relume-circuitpython-bundle-*.zip, as circup takes it
+	@$(PYTHON) firmware/tools/bundle.py build/dist
 
 stock: tools ## MicroPython's own RPI_PICO, for the tests of the native module
 	@$(MAKE) --no-print-directory -C firmware stock
