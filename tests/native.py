@@ -108,6 +108,10 @@ class Header:
         op, _, first, count = struct.unpack_from("<HHII", blob, self.off_tiles + 12 * number)
         return op, first, count
 
+    def entry(self, blob: bytes, number: int) -> ctypes.Array[ctypes.c_uint32]:
+        """A tile as it lies in the blob."""
+        return (ctypes.c_uint32 * 3).from_buffer_copy(blob, self.off_tiles + 12 * number)
+
     def scratch(self, blob: bytes, number: int) -> int:
         """Where a tile's scratch memory lies in the arena."""
         (grains,) = struct.unpack_from("<H", blob, self.off_tiles + 12 * number + 2)
@@ -184,7 +188,7 @@ class Checked:
         for tile in range(header.n_tiles):
             before(tile)
             library().rl_stage_tile(
-                stage, ctypes.byref(self._view), arena, ctypes.c_uint32(tile)
+                stage, ctypes.byref(self._view), arena, header.entry(self.blob, tile)
             )
         offset, length = header.tensor(self.blob, header.output)
         return bytes(arena)[offset : offset + length]

@@ -29,13 +29,18 @@ if not native:  # else they would take RAM for nothing
 
 def run_tiles(blob, arena, start, end):
     """Computes tiles [start, end)."""
-    if native:
-        native.run(blob.data, arena, start, end)
-        return
     for number in range(start, end):
-        op, first, count = blob.tile(number)
-        op = blob.ops[op]
-        _TILES[op.kind](blob, op, arena, first, count)
+        run_part(blob, arena, number, 0, blob.tile(number)[2])
+
+
+def run_part(blob, arena, number, done, count):
+    """Computes `count` units of a tile, behind its first `done`."""
+    if native:
+        native.run(blob.data, arena, number, done, count)
+        return
+    op, first, _ = blob.tile(number)
+    op = blob.ops[op]
+    _TILES[op.kind](blob, op, arena, first + done, count)
 
 
 def _row_start(t, row, step, before):

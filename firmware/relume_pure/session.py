@@ -1,7 +1,7 @@
 """The scheduler of one model, as native_modules/relume/session.c: what it writes, C resumes."""
 
 from .blob import Blob
-from .engine import live, run_tiles
+from .engine import live, run_part, run_tiles
 from .nvm import FLASH, Bytes
 from .status import (
     BlobError, DAMAGED, MODEL, NVM_KIND, SIZE, STATE, crc32, fail,
@@ -33,7 +33,8 @@ class Session:
         self.state, self._open = EMPTY, False
 
     def _restart(self):
-        self._tile = self._part = 0
+        self._tile = self._units = 0  # the next tile, and how many of its units are finished
+        self._part = self._halved = 0
         self._done = [0] * len(self.blob.ops)
         self._clean = [0] * len(self.blob.tensors)
         self._loaded = self._stuck = False
@@ -81,22 +82,41 @@ class Session:
     def _resume(self, same_boot):
         store = self._store
         tile = store.newest.tile
-        if tile >= self.tiles:
+        if tile >= self.tiles or (store.newest.part and not store.newest.halved):
             fail(DAMAGED)
         if not same_boot:
             store.attempt()
-        tiles, alone = self._segment_end(tile) - tile, 0
-        while _part_of(tiles, alone) > 1:
-            alone += 1
-        if store.attempts >= alone + STUCK_ATTEMPTS:
+        if self._divide(store.newest, max(0, store.attempts - 1)) >= STUCK_ATTEMPTS:
             self._stuck = True
             return
-        self._part = _part_of(tiles, store.attempts)
         self._load()
+
+    def _divide(self, record, failed):
+        """Halves the segment, then its first tile, once for each attempt that failed; returns how
+        many failed with nothing left to halve."""
+        tile = record.tile
+        tiles = self._segment_end(tile) - tile
+        count = self.blob.tile(tile)[2]
+        grains = _part_of(count, _grain(count))
+        self._halved, by_tiles = record.halved, 0
+        if not self._halved:
+            by_tiles = _halvings(tiles, failed)
+            self._part = _part_of(tiles, by_tiles) if failed else 0
+        failed -= by_tiles
+        more = _halvings(_part_of(grains, self._halved), failed)
+        self._halved += more
+        return failed - more
 
     def _load(self):
         store = self._store
         self._finish(0, store.newest.tile)
+        self._tile, self._units = store.newest.tile, 0
+        if store.newest.part:
+            op, _, count = self.blob.tile(self._tile)
+            self._units = store.newest.part << _grain(count)
+            if self._units >= count:
+                fail(DAMAGED)
+            self._done[op] += self._units
         ranges = live(self.blob, self._done)
         if sum([end - low for low, end in ranges]) != store.newest.live_bytes:
             fail(DAMAGED)
@@ -109,7 +129,7 @@ class Session:
                 crc = crc32(data, crc) & 0xFFFFFFFF
         store.check(crc)
         self._clean = [end for _, end in ranges]
-        self._tile, self._loaded = store.newest.tile, True
+        self._loaded = True
 
     def _finish(self, start, end):
         for number in range(start, end):
@@ -136,14 +156,17 @@ class Session:
         record.brownouts = min(0xFFFF, old.brownouts + self._store.attempts)
         record.priority, record.due, record.dated = old.priority, old.due, old.dated
         record.drain = old.drain if old.model == record.model else 256
+        record.halved = self._halved
+        if self._units:
+            record.part = self._units >> _grain(self.blob.tile(self._tile)[2])
         return record
 
-    def _live_bytes(self, end):
-        """Bytes that a commit behind tile `end` carries."""
+    def _live_bytes(self, end, part):
+        """Bytes that a commit carries behind tile `end`, or `part` units of the next one."""
         done = list(self._done)
-        for number in range(self._tile, end):
+        for number in range(self._tile, self._tile + 1 if part else end):
             op, _, count = self.blob.tile(number)
-            done[op] += count
+            done[op] += part or count
         return sum([high - low for low, high in live(self.blob, done)])
 
     def _commit(self, record):
@@ -168,9 +191,9 @@ class Session:
         self.state = record.state
         self._clean, self._loaded = [end for _, end in ranges], True
 
-    def _commit_empty(self, state, tile):
+    def _commit_empty(self, state, tile, part=0):
         record = self._successor(state)
-        record.tile = tile
+        record.tile, record.part = tile, part
         if self._store.room(0):
             return ERASED
         self._store.begin(0)
@@ -219,25 +242,48 @@ class Session:
         if self.state != RUNNING:
             fail(STATE)
         if self._stuck:
-            if self._commit_empty(STUCK, self._store.newest.tile):
+            if self._commit_empty(STUCK, self._store.newest.tile, self._store.newest.part):
                 return ERASED
             fail(E_STUCK)
         if not self._loaded:
             fail(STATE)
         end = self._segment_end(self._tile)
-        if 0 < self._part < end - self._tile:
-            end = self._tile + self._part
-        else:
-            self._part = 0
-        if self._store.room(self._live_bytes(end)):
-            self._part = end - self._tile
+        part = self._next_part() if self._halved else 0
+        if not part:
+            if 0 < self._part < end - self._tile:
+                end = self._tile + self._part
+            else:
+                self._part = 0
+        if self._store.room(self._live_bytes(end, part)):
+            self._part = 0 if part else end - self._tile
             return ERASED
-        run_tiles(self.blob, self.arena, self._tile, end)
-        self._finish(self._tile, end)
-        self._tile = end
-        last = end == self.tiles
+        if part:
+            self._run_part(part, end)
+        else:
+            run_tiles(self.blob, self.arena, self._tile, end)
+            self._finish(self._tile, end)
+            self._tile = end
+        last = self._tile == self.tiles
         self._commit(self._successor(DONE if last else RUNNING))
         return FINISHED if last else MORE
+
+    def _next_part(self):
+        """Units of a halved tile that run next."""
+        count = self.blob.tile(self._tile)[2]
+        grain = _grain(count)
+        return min(_part_of(count, grain + self._halved) << grain, count - self._units)
+
+    def _run_part(self, part, end):
+        """Part of a tile; the next segment's tiles are whole again."""
+        op, _, count = self.blob.tile(self._tile)
+        run_part(self.blob, self.arena, self._tile, self._units, part)
+        self._done[op] += part
+        self._units += part
+        if self._units == count:
+            self._units = 0
+            self._tile += 1
+            if self._tile == end:
+                self._halved = self._part = 0
 
     def output(self):
         """The output's bytes."""
@@ -290,6 +336,22 @@ def _flash_store():
     return FlashStore
 
 
-def _part_of(tiles, attempts):
-    """Tiles between commits on the n-th attempt at `tiles` tiles."""
-    return (tiles - 1 >> max(0, attempts - 1)) + 1
+def _halvings(n, most):
+    """How often n things can be halved, at most `most` times, until each part is one of them."""
+    times, n = 0, n - 1
+    while n and times < most:
+        times, n = times + 1, n >> 1
+    return times
+
+
+def _part_of(n, times):
+    """What a part of n things is when they are halved so often."""
+    return (n - 1 >> times) + 1
+
+
+def _grain(count):
+    """A record counts units of a tile of `count` in grains of 2 to the power of this."""
+    n = 0
+    while count >> n > 0xFFFF:
+        n += 1
+    return n

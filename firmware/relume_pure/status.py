@@ -24,7 +24,7 @@ _TEXTS = {
     NVM_SIZE: "NVM is too small for the plan",
     NVM_KIND: "planned for another kind of NVM",
     DAMAGED: "checkpoint does not match its record",
-    STUCK: "one tile does not fit a charge",
+    STUCK: "one unit of a tile does not fit a charge",
     STATE: "not possible in this state",
     SIZE: "buffer of the wrong size",
     MODEL: "checkpoint belongs to another model",

@@ -6,9 +6,10 @@ from .status import DAMAGED, NVM, NVM_SIZE, crc32, fail
 
 EMPTY, RUNNING, DONE, IDLE, STUCK = range(5)
 MAGIC = 0x31524C52
-_RECORD = "<IIIIIBBBBIIQIIHHIII"
+_RECORD = "<IIIIHHBBBBIIQIIHHIII"
 _SLOT, _CELLS, _CELL, _PROBE = 64, 128, 16, 160
 HOME = 256
+HALVED_MOST = 16
 
 
 class Record:
@@ -18,13 +19,15 @@ class Record:
         self.seq, self.model, self.inference, self.tile, self.state = seq, 0, 0, 0, EMPTY
         self.live_crc = self.live_bytes = self.cycles = 0
         self.commits = self.nvm_bytes = self.brownouts = self.drain = 0
-        self.priority = self.due = self.dated = self.home = 0
+        self.priority = self.due = self.dated = self.home = self.part = self.halved = 0
 
     def packed(self, kind):
         """64 bytes."""
         body = struct.pack(
-            _RECORD, MAGIC, self.seq, self.model, self.inference, self.tile, self.state, kind,
-            int(self.state == RUNNING) | 2 * self.dated,  # expected: no voltage is looked at
+            _RECORD, MAGIC, self.seq, self.model, self.inference, self.tile, self.part, self.state,
+            kind,
+            # expected: no voltage is looked at
+            int(self.state == RUNNING) | 2 * self.dated | self.halved << 2,
             self.priority,
             self.live_crc, self.live_bytes, self.cycles, self.commits, self.nvm_bytes,
             self.brownouts, self.drain, self.home, self.due, 0,
@@ -35,14 +38,16 @@ class Record:
 def unpacked(data, kind):
     """The record in 64 bytes, None if there is none."""
     f = struct.unpack(_RECORD, data)
-    if (f[0] != MAGIC or f[18] != crc32(data[:60], 0) & 0xFFFFFFFF or f[6] != kind
-            or not RUNNING <= f[5] <= STUCK or f[7] > 3 or (f[16] and kind != 2)):
+    if (f[0] != MAGIC or f[19] != crc32(data[:60], 0) & 0xFFFFFFFF or f[7] != kind
+            or not RUNNING <= f[6] <= STUCK or f[8] >> 2 > HALVED_MOST
+            or (f[17] and kind != 2)):
         return None
     record = Record(f[1])
-    record.model, record.inference, record.tile, record.state = f[2:6]
-    record.dated, record.priority, record.home, record.due = f[7] >> 1, f[8], f[16], f[17]
-    record.live_crc, record.live_bytes, record.cycles = f[9:12]
-    record.commits, record.nvm_bytes, record.brownouts, record.drain = f[12:16]
+    record.model, record.inference, record.tile, record.part, record.state = f[2:7]
+    record.dated, record.halved, record.priority = f[8] >> 1 & 1, f[8] >> 2, f[9]
+    record.live_crc, record.live_bytes, record.cycles = f[10:13]
+    record.commits, record.nvm_bytes, record.brownouts, record.drain = f[13:17]
+    record.home, record.due = f[17], f[18]
     return record
 
 

@@ -48,26 +48,31 @@ static void view(const uint8_t *image, rl_blob *blob) {
     blob->segments = (const void *)(image + h->off_segments);
 }
 
-/* run(blob, arena, from, to): computes tiles [from, to) of a proven blob. */
+/* run(blob, arena, tile, done, count): computes `count` units of a tile of a
+ * proven blob, behind its first `done`. */
 static mp_obj_t run(size_t n_args, const mp_obj_t *args) {
     mp_buffer_info_t image, arena;
     rl_blob blob;
     (void)n_args;
     mp_get_buffer_raise(args[0], &image, MP_BUFFER_READ);
     mp_get_buffer_raise(args[1], &arena, MP_BUFFER_RW);
-    uint32_t tile = mp_obj_get_int(args[2]), end = mp_obj_get_int(args[3]);
+    uint32_t number = mp_obj_get_int(args[2]);
+    uint32_t done = mp_obj_get_int(args[3]), count = mp_obj_get_int(args[4]);
     view(image.buf, &blob);
     const rl_header *h = blob.header;
     if (((uintptr_t)arena.buf & 3u) != 0
-        || arena.len < h->arena_size + h->scratch_size || end > h->n_tiles) {
-        mp_raise_ValueError(MP_ERROR_TEXT("arena or tiles"));
+        || arena.len < h->arena_size + h->scratch_size
+        || number >= h->n_tiles || done >= blob.tiles[number].count
+        || count - 1u >= blob.tiles[number].count - done) {
+        mp_raise_ValueError(MP_ERROR_TEXT("arena or tile"));
     }
-    for (; tile < end; tile++) {
-        rl_engine_tile(&blob, arena.buf, tile);
-    }
+    rl_tile tile = blob.tiles[number];
+    tile.first += done;
+    tile.count = count;
+    rl_engine_tile_with(&blob, arena.buf, &tile, NULL, NULL);
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(run_obj, 4, 4, run);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(run_obj, 5, 5, run);
 
 static mp_obj_t crc32(mp_obj_t buffer, mp_obj_t crc) {
     mp_buffer_info_t info;

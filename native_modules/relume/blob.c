@@ -111,7 +111,7 @@ static rl_status check_limits(rl_blob_state *c)
         RANGE(SCRATCH_SIZE, rl_header, scratch_size, 0, POWER(24)),
         RANGE(N_TENSORS, rl_header, n_tensors, 1, POWER(12)),
         RANGE(N_OPS, rl_header, n_ops, 1, POWER(12)),
-        RANGE(N_TILES, rl_header, n_tiles, 1, POWER(16)),
+        RANGE(N_TILES, rl_header, n_tiles, 1, BITS(16)),
         RANGE(INPUT_TYPE, rl_header, input_type, RL_INT8, RL_FLOAT32),
         RANGE(OUTPUT_TYPE, rl_header, output_type, RL_INT8, RL_FLOAT32),
     };

@@ -76,16 +76,16 @@ static RL_HOT void prepare(const rl_blob *blob, uint8_t *arena,
 
 RL_HOT void rl_engine_tile(const rl_blob *blob, uint8_t *arena, uint32_t tile)
 {
-    rl_engine_tile_with(blob, arena, tile, NULL, NULL);
+    rl_engine_tile_with(blob, arena, &blob->tiles[tile], NULL, NULL);
 }
 
 RL_HOT void rl_engine_tile_with(const rl_blob *blob, uint8_t *arena,
-                                uint32_t tile, uint8_t *stage,
+                                const rl_tile *tile, uint8_t *stage,
                                 const rl_fetch *fetch)
 {
     rl_call call;
 
-    prepare(blob, arena, &blob->tiles[tile], stage, &call);
+    prepare(blob, arena, tile, stage, &call);
     call.fetch = fetch;
     if (call.op->kernel) {
         rl_fast_tile(blob->header->core, &call);

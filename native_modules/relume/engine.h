@@ -27,11 +27,13 @@ typedef struct {
     void (*end)(void);
 } rl_fetch;
 
-/* The same, with the op's constants in memory at `stage` as SPEC 2.8 has
- * them; weights in parts are fetched by the kernel. fetch lies in SRAM if its
- * copies go on in the background. stage NULL: all in the blob. */
-void rl_engine_tile_with(const rl_blob *blob, uint8_t *arena, uint32_t tile,
-                         uint8_t *stage, const rl_fetch *fetch);
+/* The same, of one of the blob's tiles or a run of its units, with the op's
+ * constants in memory at `stage` as SPEC 2.8 has them; weights in parts are
+ * fetched by the kernel. fetch lies in SRAM if its copies go on in the
+ * background. stage NULL: all in the blob. */
+void rl_engine_tile_with(const rl_blob *blob, uint8_t *arena,
+                         const rl_tile *tile, uint8_t *stage,
+                         const rl_fetch *fetch);
 
 /* First byte of input tensor `which` (0 or 1) of op that units [unit, units)
  * still need: need() of SPEC 3. Rises with unit. */

@@ -28,18 +28,19 @@ void rl_live_restart(rl_live *live)
 
 void rl_live_finish(rl_live *live, uint32_t from, uint32_t to)
 {
-    const rl_tile *tiles = live->blob->tiles;
     for (uint32_t t = from; t < to; t++) {
-        live->done[tiles[t].op] += tiles[t].count;
+        rl_live_grow(live, &live->blob->tiles[t]);
     }
 }
 
-void rl_live_unfinish(rl_live *live, uint32_t from, uint32_t to)
+void rl_live_grow(rl_live *live, const rl_tile *tile)
 {
-    const rl_tile *tiles = live->blob->tiles;
-    for (uint32_t t = from; t < to; t++) {
-        live->done[tiles[t].op] -= tiles[t].count;
-    }
+    live->done[tile->op] += tile->count;
+}
+
+void rl_live_shrink(rl_live *live, const rl_tile *tile)
+{
+    live->done[tile->op] -= tile->count;
 }
 
 /* An unfinished op needs of an input what its next unit reads, and on. */

@@ -22,9 +22,12 @@ rl_live rl_live_in(const rl_blob *blob, uint32_t *work);
 /* No tile is finished, nothing is clean. */
 void rl_live_restart(rl_live *live);
 
-/* Tiles [from, to) become finished, or unfinished again. */
+/* Tiles [from, to) become finished. */
 void rl_live_finish(rl_live *live, uint32_t from, uint32_t to);
-void rl_live_unfinish(rl_live *live, uint32_t from, uint32_t to);
+
+/* A tile, or a run of its units, becomes finished, or unfinished again. */
+void rl_live_grow(rl_live *live, const rl_tile *tile);
+void rl_live_shrink(rl_live *live, const rl_tile *tile);
 
 /* Fills end[] and lo[] from done[]; returns the live bytes in all. Linear in
  * ops and tensors. */

@@ -33,11 +33,12 @@ uint32_t rl_pace_left(const rl_pace *pace, const rl_blob *blob, void *ctx)
 }
 
 /* Worst case of a tile. */
-static uint64_t tile_cycles(const rl_blob *blob, uint32_t tile, int copies)
+static uint64_t tile_cycles(const rl_blob *blob, const rl_tile *tile,
+                            int copies)
 {
-    const rl_tile *t = &blob->tiles[tile];
-    const rl_op *op = &blob->ops[t->op];
-    uint64_t cycles = (uint64_t)op->unit_cycles * t->count + op->tile_cycles;
+    const rl_op *op = &blob->ops[tile->op];
+    uint64_t cycles = (uint64_t)op->unit_cycles * tile->count
+                    + op->tile_cycles;
     return copies ? cycles + op->stage_cycles : cycles;
 }
 
@@ -92,22 +93,21 @@ void rl_pace_carried(rl_pace *pace, uint32_t live)
 }
 
 /* What the tile writes is all live, all dirty and a range of its own. */
-static void guess(rl_pace *pace, const rl_blob *blob, uint32_t tile)
+static void guess(rl_pace *pace, const rl_blob *blob, const rl_tile *tile)
 {
-    const rl_tile *t = &blob->tiles[tile];
-    uint32_t n = t->count * blob->ops[t->op].unit_bytes;
+    uint32_t n = tile->count * blob->ops[tile->op].unit_bytes;
     pace->next_live = pace->live + n;
     pace->next_dirty = pace->dirty + n;
     pace->next_ranges = pace->ranges + 1u;
 }
 
 /* The same, exactly. */
-static void survey(rl_pace *pace, rl_live *live, uint32_t tile)
+static void survey(rl_pace *pace, rl_live *live, const rl_tile *tile)
 {
     uint32_t tensors = live->blob->header->n_tensors;
-    rl_live_finish(live, tile, tile + 1u);
+    rl_live_grow(live, tile);
     pace->next_live = rl_live_survey(live);
-    rl_live_unfinish(live, tile, tile + 1u);
+    rl_live_shrink(live, tile);
     pace->next_dirty = 0;
     pace->next_ranges = 0;
     for (uint32_t t = 0; t < tensors; t++) {
@@ -127,8 +127,8 @@ static int enough(const rl_pace *pace, const rl_blob *blob, uint64_t tile,
     return drained(tile + commit, pace->drain) <= left;
 }
 
-int rl_pace_fits(rl_pace *pace, rl_live *live, uint32_t tile, int copies,
-                 void *ctx)
+int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
+                 int copies, void *ctx)
 {
     const rl_blob *blob = live->blob;
     guess(pace, blob, tile);
@@ -149,7 +149,7 @@ int rl_pace_fits(rl_pace *pace, rl_live *live, uint32_t tile, int copies,
     return enough(pace, blob, cycles, left);
 }
 
-void rl_pace_ran(rl_pace *pace, const rl_blob *blob, uint32_t tile,
+void rl_pace_ran(rl_pace *pace, const rl_blob *blob, const rl_tile *tile,
                  int copies)
 {
     uint64_t spent = tile_cycles(blob, tile, copies) + pace->spent;

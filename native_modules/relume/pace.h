@@ -42,11 +42,12 @@ uint32_t rl_pace_raised(uint32_t drain, uint32_t failures);
  * expected. */
 uint32_t rl_pace_settled(const rl_pace *pace, uint32_t left);
 
-/* Is there enough for the tile and a commit behind it? Yes while the reading
- * is not followed; it no longer is once it is unknown. `copies`: the tile begins with a copy of
- * constants. Looks at the exact dirty bytes only when bounds do not do. */
-int rl_pace_fits(rl_pace *pace, rl_live *live, uint32_t tile, int copies,
-                 void *ctx);
+/* Is there enough for the tile, or a run of its units, and a commit behind it?
+ * Yes while the reading is not followed; it no longer is once it is unknown.
+ * `copies`: the tile begins with a copy of constants. Looks at the exact dirty
+ * bytes only when bounds do not do. */
+int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
+                 int copies, void *ctx);
 
 /* This charge's restore is behind us: notes what it left. */
 void rl_pace_begin(rl_pace *pace, const rl_blob *blob, void *ctx);
@@ -62,7 +63,7 @@ uint32_t rl_pace_rest(rl_pace *pace, const rl_blob *blob, int fits,
                       void *ctx);
 
 /* The tile that rl_pace_fits was asked for has run. */
-void rl_pace_ran(rl_pace *pace, const rl_blob *blob, uint32_t tile,
+void rl_pace_ran(rl_pace *pace, const rl_blob *blob, const rl_tile *tile,
                  int copies);
 
 #endif

@@ -11,15 +11,29 @@ uint32_t rl_session_work(const rl_blob *blob)
 
 /* ---------------------------------------------------------------- open -- */
 
-/* Have enough attempts with a commit after every tile failed before this? */
-static int is_stuck(const rl_session *s)
+/* How far the work up to the next commit is divided: each attempt but the
+ * first halves it once more, first the segment, then its first tile. The tile
+ * begins with the halvings by which the record was reached. Returns how many
+ * attempts failed before this with nothing left to halve. */
+static uint32_t divide(rl_session *s)
 {
-    uint32_t tile = s->store->newest.tile, alone = 0;
-    uint32_t tiles = rl_session_segment(s, tile)->end_tile - tile;
-    while (rl_session_part(tiles, alone) > 1) {
-        alone++;
+    const rl_record *record = &s->store->newest;
+    uint32_t tiles = rl_session_segment(s, record->tile)->end_tile
+                   - record->tile;
+    uint32_t count = s->blob->tiles[record->tile].count;
+    uint32_t grains = rl_session_part(count, rl_session_grain(count));
+    uint32_t failed = s->store->attempts, by_tiles = 0;
+    failed -= failed > 0;
+    s->halved = record->flags >> RL_HALVED_SHIFT;
+    if (s->halved == 0) {
+        by_tiles = rl_session_halvings(tiles, failed);
+        s->part = failed == 0 ? 0 : rl_session_part(tiles, by_tiles);
     }
-    return s->store->attempts >= alone + RL_STUCK_ATTEMPTS;
+    failed -= by_tiles;
+    uint32_t more = rl_session_halvings(rl_session_part(grains, s->halved),
+                                        failed);
+    s->halved += more;
+    return failed - more;
 }
 
 /* Flash has no home area: nvm_size is the most that a commit carries. */
@@ -55,7 +69,8 @@ static void know_supply(rl_session *s)
 static rl_status resume(rl_session *s)
 {
     const rl_record *record = &s->store->newest;
-    if (record->tile >= s->blob->header->n_tiles) {
+    if (record->tile >= s->blob->header->n_tiles
+        || (record->part != 0 && record->flags >> RL_HALVED_SHIFT == 0)) {
         return RL_E_DAMAGED;
     }
     rl_status status = s->same_boot ? RL_OK : rl_store_attempt(s->store);
@@ -63,13 +78,10 @@ static rl_status resume(rl_session *s)
         return status;
     }
     know_supply(s);
-    if (is_stuck(s)) {
+    if (divide(s) >= RL_STUCK_ATTEMPTS) {
         s->stuck = 1; /* no restore: even that may be too much for a charge */
         return RL_OK;
     }
-    uint32_t end = rl_session_segment(s, record->tile)->end_tile;
-    s->part = s->store->attempts < 2
-            ? 0 : rl_session_part(end - record->tile, s->store->attempts);
     return rl_session_load(s);
 }
 
@@ -81,7 +93,9 @@ rl_status rl_session_open(rl_session *s)
     rl_stage_forget(&s->stage);
     s->behind.tensor = 0;
     s->tile = 0;
+    s->units = 0;
     s->part = 0;
+    s->halved = 0;
     s->loaded = 0;
     s->stuck = 0;
     s->carry = 0;
@@ -129,12 +143,14 @@ static rl_status commit_input(rl_session *s, uint32_t id,
     rl_live_restart(&l);
     rl_stage_forget(&s->stage);
     s->tile = 0;
+    s->units = 0;
     rl_status status = rl_store_room(s->store, rl_live_survey(&l));
     if (status != RL_OK) {
         return status;
     }
     rl_bytes_copy(s->arena + tensor->arena_off, input, tensor->size);
     s->part = 0;
+    s->halved = 0;
     s->carry = 0;
     s->since = rl_session_now(s);
     rl_pace_carried(&s->pace, tensor->size);
@@ -211,5 +227,6 @@ rl_status rl_session_clear(rl_session *s)
     }
     rl_record record = rl_session_successor(s, RL_STATE_IDLE);
     record.tile = 0;
+    record.part = 0;
     return rl_session_commit_empty(s, &record);
 }

@@ -22,9 +22,12 @@ typedef struct {
     uint8_t       *arena; /* [arena_size + scratch_size], 4-byte aligned */
     uint32_t      *work;  /* [rl_session_work(blob) / 4] */
     uint32_t       tile;  /* next tile in SRAM (the record may be behind) */
+    uint32_t       units; /* of these are finished */
     rl_stage       stage; /* constants in SRAM; in: its fetch */
     uint32_t       part;  /* tiles between commits in a segment that failed
                            * twice; 0 = the whole segment */
+    uint32_t       halved; /* one tile failed: parts between commits are its
+                            * count, halved so often */
     uint8_t        state; /* RL_STATE_* */
     uint8_t        loaded; /* the arena holds the live bytes */
     uint8_t        stuck; /* open found too many attempts: step gives up */
@@ -71,7 +74,8 @@ RL_CHECKED rl_status rl_session_begin(rl_session *session, uint32_t id,
  * a reading every segment ends with a commit.
  *
  * After n > 1 attempts at one record the plan's segments are kept to, and cut
- * into 2^(n-1) parts with a commit after each; when a single tile failed RL_STUCK_ATTEMPTS times the
+ * into 2^(n-1) parts, down to tiles and then to their units, with a commit
+ * after each (SPEC 4.8); when a single unit failed RL_STUCK_ATTEMPTS times the
  * state becomes stuck and RL_E_STUCK is returned from then on. A stuck record
  * keeps no data. RL_E_STATE: nothing runs. */
 #define RL_STUCK_ATTEMPTS 8

@@ -1,7 +1,7 @@
 /* relume: the scheduler's commits and restores. SPEC 3, 4.
  *
  * Invariants. S2: a commit's record follows all its data. S3: `loaded` is set
- * only while the arena holds every live byte of `tile`. */
+ * only while the arena holds every live byte at `units` of `tile`. */
 #include "session_parts.h"
 
 /* A tensor's first live byte, in the arena and in the home area. */
@@ -34,13 +34,25 @@ static rl_status carry(rl_session *s, const rl_live *l, rl_record *record)
     return RL_OK;
 }
 
+/* The tile's finished units, in grains. */
+static uint16_t part_of(const rl_session *s)
+{
+    if (s->units == 0) {
+        return 0; /* behind the last tile there is none */
+    }
+    uint32_t count = s->blob->tiles[s->tile].count;
+    return (uint16_t)(s->units >> rl_session_grain(count));
+}
+
 rl_record rl_session_successor(const rl_session *s, uint8_t state)
 {
     rl_record record = s->store->newest;
     record.model = s->blob->header->meta_crc;
-    record.tile = s->tile;
+    record.tile = (uint16_t)s->tile;
+    record.part = part_of(s);
     record.state = state;
-    record.flags &= RL_DATED;
+    record.flags = (uint8_t)((record.flags & RL_DATED)
+                             | s->halved << RL_HALVED_SHIFT);
     record.drain = (uint16_t)s->pace.drain;
     record.live_crc = 0;
     record.live_bytes = 0;
@@ -114,14 +126,32 @@ rl_status rl_session_commit_empty(rl_session *s, rl_record *record)
     return status;
 }
 
+/* Progress becomes the record's: the tile, and units of it (SPEC 4.1). */
+static rl_status take_up(rl_session *s, rl_live *l, const rl_record *record)
+{
+    rl_live_finish(l, 0, record->tile);
+    s->tile = record->tile;
+    s->units = 0;
+    if (record->part != 0) {
+        rl_tile done = s->blob->tiles[s->tile];
+        s->units = (uint32_t)record->part << rl_session_grain(done.count);
+        if (s->units >= done.count) {
+            return RL_E_DAMAGED;
+        }
+        done.count = s->units;
+        rl_live_grow(l, &done);
+    }
+    return rl_live_survey(l) == record->live_bytes ? RL_OK : RL_E_DAMAGED;
+}
+
 rl_status rl_session_load(rl_session *s)
 {
     const rl_record *record = &s->store->newest;
     rl_live l = rl_session_live(s);
     uint32_t crc = 0, order = 0;
-    rl_live_finish(&l, 0, record->tile);
-    if (rl_live_survey(&l) != record->live_bytes) {
-        return RL_E_DAMAGED;
+    rl_status status = take_up(s, &l, record);
+    if (status != RL_OK) {
+        return status;
     }
     for (uint32_t t = 0; t < s->blob->header->n_tensors; t++) {
         uint32_t n = rl_live_bytes(&l, t);
@@ -129,8 +159,7 @@ rl_status rl_session_load(rl_session *s)
             continue;
         }
         uint8_t *data = in_arena(s, &l, t);
-        rl_status status = rl_store_get(s->store, in_home(s, &l, t), order,
-                                        data, n);
+        status = rl_store_get(s->store, in_home(s, &l, t), order, data, n);
         if (status != RL_OK) {
             return status;
         }
@@ -142,7 +171,6 @@ rl_status rl_session_load(rl_session *s)
     }
     rl_live_carried(&l);
     rl_pace_carried(&s->pace, record->live_bytes);
-    s->tile = record->tile;
     s->loaded = 1;
     return RL_OK;
 }

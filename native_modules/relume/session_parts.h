@@ -32,13 +32,32 @@ RL_CHECKED rl_status rl_session_load(rl_session *s);
 /* The segment that holds the tile. */
 const rl_segment *rl_session_segment(const rl_session *s, uint32_t tile);
 
-/* Tiles between commits on the n-th attempt at `tiles` tiles. A plan has at
- * most 2^16 tiles, so one tile is reached by attempt 17, and stuck ends the
- * attempts RL_STUCK_ATTEMPTS later: the shift stays below 32. */
-static inline uint32_t rl_session_part(uint32_t tiles, uint32_t attempts)
+/* How often n things can be halved, at most `most` times, until each part is
+ * one of them. */
+static inline uint32_t rl_session_halvings(uint32_t n, uint32_t most)
 {
-    uint32_t halvings = attempts > 1 ? attempts - 1u : 0;
-    return ((tiles - 1u) >> halvings) + 1u;
+    uint32_t times = 0;
+    for (n--; n > 0 && times < most; n >>= 1) {
+        times++;
+    }
+    return times;
+}
+
+/* What a part of n things is when they are halved so often. */
+static inline uint32_t rl_session_part(uint32_t n, uint32_t times)
+{
+    return ((n - 1u) >> times) + 1u;
+}
+
+/* A record counts a tile's units in grains of 2^n: this n of a tile of `count`
+ * units. A tile has below 2^24 units, so at most 2^16 grains. */
+static inline uint32_t rl_session_grain(uint32_t count)
+{
+    uint32_t n = 0;
+    while (count >> n > 0xFFFFu) {
+        n++;
+    }
+    return n;
 }
 
 /* Is there enough for the next tile and a commit behind it? */

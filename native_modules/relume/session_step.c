@@ -21,6 +21,18 @@ const rl_segment *rl_session_segment(const rl_session *s, uint32_t tile)
     return &segments[low];
 }
 
+/* What runs next: the tile, or what is left of it, or a part of that. */
+static rl_tile next(const rl_session *s)
+{
+    rl_tile tile = s->blob->tiles[s->tile];
+    uint32_t grain = rl_session_grain(tile.count);
+    uint32_t part = rl_session_part(tile.count, grain + s->halved) << grain;
+    tile.first += s->units;
+    tile.count -= s->units;
+    tile.count = part < tile.count ? part : tile.count;
+    return tile;
+}
+
 /* ----------------------------------------------------------------- room -- */
 
 /* The most that a commit of this step carries: where the voltage decides it
@@ -28,12 +40,17 @@ const rl_segment *rl_session_segment(const rl_session *s, uint32_t tile)
 static uint32_t most_live(rl_session *s, uint32_t end)
 {
     rl_live l = rl_session_live(s);
+    rl_tile part = next(s);
     if (s->pace.on) {
         return s->blob->header->nvm_size;
     }
-    rl_live_finish(&l, s->tile, end);
+    rl_live_grow(&l, &part);
+    rl_live_finish(&l, s->tile + 1u, end);
     uint32_t bytes = rl_live_survey(&l);
-    rl_live_unfinish(&l, s->tile, end);
+    for (uint32_t t = s->tile + 1u; t < end; t++) {
+        rl_live_shrink(&l, &s->blob->tiles[t]);
+    }
+    rl_live_shrink(&l, &part);
     return bytes;
 }
 
@@ -58,24 +75,41 @@ static int copies(const rl_session *s)
 int rl_session_fits(rl_session *s)
 {
     rl_live l = rl_session_live(s);
-    return rl_pace_fits(&s->pace, &l, s->tile, copies(s), s->ctx);
+    rl_tile tile = next(s);
+    return rl_pace_fits(&s->pace, &l, &tile, copies(s), s->ctx);
+}
+
+/* Progress. The next segment's tiles are whole again. */
+static void advance(rl_session *s, const rl_tile *ran)
+{
+    rl_live l = rl_session_live(s);
+    rl_live_grow(&l, ran);
+    s->units += ran->count;
+    if (s->units < s->blob->tiles[s->tile].count) {
+        return;
+    }
+    s->units = 0;
+    s->tile++;
+    if (s->halved > 0
+        && rl_session_segment(s, s->tile - 1u)->end_tile == s->tile) {
+        s->halved = 0;
+        s->part = 0;
+    }
 }
 
 static void run_tile(rl_session *s)
 {
-    uint32_t op = s->blob->tiles[s->tile].op;
-    rl_live l = rl_session_live(s);
+    rl_tile tile = next(s);
     uint64_t from = s->times ? rl_session_now(s) : 0;
-    rl_pace_ran(&s->pace, s->blob, s->tile, copies(s));
-    rl_stage_tile(&s->stage, s->blob, s->arena, s->tile);
+    rl_pace_ran(&s->pace, s->blob, &tile, copies(s));
+    rl_stage_tile(&s->stage, s->blob, s->arena, &tile);
     if (s->times) {
-        s->times[op] += (uint32_t)(rl_session_now(s) - from);
+        s->times[tile.op] += (uint32_t)(rl_session_now(s) - from);
     }
-    rl_live_finish(&l, s->tile, s->tile + 1u);
-    s->tile++;
+    advance(s, &tile);
 }
 
-/* Behind a tile that is not the step's last. */
+/* Behind a whole tile that is not the step's last. */
 static rl_status look_behind(rl_session *s)
 {
     rl_live l = rl_session_live(s);
@@ -92,8 +126,12 @@ static int is_clean(const rl_session *s)
 
 /* ---------------------------------------------------------------- steps -- */
 
+/* A part of a tile is committed at once. */
 static uint32_t next_end(rl_session *s)
 {
+    if (s->halved > 0) {
+        return s->tile + 1u;
+    }
     uint32_t end = rl_session_segment(s, s->tile)->end_tile;
     if (s->part == 0 || s->part >= end - s->tile) {
         s->part = 0; /* the next segment is whole again */
@@ -160,7 +198,7 @@ static rl_status set_out(rl_session *s, uint32_t end)
 /* To `end`, or to a commit before it. */
 static rl_status run_to(rl_session *s, uint32_t end, int passes)
 {
-    while (s->tile < end) {
+    do {
         if (!is_clean(s)) {
             if (!rl_session_fits(s)) {
                 return keep(s);
@@ -171,7 +209,7 @@ static rl_status run_to(rl_session *s, uint32_t end, int passes)
             }
         }
         run_tile(s);
-    }
+    } while (s->tile < end && s->units == 0);
     passes = passes && rl_session_fits(s) && s->pace.on;
     return passes ? pass(s) : keep(s);
 }
@@ -180,7 +218,8 @@ static rl_status run(rl_session *s)
 {
     uint32_t part = s->part, end = next_end(s);
     const rl_segment *segment = rl_session_segment(s, s->tile);
-    int passes = part == 0 && !s->yields && s->store->attempts < 2
+    int passes = part == 0 && s->halved == 0 && !s->yields
+              && s->store->attempts < 2
               && end != s->blob->header->n_tiles
               && (segment->flags & RL_OBLIGATORY) == 0;
     s->since = rl_session_now(s);
@@ -198,6 +237,7 @@ static rl_status give_up(rl_session *s)
 {
     rl_record record = rl_session_successor(s, RL_STATE_STUCK);
     record.tile = s->store->newest.tile;
+    record.part = s->store->newest.part;
     rl_status status = rl_session_commit_empty(s, &record);
     return status == RL_OK ? RL_E_STUCK : status;
 }

@@ -27,16 +27,16 @@ static RL_HOT void nothing(void)
 static const rl_fetch by_words = { copy_words, nothing };
 
 RL_HOT void rl_stage_tile(rl_stage *stage, const rl_blob *blob,
-                          uint8_t *arena, uint32_t tile)
+                          uint8_t *arena, const rl_tile *tile)
 {
-    uint32_t number = blob->tiles[tile].op;
+    uint32_t number = tile->op;
     const rl_op *op = &blob->ops[number];
     const rl_fetch *fetch = stage->fetch.begin ? &stage->fetch : &by_words;
     uint32_t buffer = RL_GRAIN * op->chunk;
 
     if (!op->stage_size) {
         stage->op = 0;
-        rl_engine_tile(blob, arena, tile);
+        rl_engine_tile_with(blob, arena, tile, NULL, NULL);
         return;
     }
     if (stage->op != number + 1u) {

@@ -14,9 +14,9 @@ typedef struct {
  * filled with an input. */
 void rl_stage_forget(rl_stage *stage);
 
-/* rl_engine_tile with the op's constants in SRAM, where the plan says so.
- * They are copied when the tile before was not one of the same op. */
+/* A tile, or a run of its units, with the op's constants in SRAM, where the
+ * plan says so. They are copied when what ran before was not of the same op. */
 void rl_stage_tile(rl_stage *stage, const rl_blob *blob, uint8_t *arena,
-                   uint32_t tile);
+                   const rl_tile *tile);
 
 #endif

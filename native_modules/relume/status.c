@@ -22,7 +22,7 @@ const char *rl_status_text(rl_status status)
     case RL_E_NVM_SIZE: return "NVM is too small for the plan";
     case RL_E_NVM_KIND: return "planned for another kind of NVM";
     case RL_E_DAMAGED: return "checkpoint does not match its record";
-    case RL_E_STUCK: return "one tile does not fit a charge";
+    case RL_E_STUCK: return "one unit of a tile does not fit a charge";
     case RL_E_STATE: return "not possible in this state";
     case RL_E_SIZE: return "buffer of the wrong size";
     case RL_E_MODEL: return "checkpoint belongs to another model";

@@ -22,7 +22,7 @@ typedef enum {
     RL_E_NVM_SIZE = -10, /* NVM is too small for the plan */
     RL_E_NVM_KIND = -11, /* planned for another kind of NVM */
     RL_E_DAMAGED = -12,  /* checkpoint's data does not match its record */
-    RL_E_STUCK = -13,    /* even one tile does not fit a charge */
+    RL_E_STUCK = -13,    /* even one unit of a tile does not fit a charge */
     RL_E_STATE = -14,    /* call does not fit the state (no input, busy ...) */
     RL_E_SIZE = -15,     /* buffer of the wrong size */
     RL_E_MODEL = -16,    /* checkpoint belongs to another model */

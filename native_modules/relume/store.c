@@ -20,7 +20,7 @@ int rl_record_valid(const rl_record *record, uint8_t kind)
         && record->nvm_kind == kind
         && record->state >= RL_STATE_RUNNING
         && record->state <= RL_STATE_STUCK
-        && record->flags <= (RL_EXPECTED | RL_DATED);
+        && record->flags >> RL_HALVED_SHIFT <= RL_HALVED_MOST;
 }
 
 int rl_record_after(uint32_t a, uint32_t b)

@@ -15,7 +15,8 @@
 #define RL_STATE_STUCK 4
 
 typedef struct {
-    uint32_t magic, seq, model, inference, tile;
+    uint32_t magic, seq, model, inference;
+    uint16_t tile, part; /* part: units of the tile, in grains */
     uint8_t  state, nvm_kind, flags, priority;
     uint32_t live_crc, live_bytes;
     uint64_t cycles;
@@ -28,6 +29,8 @@ _Static_assert(sizeof(rl_record) == 64, "SPEC 4.1");
 
 #define RL_EXPECTED 1u /* flags: the power may fail before the next record */
 #define RL_DATED 2u    /* due is a deadline, else a place in the queue */
+#define RL_HALVED_SHIFT 2u /* above them: how often the tile was halved */
+#define RL_HALVED_MOST 16u
 
 /* Which of two inferences comes first: the higher priority, then a deadline
  * before none, the earlier one, or who came first. 1: a. */

@@ -107,7 +107,7 @@ static void run(const rl_blob *blob, const uint8_t *input, size_t size,
         const rl_tensor *out = &blob->tensors[op->out];
 
         if (staged) {
-            rl_stage_tile(&stage, blob, arena, i);
+            rl_stage_tile(&stage, blob, arena, tile);
         } else {
             run_tile(blob, arena, i);
         }

@@ -73,7 +73,9 @@ class StagedMachine:
             ),
         ]
         cycles = 0
-        for tile in range(len(self.plan.tiles)):
+        (tiles,) = struct.unpack_from("<I", self.blob, 60)
+        for number in range(len(self.plan.tiles)):
+            tile = XIP + tiles + 12 * number
             _, one = machine.call("rl_stage_tile", STAGE, BLOB_STRUCT, ARENA, tile, xip=True)
             cycles += one.cycles + round(fills_cycles(machine.xip, one.xip_fills))
         for hook in hooks:

@@ -53,6 +53,8 @@ static expectation expect_of(const life *l, const fault_op *op)
     e.attempts = l->store.attempts;
     e.counting = l->counting;
     e.reached = l->session.tile;
+    e.units = l->session.units;
+    e.halved = l->session.halved;
     e.running = l->session.state == RL_STATE_RUNNING && !l->counting;
     if (op != NULL) {
         note_record(op, &e);
@@ -97,6 +99,18 @@ static expectation last;
 static uint32_t left; /* operations, or tiles, until the power goes */
 static uint32_t turn; /* lives so far */
 
+/* The power goes in the middle of the operation; the device lives on. */
+static void cut_here(fault *device, const fault_op *op, uint32_t v,
+                     uint64_t roll)
+{
+    fault *copy = &lives[1].device;
+    fault_cut(copy, device, op, v, opt.seeds, roll);
+    fault_op nothing = { OP_WRITE, 0, 0, NULL };
+    fault_cut(device, copy, &nothing, 0, 1, 0);
+    total.cuts[0]++;
+    longjmp(power_off, 1);
+}
+
 static void strike_soak(fault *device, const fault_op *op)
 {
     life *l = device->ctx;
@@ -111,12 +125,7 @@ static void strike_soak(fault *device, const fault_op *op)
     last.complete = v + 1u == variants;
     path[0][0] = turn;
     path[0][1] = v;
-    fault *copy = &lives[1].device;
-    fault_cut(copy, device, op, v, opt.seeds, roll);
-    fault_op nothing = { OP_WRITE, 0, 0, NULL };
-    fault_cut(device, copy, &nothing, 0, 1, 0);
-    total.cuts[0]++;
-    longjmp(power_off, 1);
+    cut_here(device, op, v, roll);
 }
 
 void cuts_soak(uint32_t most)
@@ -138,10 +147,15 @@ void cuts_soak(uint32_t most)
 
 /* -------------------------------------------------------------- starve -- */
 
-static void die(void *ctx)
+static uint32_t charge; /* a life's, in tiles or units */
+static int by_units;
+
+static void die(void *ctx, uint32_t units)
 {
     life *l = ctx;
-    if (left-- > 0) {
+    uint32_t price = by_units ? units : 1u;
+    if (left >= price) {
+        left -= price;
         return;
     }
     last = expect_of(l, NULL);
@@ -196,27 +210,81 @@ static int starved_life(void)
     return 0;
 }
 
-void cuts_starve(uint32_t tiles)
+/* Each part of a tile costs one charge or more, and those that failed. */
+static uint32_t lives_enough(void)
 {
-    uint32_t most = 40u * (ref.blob.header->n_tiles + 4u) * opt.inferences;
+    const rl_header *h = ref.blob.header;
+    uint64_t parts = h->n_tiles;
+    for (uint32_t t = 0; by_units && t < h->n_tiles; t++) {
+        parts += 2u * (ref.blob.tiles[t].count / (charge + 1u));
+    }
+    return (uint32_t)(40u * (parts + 4u) * opt.inferences);
+}
+
+/* Lives on one NVM to the script's end; true when the scheduler gave up. */
+static int starved_script(void)
+{
+    uint32_t most = lives_enough();
     lives[0].host = newcomer;
     last = anything;
     ref.on_tile = die;
     ref.ctx = &lives[0];
     for (turn = 1; turn <= most; turn++) {
-        left = tiles;
+        left = charge;
         if (setjmp(power_off) != 0) {
             continue;
         }
         int stuck = starved_life();
-        if (stuck != (tiles == 0)) {
+        if (stuck != (charge == 0)) {
             life_fail("%s after %u lives", stuck ? "stuck" : "done", turn);
         }
-        if (stuck) {
-            check_stuck();
-        }
-        total.lives = turn;
-        return;
+        return stuck;
     }
     life_fail("%u lives were not enough", most);
+}
+
+void cuts_starve(uint32_t most, int units)
+{
+    charge = most;
+    by_units = units;
+    if (starved_script()) {
+        check_stuck();
+    }
+    total.lives = turn;
+}
+
+/* -------------------------------------------------------------- hungry -- */
+
+static uint32_t until; /* operations before the one that is cut; then 0 */
+static uint32_t variant, variants;
+
+static void strike_hungry(fault *device, const fault_op *op)
+{
+    if (until == 0 || --until > 0) {
+        return;
+    }
+    life *l = device->ctx;
+    variants = fault_variants(op, opt.seeds);
+    last = expect_of(l, op);
+    last.untouched = variant == 0;
+    last.complete = variant + 1u == variants;
+    cut_here(device, op, variant, fault_hash(opt.seed, variant));
+}
+
+void cuts_hungry(uint32_t units)
+{
+    charge = units;
+    by_units = 1;
+    life_strike = strike_hungry;
+    for (uint32_t n = 1; until == 0; n++) {
+        variants = 1;
+        for (variant = 0; variant < variants && until == 0; variant++) {
+            life_teardown();
+            life_setup();
+            path[0][0] = n;
+            path[0][1] = variant;
+            until = n;
+            starved_script();
+        }
+    }
 }

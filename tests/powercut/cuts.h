@@ -13,9 +13,12 @@ void cuts_exhaustive(void);
 /* `lives` lives of random length in a row, on one NVM. */
 void cuts_soak(uint32_t lives);
 
-/* Lives that end after `tiles` tiles: the scheduler must get through with
- * smaller parts, or with 0 end in the state stuck. */
-void cuts_starve(uint32_t tiles);
+/* Lives that end after so many tiles, or units of any op: the scheduler must
+ * get through with smaller parts, or with 0 end in the state stuck. */
+void cuts_starve(uint32_t most, int by_units);
+
+/* The same by units, each time with one cut besides, at every operation. */
+void cuts_hungry(uint32_t units);
 
 /* An NVM that refuses its n-th call, or from its n-th write on takes nothing
  * and does not say so; for every n. It must be noticed before anything is

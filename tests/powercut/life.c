@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "reference.h"
+#include "session_parts.h"
 
 #define FIRST_ID 100u
 #define CALLS 100000u /* of a life, then it hangs */
@@ -188,9 +189,27 @@ static uint32_t longest_segment(uint32_t tile)
     return 0;
 }
 
+/* Where a tile was halved at most one part of it is lost. */
+static void check_lost_part(const rl_record *newest, const expectation *e)
+{
+    uint32_t count = ref.blob.tiles[newest->tile].count;
+    uint32_t grain = rl_session_grain(count);
+    uint32_t halved = newest->flags >> RL_HALVED_SHIFT;
+    halved = halved < e->halved ? e->halved : halved;
+    if (halved == 0) {
+        return;
+    }
+    uint32_t most = rl_session_part(count, grain + halved) << grain;
+    uint32_t from = (uint32_t)newest->part << grain;
+    uint32_t to = e->reached == newest->tile ? e->units : count + e->units;
+    CHECK(e->reached - newest->tile <= 1u && from <= to && to - from <= most,
+          "units %u to %u of tile %u lost", from, to, newest->tile);
+}
+
 static void check_lost(const life *l, const expectation *e)
 {
     const rl_record *newest = &l->store.newest;
+    total.split += newest->part != 0;
     if (!e->known || !e->running || newest->state != RL_STATE_RUNNING
         || newest->inference != e->old.inference) {
         return;
@@ -200,6 +219,7 @@ static void check_lost(const life *l, const expectation *e)
                                             : e->reached;
     CHECK(e->reached >= newest->tile && lost <= most,
           "%u tiles lost: more than a segment", lost);
+    check_lost_part(newest, e);
     total.lost = lost > total.lost ? lost : total.lost;
 }
 

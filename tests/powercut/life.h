@@ -47,6 +47,8 @@ typedef struct {
     int       untouched, complete;
     int       known;    /* 0: nothing is expected (first life) */
     uint32_t  reached;  /* tile in SRAM when it happened */
+    uint32_t  units;    /* of it */
+    uint32_t  halved;   /* how often it was */
     int       running;  /* and it was computing */
 } expectation;
 
@@ -54,6 +56,7 @@ typedef struct {
     uint64_t cuts[FAULT_PATH], lives, ops, traffic, old, new, erases;
     uint64_t passed, rested; /* steps that ended so */
     uint64_t streams; /* writes in the background, of the first level */
+    uint64_t split; /* lives that went on in the middle of a tile */
     uint32_t lost; /* most tiles computed twice after one cut */
 } totals;
 

@@ -17,7 +17,7 @@ from relume.model.graph import Graph, Kind, Op, Tensor, Window
 from relume.plan.arena import place_sram
 from relume.plan.depth_first import Run, ordered
 from relume.plan.homes import obligatory_ends, place_homes, with_obligatory
-from relume.plan.live import LiveMap
+from relume.plan.live import LiveMap, most_carried
 from relume.plan.planner import Budget
 from relume.plan.types import OpPace, Pace, Plan, Segment, Tile
 
@@ -241,7 +241,7 @@ def random_plan(
     if nvm == "flash":
         nvm_off = (0,) * len(graph.tensors)
         sizes = [tensor.size for tensor in graph.tensors]
-        nvm_size = max(int(live.live_bytes.max()), *sizes)
+        nvm_size = max(most_carried(graph, tile_list), *sizes)
     else:
         nvm_off, nvm_size = place_homes(graph, live, ends, 1 << 20 if paced == 2 else 0)
     segments = _segments(live, ends, nvm)

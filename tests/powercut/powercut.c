@@ -6,7 +6,9 @@
  *            [--size BYTES] [--fill BYTE] [--seq N [--erases N]] [--real]
  *            [--forge] [--behind] [--volts none|random|high|low|true]
  *            [--replay ID]
- *            [--soak LIVES | --starve TILES | --refuse | --deaf | --rot]
+ *            [--soak LIVES | --starve TILES | --ration UNITS | --hungry UNITS
+ *            | --refuse | --deaf | --rot]
+ * TILES, UNITS: all that a charge computes; --hungry: and one cut besides.
  * ID is what a failure prints: kind:depth:op:variant[:op:variant...]:seed,
  * with the other arguments as they were. --seq: the store is an old one, its
  * next record and its sectors' erase counts after the numbers given. */
@@ -18,7 +20,8 @@
 #include "cuts.h"
 #include "reference.h"
 
-static uint32_t soak, starve, starving;
+static uint32_t soak, starve;
+static char starving; /* of which option */
 static uint32_t aged, seq, erases; /* aged: the store is an old one */
 static void (*mode)(void) = cuts_exhaustive;
 
@@ -101,7 +104,9 @@ static int parse_number(const char *name, const char *value)
     else if (strcmp(name, "--soak") == 0) soak = n;
     else if (strcmp(name, "--seq") == 0) seq = n, aged = 1;
     else if (strcmp(name, "--erases") == 0) erases = n;
-    else if (strcmp(name, "--starve") == 0) starve = n, starving = 1;
+    else if (strcmp(name, "--starve") == 0) starve = n, starving = 't';
+    else if (strcmp(name, "--ration") == 0) starve = n, starving = 'u';
+    else if (strcmp(name, "--hungry") == 0) starve = n, starving = 'h';
     else return 1;
     return 0;
 }
@@ -181,7 +186,7 @@ static void report(void)
            " \"bytes\": %llu, \"erases\": %llu, \"old\": %llu,"
            " \"new\": %llu, \"passed\": %llu, \"rested\": %llu,"
            " \"streams\": %llu,"
-           " \"lost\": %u}\n",
+           " \"split\": %llu, \"lost\": %u}\n",
            (unsigned long long)cuts, (unsigned long long)total.lives,
            (unsigned long long)total.ops,
            (unsigned long long)total.traffic,
@@ -190,7 +195,7 @@ static void report(void)
            (unsigned long long)total.passed,
            (unsigned long long)total.rested,
            (unsigned long long)total.streams,
-           total.lost);
+           (unsigned long long)total.split, total.lost);
 }
 
 int main(int argc, char **argv)
@@ -211,8 +216,10 @@ int main(int argc, char **argv)
     if (aged) {
         aged_make(&lives[0].device, opt.base, seq, erases);
     }
-    if (starving) {
-        cuts_starve(starve);
+    if (starving == 'h') {
+        cuts_hungry(starve);
+    } else if (starving != 0) {
+        cuts_starve(starve, starving == 'u');
     } else if (soak > 0) {
         cuts_soak(soak);
     } else {

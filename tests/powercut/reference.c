@@ -73,7 +73,7 @@ static void forge(uint8_t *data, uint32_t size)
     rl_record record = {
         .magic = RL_RECORD_MAGIC, .seq = 5000,
         .model = ref.blob.header->meta_crc, .inference = 100,
-        .tile = ref.blob.header->n_tiles, .state = RL_STATE_IDLE,
+        .tile = (uint16_t)ref.blob.header->n_tiles, .state = RL_STATE_IDLE,
         .nvm_kind = RL_NVM_FLASH, .home = RL_FLASH_PAGE,
     };
     record.crc = rl_crc32(0, &record, sizeof record - 4u);
@@ -167,17 +167,35 @@ static void check_input(const uint8_t *arena, uint32_t tile, uint32_t tensor,
     }
 }
 
-void reference_tile(rl_stage *stage, const rl_blob *blob, uint8_t *arena,
-                    uint32_t tile)
+/* The tile that the units belong to. */
+static uint32_t tile_of(const rl_blob *blob, const rl_tile *units)
 {
+    uint32_t tile = 0;
+    for (;; tile++) {
+        const rl_tile *t = &blob->tiles[tile];
+        if (t->op == units->op && units->first - t->first < t->count) {
+            break;
+        }
+    }
     const rl_tile *t = &blob->tiles[tile];
+    if (units->count == 0 || units->scratch != t->scratch
+        || units->first + units->count > t->first + t->count) {
+        ref.fault = "units of no tile";
+    }
+    return tile;
+}
+
+void reference_tile(rl_stage *stage, const rl_blob *blob, uint8_t *arena,
+                    const rl_tile *t)
+{
+    uint32_t tile = tile_of(blob, t);
     const rl_op *op = &blob->ops[t->op];
     const rl_tensor *out = &blob->tensors[op->out];
     uint32_t at = t->first * op->unit_bytes;
     uint32_t n = t->count * op->unit_bytes;
     const uint8_t *want = ref.tensors[ref.input][op->out] + at;
     if (ref.on_tile != NULL) {
-        ref.on_tile(ref.ctx);
+        ref.on_tile(ref.ctx, t->count);
     }
     ref.tiles++;
     ref.clock += REFERENCE_TILE_CYCLES;
@@ -191,7 +209,7 @@ void reference_tile(rl_stage *stage, const rl_blob *blob, uint8_t *arena,
         memcpy(arena + out->arena_off + at, want, n);
         return;
     }
-    rl_stage_tile(stage, blob, arena, tile);
+    rl_stage_tile(stage, blob, arena, t);
     if (memcmp(arena + out->arena_off + at, want, n) != 0) {
         ref.fault = "a tile computed something else";
     }

@@ -20,7 +20,8 @@ typedef struct {
     uint64_t  clock;    /* core cycles */
     uint64_t  tiles;    /* computed in all */
     const char *fault;  /* a tile found wrong input, or made wrong output */
-    void    (*on_tile)(void *ctx);
+    /* Before a tile, or so many units of it. */
+    void    (*on_tile)(void *ctx, uint32_t units);
     void     *ctx;
 } reference;
 
@@ -39,6 +40,6 @@ const uint8_t *reference_tensor(uint32_t input, uint32_t tensor);
 
 /* Takes the place of rl_stage_tile in session_step.c. */
 void reference_tile(rl_stage *stage, const rl_blob *blob, uint8_t *arena,
-                    uint32_t tile);
+                    const rl_tile *t);
 
 #endif

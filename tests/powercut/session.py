@@ -39,7 +39,8 @@ Nvm = _struct(
     ("start", _READ), ("busy", _ASK), ("finish", _ASK),
 )  # fmt: skip
 Record = _struct(
-    "Record", *_words("magic", "seq", "model", "inference", "tile"),
+    "Record", *_words("magic", "seq", "model", "inference"),
+    ("tile", ctypes.c_uint16), ("part", ctypes.c_uint16),
     ("state", ctypes.c_uint8), ("nvm_kind", ctypes.c_uint8),
     ("flags", ctypes.c_uint8), ("priority", ctypes.c_uint8),
     *_words("live_crc", "live_bytes"), ("cycles", ctypes.c_uint64),
@@ -55,9 +56,9 @@ Store = _struct(
 )  # fmt: skip
 _Session = _struct(
     "_Session", ("blob", ctypes.c_void_p), ("store", ctypes.c_void_p),
-    ("arena", ctypes.c_void_p), ("work", ctypes.c_void_p), *_words("tile"),
+    ("arena", ctypes.c_void_p), ("work", ctypes.c_void_p), *_words("tile", "units"),
     ("fetch_begin", ctypes.c_void_p), ("fetch_end", ctypes.c_void_p),
-    *_words("staged", "staged_pad", "part"),
+    *_words("staged", "staged_pad", "part", "halved"),
     ("state", ctypes.c_uint8), ("loaded", ctypes.c_uint8), ("stuck", ctypes.c_uint8),
     ("same_boot", ctypes.c_uint8),
     ("cycles", _CYCLES), ("rest", _REST), ("ctx", ctypes.c_void_p),

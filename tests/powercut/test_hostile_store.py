@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests import native
 from tests.powercut import session as rl
 from tests.powercut.boards import BLOB, SECTORS, board, input_of, memory, started
 from tests.powercut.plans import random_blob
@@ -33,6 +34,14 @@ def field(at: int, layout: str, value: int) -> Callable[[bytes], bytes]:
     return edit
 
 
+UNITS = native.accepted(BLOB).header.tile(BLOB, 0)[2]
+
+
+def halved(units: int) -> Callable[[bytes], bytes]:
+    """In the middle of the first tile, which was halved once."""
+    return lambda record: field(22, "<B", 1 << 2)(field(18, "<H", units)(record))
+
+
 HOSTILE = [
     ("the tile is behind the plan", field(16, "<I", 0xFFFFFFFF), rl.RL_E_DAMAGED),
     ("the tile is the end", field(16, "<I", 13), rl.RL_E_DAMAGED),
@@ -43,7 +52,11 @@ HOSTILE = [
     ("the state is unknown", field(20, "<B", 5), RL_OK),
     ("the state is 0", field(20, "<B", 0), RL_OK),
     ("the kind is another", field(21, "<B", 9), RL_OK),
-    ("a flag is unknown", field(22, "<B", 4), RL_OK),
+    ("halved more often than can be", field(22, "<B", 17 << 2), RL_OK),
+    ("units that no halving gives", field(18, "<H", 1), rl.RL_E_DAMAGED),
+    ("all units of the tile", halved(UNITS), rl.RL_E_DAMAGED),
+    ("more units than the tile has", halved(0xFFFF), rl.RL_E_DAMAGED),
+    ("units that were not computed", halved(UNITS // 2), rl.RL_E_DAMAGED),
     ("the magic is another", field(0, "<I", 1), RL_OK),
     ("the slot is the wrong one", field(4, "<I", 2), RL_OK),
     ("the home is not 0", field(52, "<I", 256), RL_OK),

@@ -186,7 +186,7 @@ def test_any_refused_call_of_a_restore_is_noticed(kind: int) -> None:
 @KINDS
 def test_any_refused_call_of_giving_up_is_noticed(kind: int) -> None:
     b = started(kind)
-    for _ in range(10):
+    for _ in range(40):  # tiles and units are halved before
         assert board(kind, b.memory).open() == RL_OK
     again = board(kind, b.memory)
 

@@ -28,8 +28,7 @@ FAULTS = (
             "    rl_status status = l.blob ? RL_OK : RL_DONE;\n"
             "    s->loaded = status == RL_OK;\n    s->carry"),)),
     Fault("unfinished_tiles_live", "session_step.c",
-          (("    rl_live_finish(&l, s->tile, s->tile + 1u);\n    s->tile++;",
-            "    s->tile++;\n    rl_live_finish(&l, s->tile, s->tile);"),)),
+          (("    rl_live_grow(&l, ran);\n    s->units", "    s->units"),)),
 )  # fmt: skip
 
 

@@ -70,19 +70,24 @@ print(json.dumps([said(lambda: pure.check(bad)), said(lambda: pure.check(bad[:64
     assert crooked[0] == -18 and "aligned" in crooked[1]
 
 
-def test_an_arena_that_is_too_small_is_refused(machine: Machine) -> None:
+def test_a_small_arena_and_units_of_no_tile_are_refused(machine: Machine) -> None:
     net = made(4, "m0plus")
     source = f"""{BEGIN}
 blob = {net.blob!r}
 refused = []
-for arena, end in ((bytearray(8), 1), (bytearray(1 << 20), 1 << 16)):
+count = pure.Blob(blob, False).tile(0)[2]
+arena = bytearray(1 << 20)
+for call in ((bytearray(8), 0, 0, count), (arena, 1 << 16, 0, 1), (arena, -1, 0, 1),
+             (arena, 0, count, 1), (arena, 0, 0, count + 1), (arena, 0, 1, count),
+             (arena, 0, 0, 0), (arena, 0, -1, 1), (arena, 0, 0, -1), (arena, 0, 0, count)):
     try:
-        _relume_native.run(blob, arena, 0, end)
+        _relume_native.run(blob, *call)
     except ValueError:
-        refused.append(end)
-print(json.dumps(refused))
+        refused.append(call[1:])
+print(json.dumps([len(refused), count]))
 """
-    assert machine.value(source) == [1, 1 << 16]
+    refused, count = machine.value(source)
+    assert refused == 9 and count > 1
 
 
 def test_checksums_are_crc_32(machine: Machine) -> None:

@@ -231,7 +231,7 @@ class _Reader:
                 raise self.fail(field, f"section at {offset}, {size} bytes, leaves the metadata")
         if not 1 <= header.n_tensors <= 4096 or not 1 <= header.n_ops <= 4096:
             raise self.fail(40, f"{header.n_tensors} tensors, {header.n_ops} ops")
-        if not 1 <= header.n_tiles <= 65536 or not 1 <= header.n_segments <= header.n_tiles:
+        if not 1 <= header.n_tiles <= 65535 or not 1 <= header.n_segments <= header.n_tiles:
             raise self.fail(44, f"{header.n_tiles} tiles, {header.n_segments} segments")
         end = header.off_strings + header.strings_size
         if not header.strings_size or self.image[end - 1]:

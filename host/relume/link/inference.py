@@ -49,7 +49,7 @@ class Result:
 
 
 class Stuck(LinkError):
-    """One tile does not fit a charge."""
+    """One unit of a tile does not fit a charge."""
 
 
 def inference_id(model: int, data: bytes, number: int) -> int:

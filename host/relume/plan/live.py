@@ -21,6 +21,7 @@ ELEMENT_KINDS = PAIR_KINDS | {Kind.MAP, Kind.RESHAPE}
 DILATED_KINDS = (Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D)
 IntArray = npt.NDArray[np.int64]
 Range = tuple[int, int, int]  # tensor, first byte, end
+FINEST = 64, 4096  # parts of a tile, and of all, that most_carried() looks at
 
 
 def need(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
@@ -236,6 +237,14 @@ class LiveMap:
         low = np.where(grows, np.minimum(low, finished[:-1]), low)
         return Use(self.graph.tensors[tensor].size, life.first, low, finished[1:])
 
+    def most_in_use(self) -> int:
+        """The most bytes in use during a tile: no commit in the middle of one carries more."""
+        total = np.zeros(self.n_tiles, dtype=np.int64)
+        for tensor in range(len(self.lives)):
+            use = self.use(tensor)
+            total[use.first : use.last] += np.maximum(use.high - use.low, 0)
+        return int(total.max())
+
     def live(self, boundary: int) -> list[Range]:
         """Live bytes [lo, finished) at a boundary, in order of tensor number."""
         ranges = []
@@ -269,3 +278,20 @@ class LiveMap:
             total += extent
             ranges += extent > 0
         return total, ranges
+
+
+def most_carried(graph: Graph, tiles: Sequence[Tile]) -> int:
+    """Bytes that no commit exceeds, be it between tiles or in the middle of one.
+
+    Each tile is looked at in parts, during each of which no more than what is in use is live.
+    """
+    most = min(FINEST[0], max(1, FINEST[1] // len(tiles)))
+    return LiveMap(graph, [part for tile in tiles for part in _parts(tile, most)]).most_in_use()
+
+
+def _parts(tile: Tile, most: int) -> list[Tile]:
+    step = -(-tile.count // most)
+    end = tile.first + tile.count
+    return [
+        Tile(tile.op, first, min(step, end - first)) for first in range(tile.first, end, step)
+    ]

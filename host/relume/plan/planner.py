@@ -11,7 +11,7 @@ from relume.plan.arena import in_use
 from relume.plan.commits import make_segments, segment_ends
 from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR, CostModel
 from relume.plan.homes import RESERVED, obligatory_ends, place_homes, with_obligatory
-from relume.plan.live import LiveMap
+from relume.plan.live import LiveMap, most_carried
 from relume.plan.memory import Memory, choose_memory, work_bytes
 from relume.plan.pace import pace_of
 from relume.plan.smallest import check_supply, refusal, sufficient_capacitor
@@ -85,7 +85,7 @@ def build_plan(
     tiled = memory.tiled
     ends = segment_ends(memory.costs, tiled, budget.charge_uj)
     plan = _finish(graph, board, budget, memory, ends)
-    problems = [*_nvm_problems(plan, board, tiled), *_sram_problems(plan, board, tiled)]
+    problems = [*_nvm_problems(plan, board), *_sram_problems(plan, board, tiled)]
     return plan, problems + _flash_problems(plan, board)
 
 
@@ -113,7 +113,7 @@ def plan_of_tiles(
         )
     memory = choose_memory(costs, tiled, budget.charge_uj, search=False)
     plan = _finish(graph, board, budget, memory, list(range(1, len(tiles) + 1)))
-    problems = [*_nvm_problems(plan, board, tiled), *_sram_problems(plan, board, tiled)]
+    problems = [*_nvm_problems(plan, board), *_sram_problems(plan, board, tiled)]
     problems += _flash_problems(plan, board)
     if problems:
         raise PlanError(problems[0])
@@ -188,19 +188,18 @@ def _homes(
 ) -> tuple[tuple[int, ...], int]:
     """Homes on FRAM and file. Flash has none: nvm_size is the most that a commit carries."""
     if nvm == "flash":
-        largest = int(tiled.live.live_bytes.max())
+        largest = most_carried(graph, tiled.tiles)
         return (0,) * len(graph.tensors), max(largest, *(t.size for t in graph.tensors))
     return place_homes(graph, tiled.live, ends, board.nvm_size(nvm) - RESERVED)
 
 
-def _nvm_problems(plan: Plan, board: BoardProfile, tiled: TiledGraph) -> list[str]:
+def _nvm_problems(plan: Plan, board: BoardProfile) -> list[str]:
     graph, capacity = plan.graph, board.nvm_size(plan.nvm)
     if plan.nvm == "flash":
-        largest = int(tiled.live.live_bytes.max())
-        size = ring_bytes(largest)
+        size = ring_bytes(plan.nvm_size)
         if size > capacity:
             return [
-                f"{graph.name}: its largest commit of {largest} bytes needs {size} bytes of "
+                f"{graph.name}: its largest commit of {plan.nvm_size} bytes needs {size} bytes of "
                 f"store flash, {board.name} has {capacity}: use FRAM or a smaller model"
             ]
     elif plan.nvm_size > capacity - RESERVED:

@@ -19,7 +19,7 @@ from relume.plan.live import LiveMap
 from relume.plan.tile_sizes import best_size, finer
 from relume.plan.types import Tile
 
-MAX_TILES = 65536
+MAX_TILES = 65535
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -72,7 +72,7 @@ def tile_graph(graph: Graph, costs: CostModel, charge_uj: float) -> TiledGraph:
         n_tiles = sum(-(-graph.units(op) // counts[n]) for n, op in enumerate(graph.ops))
         if n_tiles > MAX_TILES:
             number = over[0]
-            raise Infeasible(charge_uj * 1.25, "its tiles (more than 65536 in all)", number)
+            raise Infeasible(charge_uj * 1.25, f"its tiles (more than {MAX_TILES} in all)", number)
 
 
 def _counts(graph: Graph, costs: CostModel, charge_uj: float) -> list[int]:

@@ -82,7 +82,7 @@ static void run(const rl_blob *blob, int staged)
     memset(arena + in->arena_off, 0x11, in->size);
     for (uint32_t i = 0; i < h->n_tiles; i++) {
         if (staged) {
-            rl_stage_tile(&stage, blob, arena, i);
+            rl_stage_tile(&stage, blob, arena, &blob->tiles[i]);
         } else {
             run_tile(blob, arena, i);
         }
