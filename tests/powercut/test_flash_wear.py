@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 from relume.blob.pack import pack
-from relume.plan.wear import YEAR_S, wear
+from relume.plan.wear import YEAR_S, wear, written_bytes
 
-from tests.powercut import harness
+from tests.powercut import harness, plans
+from tests.powercut.session import FLASH, FRAM, RL_DONE, RL_OK, Board, Memory
 from tests.unit.plan_nets import BOARD, random_plan
 
 SECTORS = 8
@@ -56,6 +57,22 @@ def test_an_inference_erases_a_15th_of_a_sector_a_page() -> None:
     assert (said.pages, said.erases) == (pages, pages / 15)
     assert said.inferences == pytest.approx(100_000 * 21 * 15 / pages)  # half of 42 sectors
     assert said.years(YEAR_S) == pytest.approx(said.inferences)
+
+
+@pytest.mark.parametrize("nvm", ["fram", "fram-i2c", "flash"])
+@pytest.mark.parametrize("seed", range(6))
+def test_an_inference_writes_what_the_plan_says(seed: int, nvm: str) -> None:
+    """What C counts until the output is taken; the record of that comes behind."""
+    plan = plans.random_plan(seed, nvm=nvm)
+    flash = nvm == "flash"
+    board = Board(Memory(1 << 16, FLASH if flash else FRAM), pack(plan))
+    assert board.open() == RL_OK
+    size = plan.graph.tensors[plan.graph.input].size
+    while board.begin(1, bytes(size)) != RL_OK:
+        pass
+    while board.step() != RL_DONE:
+        pass
+    assert board.record.nvm_bytes == written_bytes(plan) - (256 if flash else 64)
 
 
 def test_other_nvm_does_not_wear_out() -> None:

@@ -14,6 +14,8 @@ from relume.errors import BoardError
 from relume.model.tflite_reader import read_tflite
 from relume.plan.costs import RECORD_BYTES, CostModel
 from relume.plan.planner import Budget, make_plan, sufficient_capacitor
+from relume.power.trace import constant
+from relume.sim.latency import latency
 
 from tests.kernels.netgen import random_net
 
@@ -84,6 +86,20 @@ def test_a_blob_says_which_bus_it_was_planned_for() -> None:
     cap_f = sufficient_capacitor(GRAPH, PICO, 5.0, 1.8, "fram-i2c")
     blob = read_blob(pack(make_plan(GRAPH, PICO, Budget(cap_f, 5.0, 1.8), "fram-i2c")))
     assert blob.nvm == "fram-i2c" and blob.image[25] == 4
+
+
+def test_times_on_a_harvest_are_those_of_the_bus() -> None:
+    """The same plan's tiles, the same supply: the slower bus needs more charges."""
+    budget = Budget(2 * sufficient_capacitor(GRAPH, PICO, 5.0, 1.8, "fram-i2c"), 5.0, 1.8)
+    harvest = constant(3e-3)
+    found = {
+        nvm: latency(make_plan(GRAPH, PICO, budget, nvm), PICO, harvest, starts=5)
+        for nvm in ("fram", "fram-i2c")
+    }
+    assert found["fram"].p50_s < found["fram-i2c"].p50_s < float("inf")
+    slower = latency(make_plan(GRAPH, at(400_000), budget, "fram-i2c"), at(400_000), harvest,
+                     starts=5)  # fmt: skip
+    assert slower.p50_s > found["fram-i2c"].p50_s
 
 
 def test_a_board_without_it_says_so() -> None:

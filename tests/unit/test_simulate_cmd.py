@@ -84,7 +84,7 @@ def test_lists_of_capacitors_and_scales_are_studied_in_pairs(
     [
         (["NET", "--trace", "3mW", "--policy", "magic"], "unknown policy 'magic'"),
         (["NET", "--trace", "3W"], "its power would not fail"),
-        (["NET", "--trace", "3mW", "--nvm", "flash"], "costed for SPI FRAM"),
+        (["NET", "--trace", "3mW", "--nvm", "flash"], "costed for FRAM, use fram or fram-i2c"),
         (["x.rlm", "--trace", "3mW"], "x.rlm: No such file"),
         (["NET", "--trace", "3mW", "--blob", "b.rlm"], "--blob: one policy"),
         (["NET", "--trace", "3mW", "--policy", "sonic", "--blob", "b.rlm"], "cannot follow it"),

@@ -52,9 +52,9 @@ def trace_of(args: argparse.Namespace) -> Trace | None:
 def latency_of(plan: Plan, board: BoardProfile, trace: Trace) -> Latency | None:
     """Simulated times on the harvest; None for another NVM than FRAM, or if no power fails."""
     from relume.errors import TraceError
-    from relume.sim.latency import latency
+    from relume.sim.latency import SIMULATED, latency
 
-    if plan.nvm != "fram":
+    if plan.nvm not in SIMULATED:
         return None
     try:
         return latency(plan, board, trace)

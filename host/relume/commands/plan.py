@@ -100,7 +100,7 @@ def facts(
 ) -> dict[str, Any]:
     """The plan as a JSON-able document: every segment, memory, energy."""
     from relume.plan.planner import nvm_bytes, ram_bytes, sram_bytes
-    from relume.plan.wear import wear
+    from relume.plan.wear import wear, written_bytes
 
     charges, energy = plan.forecast()
     worn = wear(plan, board)
@@ -128,6 +128,7 @@ def facts(
         "ram_bytes": ram_bytes(plan, board),
         "nvm_bytes": nvm_bytes(plan),
         "commit_bytes": sum(segment.commit_bytes for segment in plan.segments),
+        "written_bytes": written_bytes(plan),
         "wear": asdict(worn) if worn else None,
         "cycles": plan.worst_cycles,
         "tiles": len(plan.tiles),
@@ -138,6 +139,7 @@ def facts(
                 "to": _layer(plan, segment.end - 1),
                 "worst_cycles": segment.worst_cycles,
                 "typical_cycles": segment.typical_cycles,
+                "typical_ms": segment.typical_cycles * 1e3 / board.hz,
                 "worst_ms": segment.worst_cycles * 1e3 / board.hz,
                 "worst_uj": segment.worst_uj,
                 "commit_bytes": segment.commit_bytes,
@@ -166,6 +168,7 @@ def _rows(plan: Plan, board: BoardProfile) -> list[Sequence[str]]:
                 f"{segment.start}-{last_tile}" if last_tile > segment.start else str(last_tile),
                 first,
                 last if last != first else "",
+                f"{segment.typical_cycles * 1e3 / board.hz:.1f}",
                 f"{segment.worst_cycles * 1e3 / board.hz:.1f}",
                 f"{segment.worst_uj / 1e3:.2f}",
                 count(segment.commit_bytes),
@@ -200,13 +203,14 @@ def _show(
     plan: Plan, board: BoardProfile, smallest_f: float, blob_bytes: int, output: Path
 ) -> None:
     from relume.plan.planner import nvm_bytes, ram_bytes, sram_parts
+    from relume.plan.wear import written_bytes
     from relume.power.capacitor import format_capacitance
     from relume.report.tables import bar, count, elided, grid, millijoule
 
     out = ui.console()
     columns = [
         ("segment", True), ("tiles", False), ("from layer", False), ("to layer", False),
-        ("worst ms", True), ("mJ", True), ("commit bytes", True),
+        ("typical ms", True), ("worst ms", True), ("mJ", True), ("commit bytes", True),
     ]  # fmt: skip
     budget = plan.budget
     title = (
@@ -224,10 +228,12 @@ def _show(
                    f"{millijoule(plan.worst_uj)}"),
         ("run", f"{charges} charges and {millijoule(energy)} an inference at worst, nothing "
                 "harvested meanwhile"),
-        ("commits", f"{count(sum(s.commit_bytes for s in plan.segments))} bytes an inference"),
+        ("commits", f"{count(sum(s.commit_bytes for s in plan.segments))} bytes an inference; "
+                    f"{count(written_bytes(plan))} written with its input and the records"),
         ("flash", bar(blob_bytes, region)),
         ("SRAM", f"{bar(ram_bytes(plan, board), board.heap_bytes)}, {sram_parts(plan)}"),
-        (plan.nvm, bar(nvm_bytes(plan), board.nvm_size(plan.nvm))),
+        ("store" if plan.nvm == "flash" else plan.nvm,
+         bar(nvm_bytes(plan), board.nvm_size(plan.nvm))),
         *_wear_line(plan, board),
         *_device_line(plan, board),
         *([("profile", board.measured.text)] if board.measured else []),

@@ -115,10 +115,13 @@ def _studies(args: argparse.Namespace) -> list[Study]:
     from relume.model.tflite_reader import read_tflite
     from relume.plan.planner import check_supply
     from relume.power.trace import load_trace
+    from relume.sim.latency import SIMULATED
     from relume.sim.study import Study
 
-    if args.nvm != "fram":
-        raise PlanError(f"--nvm {args.nvm}: the policies are costed for SPI FRAM, use fram")
+    if args.nvm not in SIMULATED:
+        raise PlanError(
+            f"--nvm {args.nvm}: the policies are costed for FRAM, use fram or fram-i2c"
+        )
     source = _source(args)
     board = load_board(args.board)
     scales = _scales(args.scale)
@@ -127,7 +130,7 @@ def _studies(args: argparse.Namespace) -> list[Study]:
     budgets = _budgets(args, graph, board)
     check_supply(board, budgets[0].von_v)
     studies = [
-        Study(graph, board, budget, trace, args.starts, args.seed)
+        Study(graph, board, budget, trace, args.starts, args.seed, nvm=args.nvm)
         for budget in budgets
         for trace in traces
     ]

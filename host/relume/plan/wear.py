@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relume.board.profile import BoardProfile
-from relume.plan.costs import PAGE_DATA, RING_PAGES, SECTOR
+from relume.plan.costs import PAGE, PAGE_DATA, RECORD_BYTES, RING_PAGES, SECTOR
 from relume.plan.planner import ring_bytes
 from relume.plan.types import Plan
 
@@ -33,6 +33,25 @@ class Wear:
         return self.inferences * period_s / YEAR_S
 
 
+def commits_of(plan: Plan) -> list[int]:
+    """Bytes of data in each commit of an inference without a cut: the input's, every segment's,
+    and the record that the output is taken."""
+    source = plan.graph.tensors[plan.graph.input].size
+    return [source, *(segment.commit_bytes for segment in plan.segments), 0]
+
+
+def written_bytes(plan: Plan) -> int:
+    """Bytes that these commits write to the NVM, records and the rest of pages included."""
+    if plan.nvm == "flash":
+        return PAGE * _pages(plan)
+    commits = commits_of(plan)
+    return sum(commits) + RECORD_BYTES * len(commits)
+
+
+def _pages(plan: Plan) -> int:
+    return sum(-(-live // PAGE_DATA) + 1 for live in commits_of(plan))
+
+
 def wear(plan: Plan, board: BoardProfile) -> Wear | None:
     """What the plan's commits do to the board's flash; None for another NVM.
 
@@ -40,9 +59,7 @@ def wear(plan: Plan, board: BoardProfile) -> Wear | None:
     """
     if plan.nvm != "flash" or board.flash is None:
         return None
-    source = plan.graph.tensors[plan.graph.input].size
-    commits = [source, *(segment.commit_bytes for segment in plan.segments), 0]
-    pages = sum(-(-live // PAGE_DATA) + 1 for live in commits)
+    pages = _pages(plan)
     room = board.nvm_size("flash")
     if board.tier == "firmware":  # which gives half to its first model (SPEC 5)
         room = max(room // 2, ring_bytes(plan.nvm_size))

@@ -12,6 +12,8 @@ from relume.plan.types import Plan
 from relume.power.trace import Trace
 from relume.sim.study import Study, run_policy
 
+SIMULATED = ("fram", "fram-i2c")  # NVM kinds
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -36,11 +38,11 @@ def latency(
     starts: int = 1000,
     seed: int = 1,
 ) -> Latency:
-    """Simulates a plan for `board` on SPI FRAM. reading: the firmware reads the supply voltage.
+    """Simulates a plan for `board` on FRAM. reading: the firmware reads the supply voltage.
 
     Errors: PlanError for another NVM, TraceError where the power never comes or never fails.
     """
-    if plan.nvm != "fram":
+    if plan.nvm not in SIMULATED:
         raise PlanError(f"{plan.graph.name}: planned for {plan.nvm}, times are simulated for FRAM")
     study = Study(plan.graph, board, plan.budget, trace, starts, seed, plan)
     outcome = run_policy(study, "relume" if reading else "relume-fixed")

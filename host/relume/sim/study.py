@@ -30,7 +30,7 @@ Runner = Callable[[FloatArray], Tally]
 class Study:
     """What is simulated. starts: how many begins, drawn from seed over the trace's period.
 
-    made: our plan, if there is one already.
+    made: our plan, if there is one already. nvm: fram or fram-i2c, where no plan says it.
     """
 
     graph: Graph
@@ -40,12 +40,18 @@ class Study:
     starts: int = 1000
     seed: int = 1
     made: Plan | None = None
+    nvm: str = "fram"
+
+    @property
+    def kind(self) -> str:
+        """The NVM."""
+        return self.nvm if self.made is None else self.made.nvm
 
     @cached_property
     def costs(self) -> CostModel:
         """One for all policies: constants are copied to SRAM where our plan does."""
         stages = {} if self.plan is None else self.plan.stages
-        return CostModel(self.graph, self.board, "fram", stages)
+        return CostModel(self.graph, self.board, self.kind, stages)
 
     @cached_property
     def supply(self) -> Supply:
@@ -78,7 +84,7 @@ class Study:
         if self.made is not None:
             return self.made
         try:
-            return make_plan(self.graph, self.board, self.budget, "fram")
+            return make_plan(self.graph, self.board, self.budget, self.kind)
         except PlanError:
             return None
 
