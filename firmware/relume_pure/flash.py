@@ -20,7 +20,7 @@ _RECORD_MAGIC = struct.pack("<I", MAGIC)
 
 
 class Flash:
-    """A block device of 4096-byte blocks: nrf.Flash(start=0xA0000, len=0x10000)."""
+    """A block device of 4096-byte blocks: nrf.Flash(start=0x90000, len=0x10000)."""
 
     kind = 2
 
