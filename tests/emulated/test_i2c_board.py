@@ -15,6 +15,7 @@ from relume.model.tflite_reader import read_tflite
 from relume.plan.costs import RECORD_BYTES, CostModel
 from relume.plan.planner import Budget, make_plan, sufficient_capacitor
 from relume.plan.types import Pace
+from relume_boards.virtual.fram import Fault
 from relume_boards.virtual.i2c import I2cFram
 
 from tests.emulated.bench import BOARD, Repl
@@ -121,6 +122,20 @@ def test_a_cut_leaves_a_prefix_of_whole_bytes() -> None:
     assert 100 < written < 1024
     assert bytes(board.pico.fram_i2c.memory[:1024]) == DATA[:written] + bytes(1024 - written)
     assert board.pico.record.cuts[-1].operation == "fram write"
+
+
+def test_a_store_is_kept_on_i2c_where_no_other_fram_answers() -> None:
+    board = Repl()
+    board.pico.fram.fault = Fault("absent")
+    board.boot()
+    board.type("import relume, relume.board as b; s = relume.Store()")
+    board.type("s['a'] = b'on two wires'; s.commit()")
+    kept = bytes(board.pico.fram_i2c.memory)
+    assert kept.find(b"on two wires") >= WIRE.size * 7 // 8, "behind the models' part"
+    assert board.type("print(relume.Store()['a'])") == "b'on two wires'"
+    board.pico.fram_i2c.absent = True
+    assert "no FRAM answers on I2C" in board.type("b.open_nvm(b.FRAM_I2C)")
+    assert board.type("print(b.any_nvm().kind)") == "2"
 
 
 # --- inferences ----------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from relume.blob.pack import pack
 from relume.blob.reader import read_blob
 from relume.board.profile import BoardProfile, board_names, load_board
+from relume.cli import main
 from relume.errors import BoardError
 from relume.model.tflite_reader import read_tflite
 from relume.plan.costs import RECORD_BYTES, CostModel
@@ -105,3 +108,23 @@ def test_times_on_a_harvest_are_those_of_the_bus() -> None:
 def test_a_board_without_it_says_so() -> None:
     with pytest.raises(BoardError, match="RPI_PICO: this board has no fram-i2c"):
         CostModel(GRAPH, replace(PICO, fram_i2c=None), "fram-i2c")
+
+
+def test_check_and_plan_tell_how_long_flash_lasts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = tmp_path / "net.tflite"
+    net.write_bytes(random_net(4))
+    for name, erases in (("RPI_PICO", 100_000), ("PCA10056", 10_000)):
+        assert main(["check", str(net), "--board", name, "--nvm", "flash", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)["wear"]
+        arguments = ["--board", name, "--nvm", "flash", "-o", str(tmp_path / "net.rlm")]
+        assert main(["plan", str(net), *arguments, "--json"]) == 0
+        planned = json.loads(capsys.readouterr().out)
+        assert planned["wear"] == found
+        sectors = found["inferences"] * found["erases"] / erases
+        assert 3 <= round(sectors, 6) == round(sectors)
+        assert planned["written_bytes"] == 256 * found["pages"]
+        assert planned["segments"][0]["typical_ms"] <= planned["segments"][0]["worst_ms"]
+        assert main(["check", str(net), "--board", name, "--nvm", "flash"]) == 0
+        assert "years at one an hour" in capsys.readouterr().out

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from relume.model.graph import Graph
     from relume.model.tflite_reader import Survey
     from relume.plan.types import Plan
+    from relume.plan.wear import Wear
     from relume.power.capacitor import Budget
     from relume.report.ops import OpFound
 
@@ -81,6 +82,7 @@ class Facts:
     kernels: tuple[OpFound, ...] = ()
     input_type: str | None = None
     output_type: str | None = None
+    wear: Wear | None = None
 
     @property
     def fits(self) -> bool:
@@ -131,6 +133,8 @@ def _facts(
     args: argparse.Namespace,
     budget: Budget | None,
 ) -> Facts:
+    from relume.plan.wear import wear
+
     problems = refusals(found)
     ops = _op_facts(found, graph, board, args.nvm)
     smallest, plan, uses = None, None, Uses(None, None, None)
@@ -152,6 +156,7 @@ def _facts(
         tuple(problems),
         input_type=graph.input_type.name.lower() if graph else None,
         output_type=graph.output_type.name.lower() if graph else None,
+        wear=wear(plan, board) if plan else None,
     )
 
 
@@ -261,12 +266,15 @@ def _show(facts: Facts, board: BoardProfile, kernels: bool) -> None:
         seconds = total / board.hz
         line = f"total   {count(macs)} MACs, {count(weights)} bytes of weights, "
         out.print(line + f"{count(total)} cycles at worst ({seconds:.2f} s), commits not counted")
-    for name, use in (("flash", facts.flash), ("SRAM", facts.sram), (facts.nvm, facts.store)):
+    store = "store" if facts.nvm == "flash" else facts.nvm
+    for name, use in (("flash", facts.flash), ("SRAM", facts.sram), (store, facts.store)):
         if use is not None:
             out.print(f"{name:7} {bar(use.need, use.room)}", markup=False)
     if facts.smallest_cap_f is not None:
         out.print(f"power   smallest capacitor that suffices, boot included: "
                   f"{format_capacitance(facts.smallest_cap_f)} (E6)")  # fmt: skip
+    if facts.wear is not None:
+        out.print(f"wear    {facts.wear.text}", markup=False, soft_wrap=True)
     types = (facts.input_type, facts.output_type)
     if types not in ((None, None), ("int8", "int8")):
         out.print(f"host    {types[0]} in, {types[1]} out: converted on the host")

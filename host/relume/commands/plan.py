@@ -182,14 +182,7 @@ def _wear_line(plan: Plan, board: BoardProfile) -> list[tuple[str, str]]:
     from relume.plan.wear import wear
 
     worn = wear(plan, board)
-    if worn is None or board.flash is None:
-        return []
-    years = ", ".join(
-        f"{worn.years(period):.3g} years at one {name}"
-        for name, period in (("a minute", 60.0), ("an hour", 3600.0))
-    )
-    return [("wear", f"{worn.erases:.3g} sector erases an inference; {board.flash.erase_cycles:,} "
-                     f"of each last {worn.inferences:.3g} inferences: {years}")]  # fmt: skip
+    return [("wear", worn.text)] if worn else []
 
 
 def _device_line(plan: Plan, board: BoardProfile) -> list[tuple[str, str]]:

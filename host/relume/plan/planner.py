@@ -205,7 +205,8 @@ def _nvm_problems(plan: Plan, board: BoardProfile) -> list[str]:
     elif plan.nvm_size > capacity - RESERVED:
         return [
             f"{graph.name}: its tensors need {plan.nvm_size} bytes of {plan.nvm}, "
-            f"{board.name} has {capacity - RESERVED} for them: use a smaller model"
+            f"{board.name} has {capacity - RESERVED} for them: use a larger chip, a smaller "
+            "capacitor, whose commits let tensors share, or a smaller model"
         ]
     return []
 

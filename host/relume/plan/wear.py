@@ -32,6 +32,18 @@ class Wear:
         """Until the ring is worn out, one inference every period_s seconds."""
         return self.inferences * period_s / YEAR_S
 
+    @property
+    def text(self) -> str:
+        """One line for a person."""
+        years = ", ".join(
+            f"{self.years(period):.3g} years at one {name}"
+            for name, period in (("a minute", 60.0), ("an hour", 3600.0))
+        )
+        return (
+            f"{self.erases:.3g} sector erases an inference; its sectors last "
+            f"{self.inferences:.3g} inferences: {years}"
+        )
+
 
 def commits_of(plan: Plan) -> list[int]:
     """Bytes of data in each commit of an inference without a cut: the input's, every segment's,
