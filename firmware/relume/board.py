@@ -38,9 +38,11 @@ def open_nvm(kind):
 
 
 def any_nvm():
-    """What this board keeps its state in: a file, else FRAM if it answers, on SPI or on I2C, else
-    flash."""
-    for kind in (FRAM, FRAM_I2C):
+    """What this board keeps its state in: a file, else FRAM if it answers, else flash. I2C is
+    asked only where a model is planned for it: its pins may be somebody else's."""
+    models = range(len(_relume.slots())) if _relume else ()
+    wired = any(_relume.slot_blob(i)[25] == FRAM_I2C for i in models)  # nvm_kind, SPEC 2.1
+    for kind in (FRAM, FRAM_I2C) if wired else (FRAM,):
         try:
             return open_nvm(kind)
         except OSError:

@@ -124,15 +124,25 @@ def test_a_cut_leaves_a_prefix_of_whole_bytes() -> None:
     assert board.pico.record.cuts[-1].operation == "fram write"
 
 
-def test_a_store_is_kept_on_i2c_where_no_other_fram_answers() -> None:
+WIRED = (
+    "R = type('R', (), {'FRAM': _relume.FRAM, 'FRAM_I2C': _relume.FRAM_I2C, 'Flash': _relume.Flash, "
+    "'BoardError': _relume.BoardError, 'slots': lambda: [0], 'slot_blob': lambda i: bytes([4] * 26)})"
+)
+
+
+def test_a_store_is_kept_on_i2c_where_a_model_is_and_no_other_fram_answers() -> None:
     board = Repl()
     board.pico.fram.fault = Fault("absent")
     board.boot()
-    board.type("import relume, relume.board as b; s = relume.Store()")
+    board.type("import _relume, relume, relume.board as b")
+    assert board.type("print(b.any_nvm().kind)") == "2", "flash: nothing is planned for I2C"
+    assert board.pico.fram_i2c.bytes_read == 0, "its pins may be somebody else's"
+    board.type(WIRED)
+    board.type("b._relume = R; s = relume.Store(b.any_nvm())")
     board.type("s['a'] = b'on two wires'; s.commit()")
     kept = bytes(board.pico.fram_i2c.memory)
     assert kept.find(b"on two wires") >= WIRE.size * 7 // 8, "behind the models' part"
-    assert board.type("print(relume.Store()['a'])") == "b'on two wires'"
+    assert board.type("print(relume.Store(b.any_nvm())['a'])") == "b'on two wires'"
     board.pico.fram_i2c.absent = True
     assert "no FRAM answers on I2C" in board.type("b.open_nvm(b.FRAM_I2C)")
     assert board.type("print(b.any_nvm().kind)") == "2"
