@@ -124,9 +124,10 @@ def test_a_cut_leaves_a_prefix_of_whole_bytes() -> None:
     assert board.pico.record.cuts[-1].operation == "fram write"
 
 
-WIRED = (
-    "R = type('R', (), {'FRAM': _relume.FRAM, 'FRAM_I2C': _relume.FRAM_I2C, 'Flash': _relume.Flash, "
-    "'BoardError': _relume.BoardError, 'slots': lambda: [0], 'slot_blob': lambda i: bytes([4] * 26)})"
+WIRED = (  # module _relume with one model, planned for I2C
+    "N = 'FRAM', 'FRAM_I2C', 'Flash', 'BoardError'",
+    "R = type('R', (), {n: getattr(_relume, n) for n in N})",
+    "R.slots = lambda: [0]; R.slot_blob = lambda i: bytes([4] * 26)",
 )
 
 
@@ -137,7 +138,8 @@ def test_a_store_is_kept_on_i2c_where_a_model_is_and_no_other_fram_answers() -> 
     board.type("import _relume, relume, relume.board as b")
     assert board.type("print(b.any_nvm().kind)") == "2", "flash: nothing is planned for I2C"
     assert board.pico.fram_i2c.bytes_read == 0, "its pins may be somebody else's"
-    board.type(WIRED)
+    for line in WIRED:
+        board.type(line)
     board.type("b._relume = R; s = relume.Store(b.any_nvm())")
     board.type("s['a'] = b'on two wires'; s.commit()")
     kept = bytes(board.pico.fram_i2c.memory)
