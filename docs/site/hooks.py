@@ -26,8 +26,9 @@ def on_files(files: Files, config: Any) -> Files:
         if path.is_file() and "__pycache__" not in path.parts:
             name = f"examples/{path.relative_to(ROOT / EXAMPLES)}"
             files.append(File.generated(config, name, abs_src_path=str(path)))
-            labs += [name] if path.suffix == ".md" else []
-    config.nav.insert(-2, {"Labs": sorted(labs, key=lambda name: (name.count("/"), name))})
+            if path.suffix == ".md":
+                labs.append((name.count("/"), path.read_text("utf-8").partition("\n")[0], name))
+    config.nav.insert(-2, {"Labs": [name for _, _, name in sorted(labs)]})  # by their titles
     colours = HtmlFormatter(style="default").get_style_defs(".codehilite")
     files.append(File.generated(config, "site/code.css", content=colours))
     config.extra_css.append("site/code.css")
