@@ -50,7 +50,6 @@ class Scratch:
         shutil.copy(DIGITS / "digits.txt", folder / "net.txt")
         for model in (shared_folder() / "models/mlperf_tiny").glob("*.tflite"):
             shutil.copy(model, folder)
-            shutil.copy(model.with_suffix(".input.bin"), folder / f"{model.stem}.bin")
         rng = np.random.default_rng(1)
         np.save(folder / "x.npy", rng.random((3, 1, 1, 64), np.float32))
         np.save(folder / "y.npy", np.array([3, 8, 0]))
