@@ -36,20 +36,22 @@ CLANGS = ("clang", *(f"clang-{version}" for version in range(22, 12, -1)))
 
 @dataclass(frozen=True)
 class Compiler:
-    """A compiler and whether it brings libFuzzer along."""
+    """A compiler, whether it brings libFuzzer along, its sanitizers and more options."""
 
     command: str
     guided: bool
+    sanitizers: str = "address,undefined"
+    more: tuple[str, ...] = ()
 
     @property
     def flags(self) -> tuple[str, ...]:
         extra = ",fuzzer-no-link" if self.guided else ""
-        return (*WARNINGS, *SANITIZERS, f"-fsanitize=address,undefined{extra}")
+        return (*WARNINGS, *SANITIZERS, *self.more, f"-fsanitize={self.sanitizers}{extra}")
 
     @property
     def link(self) -> tuple[str, ...]:
         extra = ",fuzzer" if self.guided else ""
-        return (*SANITIZERS, f"-fsanitize=address,undefined{extra}")
+        return (*SANITIZERS, *self.more, f"-fsanitize={self.sanitizers}{extra}")
 
 
 @functools.cache

@@ -1,6 +1,8 @@
-"""The host-independent C on other machines, under qemu-user: 32-bit pointers, and big-endian where
-bytes have an order of their own (frames, CRC). Blobs and records are read in place, so they are
-for little-endian machines, and a compiler for another one says so.
+"""The host-independent C on other machines: 32-bit pointers (i386 as it is, ARM under qemu-user),
+and big-endian where bytes have an order of their own (frames, CRC).
+
+Blobs and records are read in place, so they are for little-endian machines, and a compiler for
+another one says so.
 
 SECURITY B1, F1.
 """
@@ -19,6 +21,8 @@ import pytest
 from relume.model.graph import Kind
 
 from tests import native
+from tests.fuzz import build
+from tests.fuzz.test_fuzz import corpus, programs, sound
 from tests.fuzz.test_hostile_blobs import hostile
 from tests.kernels import m4_ops
 from tests.native import NATIVE, ROOT
@@ -28,8 +32,10 @@ from tests.unit.golden import make_golden
 
 BUILD = ROOT / "build" / "machines"
 ARM = ("arm-linux-gnueabihf-gcc", "qemu-arm")
+I386 = ("i686-linux-gnu-gcc",)
 BIG = ("s390x-linux-gnu-gcc", "qemu-s390x")
-PACKAGES = {
+PACKAGES: dict[tuple[str, ...], str] = {
+    I386: "gcc-i686-linux-gnu libc6-dev-i386-cross",
     ARM: "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user",
     BIG: "gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user",
 }
@@ -43,8 +49,8 @@ CASES: tuple[Callable[[int], bytes], ...] = (
 )
 
 
-def machine(which: tuple[str, str]) -> tuple[str, str]:
-    """(compiler, emulator); skips by name when they are not installed."""
+def machine(which: tuple[str, ...]) -> tuple[str, ...]:
+    """Compiler and emulator; skips by name when they are not installed."""
     if not all(map(shutil.which, which)):
         pytest.skip(f"needs {' and '.join(which)}: apt install {PACKAGES[which]}")
     return which
@@ -88,6 +94,21 @@ def test_32_bit_pointers_change_no_byte_and_no_verdict() -> None:
     assert [one.offset for one in there] == [one.offset for one in here]
     assert [one.data for one in there[: len(sound)]] == [one.data for one in here[: len(sound)]]
     assert sum(one.status == "RL_OK" for one in there[len(sound) :]) > 20
+
+
+@pytest.mark.parametrize("target", build.TARGETS)
+def test_32_bit_programs_do_what_64_bit_ones_do(target: str) -> None:
+    """Checker, engine, store, session, slots, keys and values, frames and the service before the
+    interpreter, on sound and on hostile bytes."""
+    (command,) = machine(I386)
+    trap = "-fsanitize-undefined-trap-on-error"
+    compiler = build.Compiler(command, False, "undefined", ("-static", trap))
+    narrow = build.programs(compiler, (target,), folder=build.BUILD / "i386")[target]
+    files = [*map(str, corpus(target)), *map(str, sound(target))]
+    run = [subprocess.run([str(program), *files], capture_output=True, text=True, check=False)
+           for program in (programs()[target], narrow)]  # fmt: skip
+    assert [one.returncode for one in run] == [0, 0], run[1].stderr[-2000:]
+    assert json.loads(run[0].stdout) == json.loads(run[1].stdout)
 
 
 def test_frames_are_the_same_bytes_on_a_big_endian_machine() -> None:
