@@ -124,12 +124,14 @@ def test_inputs_of_one_host_run_in_the_order_in_which_they_came() -> None:
         assert done == list(order)
 
 
-def test_a_model_that_waits_counts_no_attempt() -> None:
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_model_that_waits_counts_no_attempt(asked: bool) -> None:
+    """Whether it is asked for its output, or given its input once more, or not."""
     board = ManyBoard(THREE[:2])
     begun(board, 0, priority=1)
     begun(board, 1)
     board.states = {}
-    board.run(iter([]))
+    board.run(iter([]), (board.ask(Kind.OUTPUT, 1, 101, 0) + board.give(1)) * asked)
     counted = {False: 0, True: 0}
     for state in board.states:
         board.state = state
