@@ -65,8 +65,9 @@ proof: ## what the power cut suites have counted, and for which sources
 fuzz: setup ## hostile bytes for MINUTES=n, guided if there is clang; goes on where it was
 	@$(PY) -m tests.fuzz.campaign $(MINUTES)
 
-coverage: host ## lines and branches of the kernels that their tests take (gcov, a minute)
+coverage: host ## lines and branches that tests take of the kernels, fuzz targets of the rest (gcov)
 	@$(PY) -m tests.kernels.coverage
+	@$(PY) -m tests.fuzz.coverage
 
 lint: setup ## ruff and mypy --strict
 	@$(VENV)/bin/ruff check host boards tests docs

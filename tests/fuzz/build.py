@@ -46,12 +46,15 @@ class Compiler:
     @property
     def flags(self) -> tuple[str, ...]:
         extra = ",fuzzer-no-link" if self.guided else ""
-        return (*WARNINGS, *SANITIZERS, *self.more, f"-fsanitize={self.sanitizers}{extra}")
+        return (*WARNINGS, *SANITIZERS, *self.more, *self._watched(extra))
 
     @property
     def link(self) -> tuple[str, ...]:
         extra = ",fuzzer" if self.guided else ""
-        return (*SANITIZERS, *self.more, f"-fsanitize={self.sanitizers}{extra}")
+        return (*SANITIZERS, *self.more, *self._watched(extra))
+
+    def _watched(self, extra: str) -> tuple[str, ...]:
+        return (f"-fsanitize={self.sanitizers}{extra}",) if self.sanitizers else ()
 
 
 @functools.cache
