@@ -15,21 +15,40 @@ static uint32_t clamped(uint64_t cycles)
     return cycles < RL_PACE_UNKNOWN ? (uint32_t)cycles : RL_PACE_UNKNOWN - 1u;
 }
 
-uint32_t rl_pace_left(const rl_pace *pace, const rl_blob *blob, void *ctx)
+/* Square millivolts. */
+static uint32_t above(uint32_t mv, uint32_t off)
 {
-    const rl_header *h = blob->header;
-    uint32_t off = h->voff_mv;
+    mv = mv < 0xFFFFu ? mv : 0xFFFFu;
+    return mv > off ? mv * mv - off * off : 0;
+}
+
+static uint32_t stored(const rl_header *h, uint32_t mv)
+{
+    return clamped((uint64_t)above(mv, h->voff_mv) * h->mv2_cycles >> 16);
+}
+
+/* 0: unknown. */
+static uint32_t reading(const rl_pace *pace, const rl_header *h, void *ctx)
+{
     uint32_t mv = pace->millivolts == NULL || h->mv2_cycles == 0
                 ? 0 : pace->millivolts(ctx);
-    if (mv == 0) {
-        return RL_PACE_UNKNOWN;
-    }
-    mv = mv < 0xFFFFu ? mv : 0xFFFFu;
-    mv -= mv >> RL_PACE_MARGIN_SHIFT;
-    if (mv <= off) {
-        return 0;
-    }
-    return clamped((uint64_t)(mv * mv - off * off) * h->mv2_cycles >> 16);
+    return mv < 0xFFFFu ? mv : 0xFFFFu;
+}
+
+uint32_t rl_pace_stored(const rl_pace *pace, const rl_blob *blob, void *ctx)
+{
+    return stored(blob->header, reading(pace, blob->header, ctx));
+}
+
+static uint32_t left_by(const rl_header *h, uint32_t mv)
+{
+    return mv == 0 ? RL_PACE_UNKNOWN
+                   : stored(h, mv - (mv >> RL_PACE_MARGIN_SHIFT));
+}
+
+uint32_t rl_pace_left(const rl_pace *pace, const rl_blob *blob, void *ctx)
+{
+    return left_by(blob->header, reading(pace, blob->header, ctx));
 }
 
 /* Worst case of a tile. */
@@ -132,8 +151,8 @@ int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
 {
     const rl_blob *blob = live->blob;
     guess(pace, blob, tile);
-    uint32_t left = pace->on ? rl_pace_left(pace, blob, ctx)
-                             : RL_PACE_UNKNOWN;
+    uint32_t mv = pace->on ? reading(pace, blob->header, ctx) : 0;
+    uint32_t left = left_by(blob->header, mv);
     if (pace->spent == 0) {
         pace->left = left;
     }
@@ -146,6 +165,8 @@ int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
         return 1;
     }
     survey(pace, live, tile);
+    pace->hope = (uint8_t)enough(pace, blob, cycles / 2u,
+                                 stored(blob->header, mv));
     return enough(pace, blob, cycles, left);
 }
 
@@ -165,12 +186,6 @@ void rl_pace_ran(rl_pace *pace, const rl_blob *blob, const rl_tile *tile,
 #define REST_LEAST_MS 8u   /* a wake-up must not weigh */
 #define REST_MOST_MS 1024u
 #define LONGER 8u        /* than the first are the others at most */
-
-static uint32_t above(uint32_t mv, uint32_t off)
-{
-    mv = mv < 0xFFFFu ? mv : 0xFFFFu;
-    return mv > off ? mv * mv - off * off : 0;
-}
 
 static uint32_t first_ms(const rl_pace *pace, const rl_header *h,
                          uint32_t full)
@@ -210,10 +225,16 @@ uint32_t rl_pace_rest(rl_pace *pace, const rl_blob *blob, int fits,
     uint32_t goal = full - full / 4u, first = first_ms(pace, h, full);
     uint32_t now = above(pace->millivolts(ctx), h->voff_mv);
     if (pace->rest_ms == 0) {
+        if (fits || (pace->hope && pace->begun != 0 && !pace->paid)) {
+            return 0;
+        }
         pace->rest_ms = first;
     } else {
-        if (now <= pace->rested || (now >= goal && fits)
-            || !pays(pace, h, now, full)) {
+        if (now <= pace->rested || !pays(pace, h, now, full)) {
+            return 0;
+        }
+        pace->paid = 1;
+        if (now >= goal && fits) {
             return 0;
         }
         uint32_t came = now - pace->rested;

@@ -26,10 +26,15 @@ typedef struct {
     uint32_t rested;      /* square millivolts above turn-off before it */
     uint32_t begun;       /* the same behind this charge's restore, 0 = none */
     uint8_t  on;          /* the reading is followed until the next commit */
+    uint8_t  hope;        /* the tile that does not fit might be kept */
+    uint8_t  paid;        /* a sleep of this charge */
 } rl_pace;
 
 /* Cycles that the capacitor still feeds; RL_PACE_UNKNOWN without a reading. */
 uint32_t rl_pace_left(const rl_pace *pace, const rl_blob *blob, void *ctx);
+
+/* The same by the reading as it is, nothing taken off. */
+uint32_t rl_pace_stored(const rl_pace *pace, const rl_blob *blob, void *ctx);
 
 /* A commit or a restore: `live` bytes are live and none is dirty. */
 void rl_pace_carried(rl_pace *pace, uint32_t live);
@@ -45,7 +50,8 @@ uint32_t rl_pace_settled(const rl_pace *pace, uint32_t left);
 /* Is there enough for the tile, or a run of its units, and a commit behind it?
  * Yes while the reading is not followed; it no longer is once it is unknown.
  * `copies`: the tile begins with a copy of constants. Looks at the exact dirty
- * bytes only when bounds do not do. */
+ * bytes only when bounds do not do. If not: is there `hope` for it, by the
+ * reading as it is and if it takes half of its worst? */
 int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
                  int copies, void *ctx);
 
@@ -56,7 +62,9 @@ void rl_pace_begin(rl_pace *pace, const rl_blob *blob, void *ctx);
  * next charge would bring u beyond what is stored now, after a whole one, c,
  * has come in; asleep u takes u / (harvest - sleep). So it is slept while
  * harvest (1 - u / c) > sleep by the last look, until three quarters of a
- * charge are stored and the next tile `fits`. A first rest takes a 128th to a 64th of a charge; while the
+ * charge are stored and the next tile `fits`. Where the charge before ended,
+ * and no sleep of this one paid, nobody looks while there is hope: a look
+ * would take it. A first rest takes a 128th to a 64th of a charge; while the
  * voltage rises the next one is twice as long, up to eight times the first, if
  * twice as much as came in is missing, and half as long if less is. */
 uint32_t rl_pace_rest(rl_pace *pace, const rl_blob *blob, int fits,

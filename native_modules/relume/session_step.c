@@ -176,8 +176,23 @@ static uint32_t rest_ms(rl_session *s, int fits)
         rl_pace_begin(&s->pace, s->blob, s->ctx);
         return 0;
     }
-    return fits && s->pace.rest_ms == 0
-         ? 0 : rl_pace_rest(&s->pace, s->blob, fits, s->ctx);
+    return rl_pace_rest(&s->pace, s->blob, fits, s->ctx);
+}
+
+/* Nothing would be kept of the next tile, and sleep does not pay: what is
+ * left is not computed away, but waited out. For twice as long as it lasts:
+ * a reading that lies costs time, not progress. */
+static void wait_out(rl_session *s)
+{
+    uint64_t from = rl_session_now(s), at = from, before;
+    uint64_t most = 2u * (uint64_t)rl_pace_stored(&s->pace, s->blob, s->ctx);
+    do {
+        if (s->pace.hope || rl_session_fits(s)) {
+            return;
+        }
+        before = at;
+        at = rl_session_now(s);
+    } while (at != before && at - from < most);
 }
 
 /* Behind a commit or a restore. RL_OK: run. */
@@ -189,6 +204,9 @@ static rl_status set_out(rl_session *s, uint32_t end)
     int fits = rl_session_fits(s);
     uint32_t ms = status == RL_OK ? rest_ms(s, fits) : 0;
     if (ms == 0) {
+        if (!fits && s->pace.rest_ms != 0) {
+            wait_out(s);
+        }
         return status;
     }
     s->rest(s->ctx, ms);

@@ -9,7 +9,7 @@ from relume.blob.pack import pack
 from relume.plan.types import OpPace, Pace, Plan
 
 from tests.powercut.plans import random_plan
-from tests.powercut.session import _READING, _REST, FRAM, RL_DONE, RL_OK, Board, Memory
+from tests.powercut.session import _CYCLES, _READING, _REST, FRAM, RL_DONE, RL_OK, Board, Memory
 from tests.powercut.test_live import tile_by_tile
 
 RL_RAN, RL_RESTED = 4, 5
@@ -36,22 +36,28 @@ class Supplied(Board):
         self.session.rest = self._keep[1]
         self.session.rest_cycles = cycles
 
+    def clock(self, cycles: Callable[[], int]) -> None:
+        """The core's cycles."""
+        self._clock = _CYCLES(lambda ctx: cycles())
+        self.session.cycles = self._clock
+
     def start(self) -> None:
         """Inference 1 of some input."""
         assert self.begin(1, bytes(self.checked.header.tensor(
             self.checked.blob, self.checked.header.input)[1])) == RL_OK  # fmt: skip
 
 
-def cycles_of(reading: int, mv2: int, voff_mv: int = 2000) -> int:
+def cycles_of(reading: int, mv2: int, voff_mv: int = 2000, margin: int = MARGIN) -> int:
     """What is left by a reading, SPEC 2.9."""
     mv = min(reading, 0xFFFF)
-    mv -= mv >> MARGIN
+    mv -= mv >> margin
     return 0 if mv <= voff_mv else min((mv * mv - voff_mv**2) * mv2 >> 16, 0xFFFFFFFE)
 
 
-def millivolts_for(cycles: int, pace: Pace) -> int:
-    """The least reading by which so many cycles are left."""
-    return next(mv for mv in range(2000, 6000) if cycles_of(mv, pace.mv2) >= cycles)
+def millivolts_for(cycles: int, pace: Pace, margin: int = MARGIN) -> int:
+    """The least reading by which so many cycles are left. margin 99: by the reading as it is."""
+    readings = range(2000, 60_000)
+    return next(mv for mv in readings if cycles_of(mv, pace.mv2, margin=margin) >= cycles)
 
 
 def paced(seed: int, **figures: int) -> Plan:
@@ -76,7 +82,12 @@ class Charging(Supplied):
     def __init__(self, plan: Plan, gain: float, start_mv: float = 2000) -> None:
         self.mv2 = float(start_mv**2)
         self.gain = gain
-        super().__init__(plan, lambda tile: int(max(self.mv2, 1.0) ** 0.5))
+        self.on_reading: Callable[[], object] = lambda: None
+        super().__init__(plan, self._volts)
+
+    def _volts(self, tile: int) -> int:
+        self.on_reading()
+        return int(max(self.mv2, 1.0) ** 0.5)
 
     def _rest(self, ctx: int, ms: int) -> None:
         super()._rest(ctx, ms)

@@ -5,18 +5,22 @@ SECURITY S6.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relume.plan.types import Plan
+from relume.plan.types import OpPace, Plan
 
-from tests.powercut.session import RL_DONE, RL_MORE, RL_OK
+from tests.powercut.session import _CYCLES, _REST, RL_DONE, RL_MORE, RL_OK
 from tests.powercut.supplied import (
+    RL_RAN,
     RL_RESTED,
     Charging,
     Supplied,
+    cycles_of,
+    millivolts_for,
     paced,
     steps,
 )
@@ -164,3 +168,134 @@ def test_a_supply_that_reads_low_is_tried_on_without_a_rest() -> None:
     board = Supplied(plan := paced(3), lambda tile: 1900)
     board.start()
     assert steps(board) == [RL_MORE] * (len(plan.tiles) - 1) + [RL_DONE]
+
+
+# --- what is left where sleep does not pay -------------------------------------------------------
+
+
+def dwindling(plan: Plan, millivolts: int, restored: bool, sleep: float = 0.0) -> Charging:
+    """A board behind the first commit of its charge, which has left so much. restored: the charge
+    before ended."""
+    board = Charging(plan, 0.0, 5000)
+    board.rest_with_hook()
+    board.start()
+    if restored:
+        before, board = board, Charging(plan, 0.0, 2100)
+        board.memory = before.memory
+        assert board.open() == RL_OK
+        board.rest_with_hook()
+        assert board.step() == RL_MORE and board.rests == [] and board.store.attempts == 0
+    board.session.drain, board.mv2, board.gain = 256, float(millivolts**2), sleep
+    return board
+
+
+COMMIT = 7 << 20  # of the plans below, whatever is dirty; so a tile of as much is the plan's
+
+
+def hopeful(tile: int = 6 << 20) -> tuple[Plan, int]:
+    """A plan, and the least reading by which a commit and half a tile are left."""
+    plan = paced(3, byte=0, access=0, crc=0, commit=COMMIT, mv2=1 << 20)
+    pace = dataclasses.replace(plan.pace, ops=tuple(OpPace(tile, 0, 0) for _ in plan.pace.ops))
+    plan = dataclasses.replace(plan, pace=pace)
+    return plan, millivolts_for(COMMIT + tile // 2, pace, margin=99)
+
+
+def test_where_the_charge_before_ended_a_tile_that_may_be_kept_is_tried_without_a_look() -> None:
+    """Half of the worst, and the reading as it is: a look would take what it needs."""
+    plan, enough = hopeful()
+    hope = dwindling(plan, enough, restored=True)
+    assert hope.step() == RL_MORE and hope.rests == []
+    none = dwindling(plan, enough - 1, restored=True)
+    assert none.step() == RL_RESTED and len(none.rests) == 1
+
+
+def test_in_the_first_charge_nobody_knows_what_sleep_brings_so_there_is_a_look() -> None:
+    plan, enough = hopeful()
+    board = dwindling(plan, enough, restored=False)
+    assert board.step() == RL_RESTED
+
+
+def test_what_the_drain_takes_leaves_less_hope() -> None:
+    plan, enough = hopeful()
+    board = dwindling(plan, enough, restored=True)
+    board.session.drain = 260
+    assert board.step() == RL_RESTED
+
+
+def test_a_sleep_that_paid_is_sought_again_behind_the_next_commit() -> None:
+    plan, enough = hopeful()
+    board = dwindling(plan, enough - 1, restored=True, sleep=2e4)
+    assert [board.step() for _ in range(2)] == [RL_RESTED, RL_RAN]
+    board.mv2 = 2000.0**2
+    assert board.step() == RL_MORE
+    board.mv2 = float(enough**2)
+    assert board.step() == RL_RESTED
+
+
+def test_the_next_charge_knows_of_no_sleep_that_paid() -> None:
+    plan, enough = hopeful()
+    board = dwindling(plan, enough - 1, restored=True, sleep=2e4)
+    assert [board.step() for _ in range(2)] == [RL_RESTED, RL_RAN]
+    assert board.session.paid
+    assert board.open() == RL_OK and not board.session.paid
+
+
+def waited(board: Charging, tick: int) -> list[int]:
+    """The clock, read by read, in the step behind a look that showed nothing coming in."""
+    reads = [0]
+
+    def cycles() -> int:
+        reads.append(reads[-1] + tick)
+        return reads[-1]
+
+    assert board.step() == RL_RESTED
+    board.clock(cycles)
+    return reads
+
+
+TICK = 1 << 18
+
+
+def test_without_hope_what_is_left_is_waited_out_for_twice_as_long_as_it_lasts() -> None:
+    """Then the tile is tried all the same: a reading that lies must not stop progress."""
+    plan, enough = hopeful()
+    lasts = cycles_of(enough - 1, plan.pace.mv2, margin=99)
+    board = dwindling(plan, enough - 1, restored=True)
+    reads = waited(board, TICK)
+    assert board.step() == RL_MORE and len(board.rests) == 1
+    waits = reads[-1] - 10 * TICK  # a step and its commit read the clock a few times
+    assert 2 * lasts - 10 * TICK < waits <= 2 * lasts + TICK
+
+
+def test_with_hope_behind_a_look_nothing_is_waited_out() -> None:
+    plan, enough = hopeful()
+    board = dwindling(plan, enough, restored=False)
+    reads = waited(board, TICK)
+    assert board.step() == RL_MORE and reads[-1] < 10 * TICK
+
+
+def test_a_wait_ends_when_the_tile_fits_after_all() -> None:
+    plan, enough = hopeful()
+    board = dwindling(plan, enough - 1, restored=True)
+    reads = waited(board, TICK)
+    board.on_reading = lambda: len(reads) > 12 and setattr(board, "mv2", 25e6)
+    assert board.step() == RL_RAN and 12 < len(reads) < 24
+
+
+@pytest.mark.parametrize("clock", [True, False])
+def test_a_clock_that_stands_still_keeps_nobody_waiting(clock: bool) -> None:
+    plan, enough = hopeful()
+    board = dwindling(plan, enough - 1, restored=True)
+    reads = waited(board, 0)
+    if not clock:
+        board.session.cycles = _CYCLES()
+    assert board.step() == RL_MORE and len(reads) < 10
+
+
+def test_a_board_that_cannot_sleep_waits_for_nothing() -> None:
+    plan, enough = hopeful()
+    board = dwindling(plan, enough - 1, restored=True)
+    board.session.rest = _REST()
+    reads = [0]
+    board.clock(lambda: reads.append(reads[-1] + TICK) or reads[-1])
+    assert board.step() == RL_MORE and len(reads) < 10

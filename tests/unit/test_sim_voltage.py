@@ -16,7 +16,8 @@ from relume.sim.voltage import Guided, Rest, _Runs, _sleep, follow_voltage
 from relume.sim.work import Work
 
 from tests.powercut.supplied import RL_RESTED, Charging, paced
-from tests.unit.sim_nets import conv_net, random_study, steady, study_of
+from tests.unit.plan_nets import RandomNet
+from tests.unit.sim_nets import SLOW, conv_net, random_study, steady, study_of
 
 TILE_BYTES, BYTE_S, COMMIT_S, START_S = 100, 0.001, 0.05, 0.5
 
@@ -110,6 +111,33 @@ def test_asleep_under_a_weak_harvest_a_look_is_all_that_is_lost() -> None:
     assert looked.charges[0] == tired.charges[0]
     look_s = 0.005 * 0.01 / 0.1 + 1e-4
     assert looked.sleep_s[0] <= look_s * looked.commits[0] + 1e-12
+
+
+@pytest.mark.parametrize(("left_s", "looks"), [(0.75, 1), (0.6, 3)])
+def test_from_the_second_charge_on_a_tile_that_may_be_kept_comes_before_a_look(
+    left_s: float, looks: int
+) -> None:
+    """Half a tile and its commit take 0.65 s. A tile a charge; behind the last nobody looks."""
+    tally = _run(_guided(4, rest=REST), START_S + 1.1 + COMMIT_S + left_s)
+    assert tally.charges[0] == tally.commits[0] == 4
+    look_s = 0.005 * 0.01 / 0.1 + 1e-4
+    assert tally.sleep_s[0] == pytest.approx(looks * look_s)
+
+
+@given(st.integers(0, 10_000), st.floats(1.05, 4.0), st.floats(0.2, 0.9))
+@settings(max_examples=8, deadline=None)
+def test_where_no_sleep_pays_the_looks_take_no_more_than_the_first_charge_s(
+    seed: int, slack: float, times: float
+) -> None:
+    """From then on they are made of what would be lost without them."""
+    study = study_of(RandomNet(seed).graph(5), slack, steady(times * SLOW.energy.sleep_mw), 1)
+    assert study.plan is not None
+    work, rest = Work.of(study.costs, study.plan.tiles), ours.sleeper(study)
+    never, now = (
+        follow_voltage(ours.guided(study, work, each), study.supply, study.begins)
+        for each in (None, rest)
+    )
+    assert now.charges[0] <= never.charges[0] + 1
 
 
 @pytest.mark.parametrize("times", [0.5, 1.2, 2.0, 4.0, 9.0, 19.0])

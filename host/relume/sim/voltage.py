@@ -4,8 +4,8 @@ All starts step together, a tile, a commit or a look while asleep at a time. At 
 engine commits when the next tile at its worst and the commit behind it do not fit what the reading
 promises. Meanwhile dirty bytes go to NVM in the background, a burst behind each tile unless one is
 under way. Nothing can be lost behind a commit: there it sleeps while that is better than a new
-charge, by the firmware's rule (rl_pace_rest of pace.c), else it spends what is left on tiles that
-may not be kept.
+charge, by the firmware's rule (rl_pace_rest of pace.c). Else it spends what is left on a tile that
+may be kept though it does not fit, if there is hope for that, and waits for the end if not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from relume.sim.route import LIVELOCK, Tally
 from relume.sim.supply import BoolArray, FloatArray, IntArray, Supply
 
 MAX_STEPS = 2_000_000
+HOPE = 0.5  # of a tile at its worst: with less than that and a commit nothing would be kept
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class _Runs:
     boundary reached, committed. clean, sent: boundaries whose finished bytes are in NVM now, at
     time `busy`. pending: compute since the commit. look, seen: of the sleep under way, seconds to
     the next look and joule at the last. spends: has looked, does not sleep before the next tile.
-    safe: has committed in this charge. idle: charges without a commit.
+    safe: has committed in this charge. vain: the charge before ended, and no sleep of this one
+    paid. idle: charges without a commit.
     """
 
     tally: Tally
@@ -90,6 +92,7 @@ class _Runs:
     asleep: BoolArray
     spends: BoolArray
     safe: BoolArray
+    vain: BoolArray
 
     @classmethod
     def at(cls, begins: FloatArray) -> _Runs:
@@ -97,10 +100,10 @@ class _Runs:
         now, account, dies, busy = begins.copy(), *(np.zeros(n) for _ in range(3))
         pending, look, seen = (np.zeros(n) for _ in range(3))
         place, kept, clean, sent, idle = (np.zeros(n, np.int64) for _ in range(5))
-        on, asleep, spends, safe = (np.zeros(n, np.bool_) for _ in range(4))
+        on, asleep, spends, safe, vain = (np.zeros(n, np.bool_) for _ in range(5))
         return cls(
             Tally.empty(n), now, account, dies, busy, pending, look, seen, place, kept, clean,
-            sent, idle, np.ones(n, np.bool_), on, asleep, spends, safe,
+            sent, idle, np.ones(n, np.bool_), on, asleep, spends, safe, vain,
         )  # fmt: skip
 
     def stored(self, supply: Supply, who: IntArray) -> FloatArray:
@@ -161,6 +164,7 @@ def _turn_on(ours: Guided, supply: Supply, runs: _Runs, who: IntArray) -> None:
     runs.place[who] = runs.clean[who] = runs.sent[who] = place
     runs.busy[who] = 0.0
     runs.on[who] = True
+    runs.vain[who] = runs.tally.charges[who] > 0
     runs.tally.charges[who] += 1
     start = ours.start_s[place]
     made = runs.spend(who, start)
@@ -168,30 +172,36 @@ def _turn_on(ours: Guided, supply: Supply, runs: _Runs, who: IntArray) -> None:
 
 
 def _step(ours: Guided, supply: Supply, runs: _Runs, who: IntArray) -> None:
-    """A commit, a tile, or the decision to sleep."""
+    """A commit, a tile, the decision to sleep, or to wait for the end."""
     if not who.size:
         return
     landed = who[runs.now[who] >= runs.busy[who]]
     runs.clean[landed] = runs.sent[landed]
     place = runs.place[who]
-    fits = ours.believe(runs.stored(supply, who)) >= _need(ours, runs, who) * supply.active_w
+    stored = runs.stored(supply, who)
+    fits = ours.believe(stored) >= _need(ours, runs, who) * supply.active_w
     moved = place > runs.kept[who]
     commits = moved & (~fits | (place == ours.last))
-    sleeps = runs.safe[who] & ~moved & ~fits & ~runs.spends[who] & (ours.rest is not None)
+    sleeps = waits = np.zeros(who.size, np.bool_)
     if ours.rest is not None:
+        idles = runs.safe[who] & ~moved & ~fits
+        hope = stored >= _need(ours, runs, who, HOPE) * supply.active_w
+        sleeps = idles & ~runs.spends[who] & ~(hope & runs.vain[who])
+        waits = idles & runs.spends[who] & ~hope
         tired = who[sleeps]
         runs.asleep[tired] = True
-        runs.look[tired], runs.seen[tired] = ours.rest.first_s, runs.stored(supply, tired)
+        runs.look[tired], runs.seen[tired] = ours.rest.first_s, stored[sleeps]
+    runs.fail(who[waits])
     _commit(ours, runs, who[commits])
-    _tile(ours, runs, who[~commits & ~sleeps])
+    _tile(ours, runs, who[~commits & ~sleeps & ~waits])
 
 
-def _need(ours: Guided, runs: _Runs, who: IntArray) -> FloatArray:
-    """Active seconds of the next tile at its worst and of a commit behind it."""
+def _need(ours: Guided, runs: _Runs, who: IntArray, share: float = 1.0) -> FloatArray:
+    """Active seconds of the next tile, by its share of the worst, and of a commit behind it."""
     place = runs.place[who]
     after = np.minimum(place + 1, ours.last)
     commit = ours.commit_s[after] + ours.dirty[runs.clean[who], after] * ours.byte_s
-    seconds: FloatArray = commit + ours.worst_s[np.minimum(place, ours.last - 1)]
+    seconds: FloatArray = commit + share * ours.worst_s[np.minimum(place, ours.last - 1)]
     return seconds
 
 
@@ -257,6 +267,7 @@ def _sleep(ours: Guided, rest: Rest, supply: Supply, runs: _Runs, who: IntArray)
     charge = supply.charge_j
     more = np.clip(charge - ours.start_s[runs.place[who]] * supply.active_w - stored, 0, charge)
     pays = (came > 0) & (came * (charge - more) > look * rest.watt * more)
+    runs.vain[who] &= ~pays
     runs.asleep[who] = pays & ~(fits & (stored >= goal))
     runs.spends[who] = ~runs.asleep[who]
     runs.seen[who] = stored
