@@ -138,12 +138,54 @@ static void survey(rl_pace *pace, rl_live *live, const rl_tile *tile)
     }
 }
 
+/* ---------------------------------------------------------------- asleep -- */
+
+#define REST_SHIFT 7u    /* a first rest takes 1 / 128 of a charge or more */
+#define REST_LEAST_MS 8u   /* a wake-up must not weigh */
+#define REST_MOST_MS 1024u
+
+static uint32_t first_ms(const rl_pace *pace, const rl_header *h,
+                         uint32_t full)
+{
+    uint64_t share = (uint64_t)full * h->mv2_cycles >> (16u + REST_SHIFT);
+    uint32_t ms = REST_LEAST_MS;
+    while (ms < REST_MOST_MS && (uint64_t)ms * pace->rest_cycles < share) {
+        ms *= 2u;
+    }
+    return ms;
+}
+
+/* For all that is known, sleep pays. */
+static int may_pay(const rl_pace *pace)
+{
+    return pace->rest_cycles != 0 && (pace->begun == 0 || pace->paid);
+}
+
+/* The first look and, half as much again, the clocks' way down and up. */
+static uint64_t look_cycles(const rl_pace *pace, const rl_header *h)
+{
+    uint32_t ms = first_ms(pace, h, above(h->von_mv, h->voff_mv));
+    return (uint64_t)(ms + ms / 2u) * pace->rest_cycles;
+}
+
+/* ----------------------------------------------------------------- fits -- */
+
 static int enough(const rl_pace *pace, const rl_blob *blob, uint64_t tile,
                   uint32_t left)
 {
     uint64_t commit = commit_cycles(blob->header, pace->next_live,
                                     pace->next_dirty, pace->next_ranges);
     return drained(tile + commit, pace->drain) <= left;
+}
+
+static int suffices(const rl_pace *pace, const rl_blob *blob, uint64_t tile,
+                    uint32_t mv)
+{
+    const rl_header *h = blob->header;
+    return enough(pace, blob, tile, left_by(h, mv))
+        && (!may_pay(pace) || enough(pace, blob,
+                                     tile + look_cycles(pace, h),
+                                     stored(h, mv)));
 }
 
 int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
@@ -161,13 +203,13 @@ int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
         return 1;
     }
     uint64_t cycles = tile_cycles(blob, tile, copies);
-    if (enough(pace, blob, cycles, left)) {
+    if (suffices(pace, blob, cycles, mv)) {
         return 1;
     }
     survey(pace, live, tile);
     pace->hope = (uint8_t)enough(pace, blob, cycles / 2u,
                                  stored(blob->header, mv));
-    return enough(pace, blob, cycles, left);
+    return suffices(pace, blob, cycles, mv);
 }
 
 void rl_pace_ran(rl_pace *pace, const rl_blob *blob, const rl_tile *tile,
@@ -182,21 +224,7 @@ void rl_pace_ran(rl_pace *pace, const rl_blob *blob, const rl_tile *tile,
 
 /* ----------------------------------------------------------------- rest -- */
 
-#define REST_SHIFT 7u    /* a first rest takes 1 / 128 of a charge or more */
-#define REST_LEAST_MS 8u   /* a wake-up must not weigh */
-#define REST_MOST_MS 1024u
 #define LONGER 8u        /* than the first are the others at most */
-
-static uint32_t first_ms(const rl_pace *pace, const rl_header *h,
-                         uint32_t full)
-{
-    uint64_t share = (uint64_t)full * h->mv2_cycles >> (16u + REST_SHIFT);
-    uint32_t ms = REST_LEAST_MS;
-    while (ms < REST_MOST_MS && (uint64_t)ms * pace->rest_cycles < share) {
-        ms *= 2u;
-    }
-    return ms;
-}
 
 void rl_pace_begin(rl_pace *pace, const rl_blob *blob, void *ctx)
 {
@@ -225,7 +253,7 @@ uint32_t rl_pace_rest(rl_pace *pace, const rl_blob *blob, int fits,
     uint32_t goal = full - full / 4u, first = first_ms(pace, h, full);
     uint32_t now = above(pace->millivolts(ctx), h->voff_mv);
     if (pace->rest_ms == 0) {
-        if (fits || (pace->hope && pace->begun != 0 && !pace->paid)) {
+        if (fits || (pace->hope && !may_pay(pace))) {
             return 0;
         }
         pace->rest_ms = first;

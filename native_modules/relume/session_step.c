@@ -184,7 +184,7 @@ static uint32_t rest_ms(rl_session *s, int fits)
  * a reading that lies costs time, not progress. */
 static void wait_out(rl_session *s)
 {
-    uint64_t from = rl_session_now(s), at = from, before;
+    uint64_t from = rl_session_now(s), at = from, before = from;
     uint64_t most = 2u * (uint64_t)rl_pace_stored(&s->pace, s->blob, s->ctx);
     do {
         if (s->pace.hope || rl_session_fits(s)) {

@@ -79,11 +79,13 @@ def steps(board: Board) -> list[int]:
 class Charging(Supplied):
     """A board whose capacitor gains so many square millivolts a millisecond asleep."""
 
-    def __init__(self, plan: Plan, gain: float, start_mv: float = 2000) -> None:
+    def __init__(
+        self, plan: Plan, gain: float, start_mv: float = 2000, memory: Memory | None = None
+    ) -> None:
         self.mv2 = float(start_mv**2)
         self.gain = gain
         self.on_reading: Callable[[], object] = lambda: None
-        super().__init__(plan, self._volts)
+        super().__init__(plan, self._volts, memory)
 
     def _volts(self, tile: int) -> int:
         self.on_reading()

@@ -13,7 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.plan.types import OpPace, Plan
 
-from tests.powercut.session import _CYCLES, _REST, RL_DONE, RL_MORE, RL_OK
+from tests.powercut.plans import random_plan
+from tests.powercut.session import (
+    _CYCLES,
+    _REST,
+    FLASH,
+    RL_DONE,
+    RL_ERASED,
+    RL_MORE,
+    RL_OK,
+    Memory,
+)
 from tests.powercut.supplied import (
     RL_RAN,
     RL_RESTED,
@@ -215,6 +225,21 @@ def test_in_the_first_charge_nobody_knows_what_sleep_brings_so_there_is_a_look()
     assert board.step() == RL_RESTED
 
 
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_commit_comes_so_early_that_falling_asleep_is_carried(restored: bool) -> None:
+    """By the reading as it is; where the charge before ended nothing is kept back."""
+    sleep = 1 << 18
+    plan, _ = hopeful(tile=1000)
+    keep = sleep * first_rest(plan, sleep) * 3 // 2
+    enough = millivolts_for(COMMIT + 1000, plan.pace)
+    carries = millivolts_for(COMMIT + 1000 + keep, plan.pace, margin=99)
+    assert carries > enough + 1
+    for reading, rests in ((carries, False), (carries - 1, not restored)):
+        board = dwindling(plan, reading, restored)
+        board.session.rest_cycles = sleep
+        assert (board.step() == RL_RESTED) == rests
+
+
 def test_what_the_drain_takes_leaves_less_hope() -> None:
     plan, enough = hopeful()
     board = dwindling(plan, enough, restored=True)
@@ -240,12 +265,13 @@ def test_the_next_charge_knows_of_no_sleep_that_paid() -> None:
     assert board.open() == RL_OK and not board.session.paid
 
 
-def waited(board: Charging, tick: int) -> list[int]:
-    """The clock, read by read, in the step behind a look that showed nothing coming in."""
-    reads = [0]
+def waited(board: Charging, tick: int, ticks: int = 10**6) -> list[int]:
+    """The clock, read by read, in the step behind a look that showed nothing coming in. It stands
+    still after so many ticks."""
+    reads = [1 << 40]
 
     def cycles() -> int:
-        reads.append(reads[-1] + tick)
+        reads.append(reads[-1] + tick * (len(reads) <= ticks))
         return reads[-1]
 
     assert board.step() == RL_RESTED
@@ -263,15 +289,27 @@ def test_without_hope_what_is_left_is_waited_out_for_twice_as_long_as_it_lasts()
     board = dwindling(plan, enough - 1, restored=True)
     reads = waited(board, TICK)
     assert board.step() == RL_MORE and len(board.rests) == 1
-    waits = reads[-1] - 10 * TICK  # a step and its commit read the clock a few times
+    waits = reads[-1] - reads[0] - 10 * TICK  # a step and its commit read the clock a few times
     assert 2 * lasts - 10 * TICK < waits <= 2 * lasts + TICK
+
+
+def test_the_wait_is_over_when_twice_its_cycles_have_gone_by() -> None:
+    plan, enough = hopeful()
+    lasts = cycles_of(enough - 1, plan.pace.mv2, margin=99)
+    looks = []
+    for tick in (2 * lasts, 2 * lasts - 1):
+        board = dwindling(plan, enough - 1, restored=True)
+        reads = waited(board, tick)
+        assert board.step() == RL_MORE
+        looks.append(len(reads))
+    assert looks[0] + 1 == looks[1]
 
 
 def test_with_hope_behind_a_look_nothing_is_waited_out() -> None:
     plan, enough = hopeful()
     board = dwindling(plan, enough, restored=False)
     reads = waited(board, TICK)
-    assert board.step() == RL_MORE and reads[-1] < 10 * TICK
+    assert board.step() == RL_MORE and len(reads) < 10
 
 
 def test_a_wait_ends_when_the_tile_fits_after_all() -> None:
@@ -282,14 +320,38 @@ def test_a_wait_ends_when_the_tile_fits_after_all() -> None:
     assert board.step() == RL_RAN and 12 < len(reads) < 24
 
 
-@pytest.mark.parametrize("clock", [True, False])
-def test_a_clock_that_stands_still_keeps_nobody_waiting(clock: bool) -> None:
+@pytest.mark.parametrize("ticks", [0, 4])
+def test_a_clock_that_stands_still_keeps_nobody_waiting(ticks: int) -> None:
     plan, enough = hopeful()
     board = dwindling(plan, enough - 1, restored=True)
-    reads = waited(board, 0)
-    if not clock:
-        board.session.cycles = _CYCLES()
-    assert board.step() == RL_MORE and len(reads) < 10
+    reads = waited(board, TICK, ticks)
+    assert board.step() == RL_MORE and len(reads) < 20
+
+
+def test_without_a_clock_nobody_waits() -> None:
+    plan, enough = hopeful()
+    board = dwindling(plan, enough - 1, restored=True)
+    waited(board, TICK)
+    board.session.cycles = _CYCLES()
+    assert board.step() == RL_MORE
+
+
+def test_nobody_sleeps_where_the_flash_has_to_be_erased_first() -> None:
+    """The step says so; the next one may sleep."""
+    plan = random_plan(3, nvm="flash", paced=1)
+    board = Charging(plan, 0.0, memory=Memory(6 * 4096, FLASH))
+    board.rest_with_hook()
+    erased = 0
+    for number in range(1, 40):
+        assert board.begin(number, bytes(plan.graph.tensors[plan.graph.input].size)) == RL_OK
+        status = RL_OK
+        while status != RL_DONE:
+            rested = len(board.rests)
+            status = board.call("step")
+            assert len(board.rests) - rested == (status == RL_RESTED)
+            erased += status == RL_ERASED
+        assert board.take(number) == RL_OK
+    assert erased > 3 and board.rests
 
 
 def test_a_board_that_cannot_sleep_waits_for_nothing() -> None:

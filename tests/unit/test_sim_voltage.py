@@ -159,7 +159,8 @@ def test_the_simulator_sleeps_as_the_firmware_does(times: float, stored: float) 
         pass
     rest = Rest(watt, 0.75, board.rests[0] * 1e-3, 8, 0.0)
     half_s = np.full(5, charge_j / 2 / 0.1)  # what the firmware takes a start for without one
-    ours = _guided(4, rest=rest, start_s=half_s, believe=lambda joules: joules * np.inf)
+    free = {"commit_s": np.zeros(5), "dirty": np.zeros((5, 5))}
+    ours = _guided(4, worst=0.0, rest=rest, start_s=half_s, **free)
     supply = Supply(steady(times * watt * 1e3), 0.1, charge_j)
     runs, who = _Runs.at(np.zeros(1)), np.zeros(1, np.int64)
     runs.feed(supply, who, np.zeros(1), np.array([(reading - voff2) / per_j]))

@@ -19,6 +19,7 @@ from relume.sim.route import LIVELOCK, Tally
 from relume.sim.supply import BoolArray, FloatArray, IntArray, Supply
 
 MAX_STEPS = 2_000_000
+ASLEEP = 1.5  # times what a first look takes asleep: the clocks' way down and up besides
 HOPE = 0.5  # of a tile at its worst: with less than that and a commit nothing would be kept
 
 
@@ -179,7 +180,7 @@ def _step(ours: Guided, supply: Supply, runs: _Runs, who: IntArray) -> None:
     runs.clean[landed] = runs.sent[landed]
     place = runs.place[who]
     stored = runs.stored(supply, who)
-    fits = ours.believe(stored) >= _need(ours, runs, who) * supply.active_w
+    fits = _fits(ours, supply, runs, who, stored)
     moved = place > runs.kept[who]
     commits = moved & (~fits | (place == ours.last))
     sleeps = waits = np.zeros(who.size, np.bool_)
@@ -194,6 +195,18 @@ def _step(ours: Guided, supply: Supply, runs: _Runs, who: IntArray) -> None:
     runs.fail(who[waits])
     _commit(ours, runs, who[commits])
     _tile(ours, runs, who[~commits & ~sleeps & ~waits])
+
+
+def _fits(
+    ours: Guided, supply: Supply, runs: _Runs, who: IntArray, stored: FloatArray
+) -> BoolArray:
+    """Whether the next tile and a commit do; and a first look besides where sleep may pay."""
+    need = _need(ours, runs, who) * supply.active_w
+    fits: BoolArray = ours.believe(stored) >= need
+    if ours.rest is not None:
+        look = ASLEEP * ours.rest.first_s * ours.rest.watt
+        fits &= (stored >= need + look) | runs.vain[who]
+    return fits
 
 
 def _need(ours: Guided, runs: _Runs, who: IntArray, share: float = 1.0) -> FloatArray:
@@ -263,7 +276,7 @@ def _sleep(ours: Guided, rest: Rest, supply: Supply, runs: _Runs, who: IntArray)
     who, stored, look = who[stored > 0], stored[stored > 0], look[stored > 0]
     goal = rest.share * supply.charge_j
     came, missing = stored - runs.seen[who], np.maximum(goal - stored, 0.0)
-    fits = ours.believe(stored) >= _need(ours, runs, who) * supply.active_w
+    fits = _fits(ours, supply, runs, who, stored)
     charge = supply.charge_j
     more = np.clip(charge - ours.start_s[runs.place[who]] * supply.active_w - stored, 0, charge)
     pays = (came > 0) & (came * (charge - more) > look * rest.watt * more)
