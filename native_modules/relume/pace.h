@@ -49,8 +49,8 @@ uint32_t rl_pace_settled(const rl_pace *pace, uint32_t left);
 
 /* Is there enough for the tile, or a run of its units, and a commit behind it?
  * Yes while the reading is not followed; it no longer is once it is unknown.
- * `copies`: the tile begins with a copy of constants. Where
- * sleep may pay, the reading as it is must carry falling asleep besides. Looks at the exact dirty
+ * `copies`: the tile begins with a copy of constants. Where sleep may pay, the
+ * reading as it is must carry falling asleep besides. Looks at the exact dirty
  * bytes only when bounds do not do. If not: is there `hope` for it, by the
  * reading as it is and if it takes half of its worst? */
 int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
