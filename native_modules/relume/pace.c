@@ -158,7 +158,7 @@ static uint32_t first_ms(const rl_pace *pace, const rl_header *h,
 /* For all that is known, sleep pays. */
 static int may_pay(const rl_pace *pace)
 {
-    return pace->rest_cycles != 0 && (pace->begun == 0 || pace->paid);
+    return pace->rest_cycles != 0 && !pace->vain;
 }
 
 /* The first look and, half as much again, the clocks' way down and up. */
@@ -261,7 +261,7 @@ uint32_t rl_pace_rest(rl_pace *pace, const rl_blob *blob, int fits,
         if (now <= pace->rested || !pays(pace, h, now, full)) {
             return 0;
         }
-        pace->paid = 1;
+        pace->vain = 0;
         if (now >= goal && fits) {
             return 0;
         }

@@ -27,7 +27,8 @@ typedef struct {
     uint32_t begun;       /* the same behind this charge's restore, 0 = none */
     uint8_t  on;          /* the reading is followed until the next commit */
     uint8_t  hope;        /* the tile that does not fit might be kept */
-    uint8_t  paid;        /* a sleep of this charge */
+    uint8_t  vain;        /* the charge before ended behind a tile's commit,
+                           * and no sleep of this one paid */
 } rl_pace;
 
 /* Cycles that the capacitor still feeds; RL_PACE_UNKNOWN without a reading. */
@@ -63,8 +64,7 @@ void rl_pace_begin(rl_pace *pace, const rl_blob *blob, void *ctx);
  * next charge would bring u beyond what is stored now, after a whole one, c,
  * has come in; asleep u takes u / (harvest - sleep). So it is slept while
  * harvest (1 - u / c) > sleep by the last look, until three quarters of a
- * charge are stored and the next tile `fits`. Where the charge before ended,
- * and no sleep of this one paid, nobody looks while there is hope: a look
+ * charge are stored and the next tile `fits`. Where `vain`, nobody looks while there is hope: a look
  * would take it. A first rest takes a 128th to a 64th of a charge; while the
  * voltage rises the next one is twice as long, up to eight times the first, if
  * twice as much as came in is missing, and half as long if less is. */

@@ -61,7 +61,7 @@ static void know_supply(rl_session *s)
     }
     s->pace.on = 0;
     s->pace.begun = 0;
-    s->pace.paid = 0;
+    s->pace.vain = s->store->attempts != 0 && record->tile != 0;
     s->pace.rest_cycles = s->rest == NULL ? 0 : s->pace.rest_cycles;
     s->pace.drain = rl_pace_raised(ours ? record->drain : 0,
                                    known && ours ? failures : 0);

@@ -65,7 +65,7 @@ _Session = _struct(
     ("millivolts", _READING),
     *_words("drain", "pace_live", "dirty", "ranges", "next_live", "next_dirty", "next_ranges",
             "left", "spent", "rest_cycles", "rest_ms", "rested", "begun"),
-    ("on", ctypes.c_uint8), ("hope", ctypes.c_uint8), ("paid", ctypes.c_uint8),
+    ("on", ctypes.c_uint8), ("hope", ctypes.c_uint8), ("vain", ctypes.c_uint8),
     ("pace_pad", ctypes.c_uint8 * 5), *_words("behind", "behind_from", "behind_to"),
     ("since", ctypes.c_uint64), ("carry", ctypes.c_uint64), ("times", ctypes.c_void_p),
     *_words("due"), ("dated", ctypes.c_uint8), ("priority", ctypes.c_uint8),

@@ -186,10 +186,12 @@ def test_a_supply_that_reads_low_is_tried_on_without_a_rest() -> None:
 def dwindling(plan: Plan, millivolts: int, restored: bool, sleep: float = 0.0) -> Charging:
     """A board behind the first commit of its charge, which has left so much. restored: the charge
     before ended."""
-    board = Charging(plan, 0.0, 5000)
-    board.rest_with_hook()
+    board = Charging(plan, 0.0, 2100 if restored else 5000)
     board.start()
+    board.rest_with_hook()
     if restored:
+        board.session.rest = _REST()
+        assert board.step() == RL_MORE
         before, board = board, Charging(plan, 0.0, 2100)
         board.memory = before.memory
         assert board.open() == RL_OK
@@ -261,8 +263,18 @@ def test_the_next_charge_knows_of_no_sleep_that_paid() -> None:
     plan, enough = hopeful()
     board = dwindling(plan, enough - 1, restored=True, sleep=2e4)
     assert [board.step() for _ in range(2)] == [RL_RESTED, RL_RAN]
-    assert board.session.paid
-    assert board.open() == RL_OK and not board.session.paid
+    assert not board.session.vain
+    board.mv2 = 2000.0**2
+    assert board.step() == RL_MORE
+    assert board.open() == RL_OK and board.session.vain
+
+
+def test_an_input_s_commit_says_nothing_of_sleep() -> None:
+    """Whoever committed it may have been somebody else, with power of another kind."""
+    plan, _ = hopeful()
+    board = Charging(plan, 0.0, 2100)
+    board.start()
+    assert board.open() == RL_OK and board.store.attempts == 1 and not board.session.vain
 
 
 def waited(board: Charging, tick: int, ticks: int = 10**6) -> list[int]:

@@ -177,7 +177,7 @@ class PaceView(ctypes.Structure):
         *((name, ctypes.c_uint32) for name in (
             "drain", "live", "dirty", "ranges", "next_live", "next_dirty", "next_ranges", "left",
             "spent", "rest_cycles", "rest_ms", "rested", "begun")),
-        *((name, ctypes.c_uint8) for name in ("on", "hope", "paid")),
+        *((name, ctypes.c_uint8) for name in ("on", "hope", "vain")),
     )  # fmt: skip
 
 

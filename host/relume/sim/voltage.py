@@ -71,8 +71,8 @@ class _Runs:
     boundary reached, committed. clean, sent: boundaries whose finished bytes are in NVM now, at
     time `busy`. pending: compute since the commit. look, seen: of the sleep under way, seconds to
     the next look and joule at the last. spends: has looked, does not sleep before the next tile.
-    safe: has committed in this charge. vain: the charge before ended, and no sleep of this one
-    paid. idle: charges without a commit.
+    safe: has committed in this charge. vain: the charge before ended behind a tile's commit,
+    and no sleep of this one paid. idle: charges without a commit.
     """
 
     tally: Tally
@@ -165,7 +165,7 @@ def _turn_on(ours: Guided, supply: Supply, runs: _Runs, who: IntArray) -> None:
     runs.place[who] = runs.clean[who] = runs.sent[who] = place
     runs.busy[who] = 0.0
     runs.on[who] = True
-    runs.vain[who] = runs.tally.charges[who] > 0
+    runs.vain[who] = runs.kept[who] > 0
     runs.tally.charges[who] += 1
     start = ours.start_s[place]
     made = runs.spend(who, start)
