@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -33,13 +34,13 @@ def plain(line: str) -> str:
     return re.sub(r"-?\d+(\.\d+)?", "0", " ".join(line.split()))
 
 
-def deploy(lab: str, folder: Path) -> str:
+def deploy(lab: str, folder: Path, *options: str) -> str:
     """Plans and deploys a lab's model with its labels; the board that has it."""
     pytest.importorskip("ai_edge_litert")
     firmware()
     files, blob = EXAMPLES / lab, folder / f"{lab}.rlm"
     board = f"emu:RPI_PICO?state={folder / 'board'}"
-    assert main(["plan", str(files / f"{lab}.tflite"), "-o", str(blob)]) == 0
+    assert main(["plan", str(files / f"{lab}.tflite"), "-o", str(blob), *options]) == 0
     assert main(["deploy", str(blob), "--labels", str(files / f"{lab}.txt"), "-p", board]) == 0
     return board
 
@@ -121,6 +122,23 @@ def test_gestures_are_seen_over_the_bus_and_counted(tmp_path: Path) -> None:
         assert (int(said), int(count)) == (number, counts[name])
     assert set(counts) == set(made.NAMES) and len(rows) == 10
     assert {plain(line) for line in printed.split("\n") if line.strip()} == shown("gestures")
+
+
+@pytest.mark.heavy
+def test_gestures_are_counted_once_on_a_capacitor(tmp_path: Path) -> None:
+    made = module(EXAMPLES / "gestures" / "make_motions.py")
+    path = tmp_path / "demo.csv"
+    made.write(path, np.random.default_rng(3))
+    board = deploy("gestures", tmp_path, "--cap", "15mF")
+    run(board, f"with open('main.py', 'w') as f: f.write({source('gestures')!r})")
+    with open_emulated(f"{board}&motion={path}&cap=15mF&power=20mW") as bench:
+        assert bench.wait_until(lambda record: record.brownouts >= 3, 500)
+        done = {one.inference for one in bench.events if one.kind == "done"}
+    printed = run(board, "import relume; print(dict(relume.Store().items()))")
+    counts = {key.decode(): int(value) for key, value in ast.literal_eval(printed).items()}
+    counted = counts.pop("counted")
+    assert sum(counts.values()) == counted >= 3 and set(counts) <= set(made.NAMES)
+    assert not done or counted >= max(done) - 1
 
 
 @pytest.mark.heavy
