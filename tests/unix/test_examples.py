@@ -208,5 +208,6 @@ print(json.dumps({key.decode(): struct.unpack("<I", value)[0]
 def test_each_example_is_in_the_list() -> None:
     listed = (EXAMPLES / "README.md").read_text()
     folders = [path.name for path in EXAMPLES.iterdir() if path.is_dir()]
-    assert folders and all(f"`{name}/`" in listed for name in folders)
-    assert all(Path(EXAMPLES / name / "main.py").is_file() for name in folders)
+    assert folders and all(f"`{name}/" in listed for name in folders)
+    for name in folders:
+        assert [*(EXAMPLES / name).glob("main.py"), *(EXAMPLES / name).glob("code.py")], name
