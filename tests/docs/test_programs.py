@@ -1,4 +1,7 @@
-"""The Python on README and the pages is Python, and calls only what a board's relume has."""
+"""Programs and messages on the pages are those that there are.
+
+The Python on README and the pages is Python, and calls only what a board's relume has.
+"""
 
 from __future__ import annotations
 
@@ -51,3 +54,11 @@ def test_a_program_on_a_page_uses_what_there_is(source: str) -> None:
 def test_there_are_programs_and_an_unknown_name_is_noticed() -> None:
     assert len(PROGRAMS) >= 6 and {"Model", "Store", "RUNNING", "load"} <= offered()
     assert absent("relume.Stoer()\nstore.commit()") == {"Stoer"}
+
+
+def test_the_messages_that_a_stuck_board_gives_are_told_as_they_are() -> None:
+    page = (ROOT / "docs/howto/recover.md").read_text("utf-8")
+    quoted = re.findall(r"^\| `([^`]+)` \|", page, re.M)
+    sources = [ROOT / "native_modules/relume/status.c", *(ROOT / "host/relume/link").glob("*.py")]
+    said = "\n".join(path.read_text("utf-8") for path in sources)
+    assert len(quoted) >= 4 and all(text in said for text in quoted)
