@@ -51,6 +51,8 @@ def test_the_commands_of_a_page_run(
     pytest.importorskip("ai_edge_litert")
     heavy = request.config.getoption("--heavy")
     run = [one for one in PAGES[page] if one.mark is None or (one.mark == "long" and heavy)]
+    if any("relume completion" in one.text for block in run for one in block.commands):
+        pytest.importorskip("shtab", reason="shtab is not installed: make setup")
     if any(one.needs_board for one in run) and not default_firmware("RPI_PICO").is_file():
         pytest.skip("no firmware image: make firmware")
     scratch = Scratch(tmp_path)
