@@ -66,6 +66,7 @@ class Facts:
     """Everything that check tells. Capacitances in farad, None where there is none.
 
     input_type, output_type: what the file has (int8, uint8, float32); None if it cannot be read.
+    serial_cap_f: that lasts for an input over the serial line; None if the plan's capacitor does.
     """
 
     model: str
@@ -83,6 +84,7 @@ class Facts:
     input_type: str | None = None
     output_type: str | None = None
     wear: Wear | None = None
+    serial_cap_f: float | None = None
 
     @property
     def fits(self) -> bool:
@@ -133,6 +135,7 @@ def _facts(
     args: argparse.Namespace,
     budget: Budget | None,
 ) -> Facts:
+    from relume.plan.smallest import serial_capacitor
     from relume.plan.wear import wear
 
     problems = refusals(found)
@@ -157,6 +160,7 @@ def _facts(
         input_type=graph.input_type.name.lower() if graph else None,
         output_type=graph.output_type.name.lower() if graph else None,
         wear=wear(plan, board) if plan else None,
+        serial_cap_f=serial_capacitor(plan, board) if plan else None,
     )
 
 
@@ -273,6 +277,9 @@ def _show(facts: Facts, board: BoardProfile, kernels: bool) -> None:
     if facts.smallest_cap_f is not None:
         out.print(f"power   smallest capacitor that suffices, boot included: "
                   f"{format_capacitance(facts.smallest_cap_f)} (E6)")  # fmt: skip
+    if facts.serial_cap_f is not None:
+        out.print(f"serial  an input over the serial line takes "
+                  f"{format_capacitance(facts.serial_cap_f)}")  # fmt: skip
     if facts.wear is not None:
         out.print(f"wear    {facts.wear.text}", markup=False, soft_wrap=True)
     types = (facts.input_type, facts.output_type)

@@ -185,6 +185,19 @@ def _wear_line(plan: Plan, board: BoardProfile) -> list[tuple[str, str]]:
     return [("wear", worn.text)] if worn else []
 
 
+def _serial_line(plan: Plan, board: BoardProfile) -> list[tuple[str, str]]:
+    """What is said of a charge that does not last until a host has handed over an input."""
+    from relume.plan.smallest import serial_capacitor
+    from relume.power.capacitor import format_capacitance
+    from relume.report.tables import millijoule
+
+    cap_f = serial_capacitor(plan, board)
+    if cap_f is None:
+        return []
+    text = f"takes {millijoule(plan.exchange_uj)} over the serial line, more than a charge: "
+    return [("input", f"{text}{format_capacitance(cap_f)}, or a program on the board that has it")]
+
+
 def _device_line(plan: Plan, board: BoardProfile) -> list[tuple[str, str]]:
     """What a program on stock firmware names, so that it commits to flash."""
     if plan.nvm != "flash" or board.flash is None or not board.flash.device:
@@ -229,6 +242,7 @@ def _show(
          bar(nvm_bytes(plan), board.nvm_size(plan.nvm))),
         *_wear_line(plan, board),
         *_device_line(plan, board),
+        *_serial_line(plan, board),
         *([("profile", board.measured.text)] if board.measured else []),
         ("smallest", f"{format_capacitance(smallest_f)} (E6) suffices, boot included"),
         ("written", str(output)),

@@ -9,6 +9,7 @@ from relume.errors import PlanError
 from relume.model.graph import Graph
 from relume.plan.costs import CostModel
 from relume.plan.tiles import Infeasible, tile_graph
+from relume.plan.types import Plan
 from relume.power.capacitor import (
     Budget,
     capacitance_for,
@@ -49,6 +50,16 @@ def sufficient_capacitor(
         need_uj = costs.exchange_uj(len(tiled.tiles))
         exact = max(exact, CLOSE * capacitance_for(need_uj, von_v, voff_v))
     return exact if series == "exact" else _sufficient_e6(costs, exact, von_v, voff_v)
+
+
+def serial_capacitor(plan: Plan, board: BoardProfile) -> float | None:
+    """Farad (E6) of which one charge takes an input over the serial line; None if the plan's do.
+
+    A program on the board that has its input needs no more than the plan."""
+    if board.boot.early_ms is None or plan.exchange_uj <= plan.charge_uj:
+        return None
+    need_f = capacitance_for(plan.exchange_uj, plan.budget.von_v, plan.budget.voff_v)
+    return e6_at_least(need_f)
 
 
 def _fits(costs: CostModel, charge_uj: float) -> Infeasible | None:
