@@ -42,6 +42,17 @@ RUNS: tuple[tuple[int, str, tuple[str, ...], tuple[tuple[str, int], ...]], ...] 
     (7, "fram", (*_TWICE, "--real"), ()), (16, "flash", _TWICE, ()),
     (6, "fram", ("--depth", "3", "--every", "60", "--inferences", "1"), ()),
     (31, "flash", ("--inferences", "3"), (("scale", 4),)),
+    *((seed, "fram", ("--volts", "random", "--behind", "--seeds", "2"), (("paced", 1 + seed % 2),))
+      for seed in range(8)),
+    *((seed, "fram", ("--volts", "high", "--behind"), (("paced", 1 + seed % 2),))
+      for seed in range(8, 16)),
+    (1, "flash", ("--volts", "random"), (("paced", 1),)),
+    (4, "fram", ("--volts", "random"), (("paced", 1),)),
+    (3, "fram", ("--ration", "3"), ()), (6, "flash", ("--ration", "3"), ()),
+    (5, "file", ("--ration", "1"), ()), (3, "fram", ("--ration", "0"), ()),
+    (6, "flash", ("--ration", "0"), ()),
+    (2, "fram", ("--hungry", "3", "--inferences", "1"), (("paced", 2),)),
+    (2, "fram", ("--ration", "3", "--behind"), (("paced", 2),)),
 )  # fmt: skip
 """Net, kind, arguments, options of the net: the first to fail kills."""
 
