@@ -34,7 +34,7 @@ class Session:
 
     def _restart(self):
         self._tile = self._units = 0  # the next tile, and how many of its units are finished
-        self._part = self._halved = 0
+        self._part = self._halved = self._kept = 0
         self._done = [0] * len(self.blob.ops)
         self._clean = [0] * len(self.blob.tensors)
         self._loaded = self._stuck = False
@@ -273,12 +273,20 @@ class Session:
         grain = _grain(count)
         return min(_part_of(count, grain + self._halved) << grain, count - self._units)
 
+    def _grow(self):
+        """Where one life gets two parts through, two of them at once fit a charge."""
+        self._kept += self._halved > 1
+        if self._kept == 2:
+            self._halved -= 1
+            self._kept = 0
+
     def _run_part(self, part, end):
         """Part of a tile; the next segment's tiles are whole again."""
         op, _, count = self.blob.tile(self._tile)
         run_part(self.blob, self.arena, self._tile, self._units, part)
         self._done[op] += part
         self._units += part
+        self._grow()
         if self._units == count:
             self._units = 0
             self._tile += 1

@@ -98,6 +98,7 @@ rl_status rl_session_open(rl_session *s)
     s->units = 0;
     s->part = 0;
     s->halved = 0;
+    s->kept = 0;
     s->loaded = 0;
     s->stuck = 0;
     s->carry = 0;
@@ -153,6 +154,7 @@ static rl_status commit_input(rl_session *s, uint32_t id,
     rl_bytes_copy(s->arena + tensor->arena_off, input, tensor->size);
     s->part = 0;
     s->halved = 0;
+    s->kept = 0;
     s->carry = 0;
     s->since = rl_session_now(s);
     rl_pace_carried(&s->pace, tensor->size);

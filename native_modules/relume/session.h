@@ -28,6 +28,7 @@ typedef struct {
                            * twice; 0 = the whole segment */
     uint32_t       halved; /* one tile failed: parts between commits are its
                             * count, halved so often */
+    uint32_t       kept;  /* parts of this size that this life committed */
     uint8_t        state; /* RL_STATE_* */
     uint8_t        loaded; /* the arena holds the live bytes */
     uint8_t        stuck; /* open found too many attempts: step gives up */

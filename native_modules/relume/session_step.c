@@ -79,12 +79,22 @@ int rl_session_fits(rl_session *s)
     return rl_pace_fits(&s->pace, &l, &tile, copies(s), s->ctx);
 }
 
+/* Where one life gets two parts through, two of them at once fit a charge. */
+static void grow(rl_session *s)
+{
+    if (s->halved > 1u && ++s->kept == 2u) {
+        s->halved--;
+        s->kept = 0;
+    }
+}
+
 /* Progress. The next segment's tiles are whole again. */
 static void advance(rl_session *s, const rl_tile *ran)
 {
     rl_live l = rl_session_live(s);
     rl_live_grow(&l, ran);
     s->units += ran->count;
+    grow(s);
     if (s->units < s->blob->tiles[s->tile].count) {
         return;
     }

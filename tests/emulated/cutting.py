@@ -36,7 +36,7 @@ assert BOARD.fram is not None
 FRAM_SIZE = BOARD.fram.size
 CAPACITOR_F = {"fram": 130e-6, "flash": 12e-3}
 _VOLTS = BOARD.supply
-_RECORD = struct.Struct("<5IBBHIIQIIHHIII")
+_RECORD = struct.Struct("<4IHHBBHIIQIIHHIII")
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,19 @@ def _fram_record(blob: Blob, fram: bytes, slot: int) -> Record | None:
         return None
     out = blob.tensors[blob.output]
     at = 256 + out.nvm_off
-    return Record(fields[1], fields[3], fields[4], fields[5], fields[13], fram[at : at + out.size])
+    return Record(fields[1], fields[3], fields[4], fields[6], fields[14], fram[at : at + out.size])
 
 
 def _flash_record(store: bytes, at: int) -> Record | None:
     fields = _unpack(store[at : at + 64])
     if fields is None or store[at + 255] != 0:
         return None
-    live, page = b"", fields[15]
-    while len(live) < fields[9]:
+    live, page = b"", fields[16]
+    while len(live) < fields[10]:
         live += store[page : page + 255]
         page = (page + 256) % len(store)
         page += 256 * (page % 4096 == 0)
-    return Record(fields[1], fields[3], fields[4], fields[5], fields[13], live[: fields[9]])
+    return Record(fields[1], fields[3], fields[4], fields[6], fields[14], live[: fields[10]])
 
 
 def prepared(seed: int, nvm: str) -> Subject:

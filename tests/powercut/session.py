@@ -58,7 +58,7 @@ _Session = _struct(
     "_Session", ("blob", ctypes.c_void_p), ("store", ctypes.c_void_p),
     ("arena", ctypes.c_void_p), ("work", ctypes.c_void_p), *_words("tile", "units"),
     ("fetch_begin", ctypes.c_void_p), ("fetch_end", ctypes.c_void_p),
-    *_words("staged", "staged_pad", "part", "halved"),
+    *_words("staged", "staged_pad", "part", "halved", "kept"),
     ("state", ctypes.c_uint8), ("loaded", ctypes.c_uint8), ("stuck", ctypes.c_uint8),
     ("same_boot", ctypes.c_uint8),
     ("cycles", _CYCLES), ("rest", _REST), ("ctx", ctypes.c_void_p),
