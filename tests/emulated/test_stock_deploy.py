@@ -33,7 +33,7 @@ def test_a_deploy_goes_on_after_a_power_cut_and_the_board_computes_what_the_host
     output = checked.run(known_input(len(made.input)))[checked.header.output]
     path = tmp_path / "net.rlm"
     path.write_bytes(with_test(made.blob, zlib.crc32(output)))
-    (tmp_path / "net.txt").write_text("yes\nno\n")
+    (tmp_path / "net.txt").write_text("\n".join(f"class {n}" for n in range(16)))
     board = open_emulated(f"emu:RPI_PICO?firmware={STOCK}&xip=0&pace=0")
     cut: list[int] = []
 
@@ -62,4 +62,4 @@ def test_a_deploy_goes_on_after_a_power_cut_and_the_board_computes_what_the_host
     assert facts["resets"] >= 1 and cut
     assert facts["bytes"] <= facts["sent"] <= facts["bytes"] + 2048
     assert facts["output_crc"] == facts["expected_crc"] == f"{zlib.crc32(output):08x}"
-    assert facts["heap"] < MODULE.stat().st_size + 30_000
+    assert facts["heap"] < MODULE.stat().st_size + 32_000
