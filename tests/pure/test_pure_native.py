@@ -75,7 +75,8 @@ def test_a_small_arena_and_units_of_no_tile_are_refused(machine: Machine) -> Non
     source = f"""{BEGIN}
 blob = {net.blob!r}
 refused = []
-count = pure.Blob(blob, False).tile(0)[2]
+from relume_pure.blob import Blob
+count = Blob(blob, False).tile(0)[2]
 arena = bytearray(1 << 20)
 for call in ((bytearray(8), 0, 0, count), (arena, 1 << 16, 0, 1), (arena, -1, 0, 1),
              (arena, 0, count, 1), (arena, 0, 0, count + 1), (arena, 0, 1, count),
