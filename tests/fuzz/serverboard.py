@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import importlib.util
 import struct
 import sys
@@ -194,6 +195,7 @@ def link() -> ModuleType:
         spec.loader.exec_module(package)
         found = importlib.import_module(f"{PACKAGE}.link")
         importlib.import_module(f"{PACKAGE}.deploys")
+        gc.freeze()  # the board collects often, and the test process's own objects are many
         return found
     finally:
         for name in shims:
