@@ -22,7 +22,7 @@ FOLDER = harness.BUILD / "mutants"
 RUN_S, TESTS_S = 6, 25  # of processor time: a mutant that hangs is found out
 KILLED, EQUIVALENT, SURVIVED, INVALID = "killed", "equivalent", "survived", "invalid"
 _TESTS = ("test_store.py", "test_ring.py", "test_cells.py", "test_hostile_store.py",
-          "test_live.py", "test_resting.py")  # fmt: skip
+          "test_live.py", "test_resting.py", "test_behind.py")  # fmt: skip
 _TWICE = ("--depth", "2", "--every", "40", "--inferences", "2", "--seeds", "3")
 _AGED = ("--seq", "4294967290", "--erases", "4294967290", "--inferences", "6", "--seeds", "2")
 FIRST = 2  # runs that come before the tests
@@ -46,6 +46,10 @@ RUNS: tuple[tuple[int, str, tuple[str, ...], tuple[tuple[str, int], ...]], ...] 
       for seed in range(8)),
     *((seed, "fram", ("--volts", "high", "--behind"), (("paced", 1 + seed % 2),))
       for seed in range(8, 16)),
+    *((seed, "fram", ("--volts", "high", "--behind", "--inferences", "2"),
+       (("paced", 1), ("scale", 1 + seed % 2))) for seed in (1, 3, 5, 7, 9, 11, 12, 13)),
+    *((seed, "fram", ("--volts", "true", "--behind", "--inferences", "2"),
+       (("paced", 1), ("scale", 1 + seed % 2))) for seed in (3, 5, 11)),
     (1, "flash", ("--volts", "random"), (("paced", 1),)),
     (4, "fram", ("--volts", "random"), (("paced", 1),)),
     (3, "fram", ("--ration", "3"), ()), (6, "flash", ("--ration", "3"), ()),
