@@ -47,7 +47,8 @@ class Outcome:
         return self.text.rsplit("replay: ", 1)[1].strip()
 
 
-def _compile(flags: tuple[str, ...], source: Path, target: Path) -> Path:
+def compiled(flags: tuple[str, ...], source: Path, target: Path) -> Path:
+    """The object file; the session's steps compute tiles through the reference."""
     include = (f"-I{NATIVE}", f"-I{HERE}")
     extra = SESSION if source.name == "session_step.c" else ()
     return made(("cc", *WARNINGS, *flags, *extra, *include, "-c", str(source)), target)
@@ -78,7 +79,7 @@ def objects(flags: tuple[str, ...]) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     sources = [*_engine(), *(NATIVE / name for name in STORE), *sorted(HERE.glob("*.c"))]
     return {
-        _name(path): _compile(flags, path, folder / f"{_name(path)}.o") for path in sources
+        _name(path): compiled(flags, path, folder / f"{_name(path)}.o") for path in sources
     }
 
 
@@ -128,7 +129,7 @@ def faulty_program(fault: Fault) -> Path:
     source = folder / fault.name / fault.source
     source.write_text(text, encoding="utf-8")
     flags = (*FAST, "-Wno-unused")
-    broken = _compile(flags, source, source.with_suffix(".o"))
+    broken = compiled(flags, source, source.with_suffix(".o"))
     return _link(FAST, {**objects(FAST), fault.source: broken}, folder / fault.name / "powercut")
 
 
