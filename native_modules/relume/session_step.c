@@ -242,12 +242,13 @@ static rl_status run_to(rl_session *s, uint32_t end, int passes)
     return passes ? pass(s) : keep(s);
 }
 
+/* From the second attempt at a record on the segment or its tile is divided,
+ * and no end is passed. */
 static rl_status run(rl_session *s)
 {
     uint32_t part = s->part, end = next_end(s);
     const rl_segment *segment = rl_session_segment(s, s->tile);
     int passes = part == 0 && s->halved == 0 && !s->yields
-              && s->store->attempts < 2
               && end != s->blob->header->n_tiles
               && (segment->flags & RL_OBLIGATORY) == 0;
     s->since = rl_session_now(s);

@@ -142,8 +142,8 @@ def main() -> None:
     sources = measure(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     for one in sources:
         (ran, lines), (hit, total) = one.run, one.taken
-        part = f"{hit / total:6.1%}" if total else ""
-        print(f"{one.path.name:22} lines {ran:4} / {lines:4}   branches {hit:4} / {total:4} {part}")
+        part = f"{ran:4} / {lines:4}   branches {hit:4} / {total:4}"
+        print(f"{one.path.name:24} lines {part} {hit / total if total else 1:6.1%}")
     for name in unexplained(sources):
         print("open:", name)
     for name in stale(sources):

@@ -250,8 +250,10 @@ def test_an_add_of_a_core_has_two_inputs_of_the_outputs_size(core: int, table: i
     assert added(4)[1] == added(8, in1=0xFFFF, from1=0xFFFF)[1] == "sizes of ADD differ"
 
 
-@pytest.mark.parametrize(("half", "step", "what"),
-                         [("p0", "sh", "rows of a half"), ("p1", "sw", "columns of a half")])  # fmt: skip
+HALVES = [("p0", "sh", "rows of a half"), ("p1", "sw", "columns of a half")]
+
+
+@pytest.mark.parametrize(("half", "step", "what"), HALVES)
 def test_a_half_of_a_depthwise_op_reaches_over_few_inputs(half: str, step: str, what: str) -> None:
     def halved(n: int) -> str:
         op = {"kind": Kind.DEPTHWISE_CONV_2D, **WINDOW, "kernel": 1, "depth_mult": 1, "p0": 1,
