@@ -34,8 +34,10 @@ class TinyNet:
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
 
-    def graph(self, n_ops: int, gates: int = 0) -> Graph:
-        """A chain with residual adds over n_ops layers; gates follow the first of them."""
+    def graph(self, n_ops: int, gates: int = 0, classes: int = 0) -> Graph:
+        """A chain with residual adds over n_ops layers; gates follow the first of them.
+
+        classes: of the output, 0: a few."""
         height, width, depth = self._int(2, 6), self._int(2, 6), self._int(1, 4)
         shape = (height * self.scale, width * self.scale, depth)
         last = self._tensor(shape)
@@ -43,7 +45,8 @@ class TinyNet:
             last = self._layer(last)
             if number < gates:
                 last = self._gate(last)
-        last = self._dense(last, self._int(2, 6))
+        few = self._int(2, 6)
+        last = self._dense(last, classes or few)
         if self.random.random() < 0.5:
             last = self._softmax(last)
         return Graph("tiny", tuple(self.tensors), tuple(self.ops), 0, last)
@@ -226,14 +229,16 @@ def random_plan(
     scale: int = 1,
     gates: int = 0,
     paced: int = 0,
+    classes: int = 0,
 ) -> Plan:
     """A tiny net with random tiles and segments. Home bytes are shared wherever SPEC 3 allows.
 
     scale: multiplies height and width of the input. gates: layers followed by repeated operands.
     paced: the supply's reading is followed; 2: every tensor has a home of its own.
+    classes: of the output, 0: a few.
     """
     random = np.random.default_rng([seed, 1])
-    graph = TinyNet(seed, scale).graph(n_ops, gates)
+    graph = TinyNet(seed, scale).graph(n_ops, gates, classes)
     tile_list = (random_order if scale == 1 else random_tiles)(graph, random, tiles)
     live = LiveMap(graph, tile_list)
     ends = random_ends(len(tile_list), random)
