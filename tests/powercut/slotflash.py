@@ -13,8 +13,9 @@ from tests import native
 from tests.powercut.session import FLASH, Memory
 
 SECTOR, DATA = 4096, 256
-OK, E_NVM_SIZE, E_FULL = 0, -10, -17
+OK, E_NVM, E_NVM_SIZE, E_FULL = 0, -9, -10, -17
 NOWHERE = 0xFFFFFFFF
+ROOMS = (1 << 16, 1 << 16)
 
 
 class Slot(ctypes.Structure):
@@ -61,11 +62,19 @@ class _Pages(Memory):
     """Programs pages as flash does: bits only fall, and what is 1 leaves them."""
 
     def _write(self, nvm: int, at: int, data: int, n: int) -> int:
+        if self._note("write", at, n):
+            return E_NVM
         assert (at % 256, n) == (0, 256)
         old = bytes(self.data[at : at + n])
         new = ctypes.string_at(data, n)
         self.data[at : at + n] = bytes(a & b for a, b in zip(old, new, strict=True))
         return OK
+
+
+def wanted(name: str, blob: bytes) -> Slot:
+    """What an upload of the blob announces."""
+    meta, data = struct.unpack_from("<II", blob, 16)
+    return Slot(0, 0, len(blob), meta, data, name.encode())
 
 
 class SlotFlash:
@@ -106,34 +115,51 @@ class SlotFlash:
 
     def begin(self, name: str, blob: bytes) -> tuple[int, int]:
         """Status, and the offset to go on from."""
-        meta, data = struct.unpack_from("<II", blob, 16)
-        wanted = Slot(0, 0, len(blob), meta, data, name.encode())
+        return self.begin_as(wanted(name, blob))
+
+    def begin_as(self, slot: Slot) -> tuple[int, int]:
+        """The same, of whatever is announced."""
         at = ctypes.c_uint32()
         status = self.library.rl_slots_begin(
-            ctypes.byref(self.slots), ctypes.byref(wanted), ctypes.byref(at)
+            ctypes.byref(self.slots), ctypes.byref(slot), ctypes.byref(at)
         )
         self.memory.check()
         return int(status), at.value
 
-    def deploy(self, name: str, blob: bytes, rooms: tuple[int, int] = (1 << 16, 1 << 16)) -> int:
+    def write(self, at: int, data: bytes) -> tuple[int, int]:
+        """Status, and the next offset, NOWHERE if none is told."""
+        after = ctypes.c_uint32(NOWHERE)
+        status = self.library.rl_slots_write(
+            ctypes.byref(self.slots), at, data, len(data), ctypes.byref(after)
+        )
+        self.memory.check()
+        return int(status), after.value
+
+    def upload(self, blob: bytes, at: int, end: int | None = None) -> int:
+        """Writes bytes [at, end) in pieces: the first status that is none of RL_OK."""
+        while at < len(blob[:end]):
+            status, at = self.write(at, blob[at : min(at + 240, end or len(blob))])
+            if status != OK:
+                return status
+        return OK
+
+    def end(self, rooms: tuple[int, ...] = ROOMS) -> tuple[int, int]:
+        """Status, and the fault's number. rooms: FRAM or file, flash, and FRAM on I2C."""
+        fault = (ctypes.c_uint32 * 2)()
+        room = (ctypes.c_uint32 * 3)(*rooms, *[rooms[0]] * (3 - len(rooms)))
+        status = self.library.rl_slots_end(ctypes.byref(self.slots), room, fault)
+        self.memory.check()
+        return int(status), int(fault[1])
+
+    def deploy(self, name: str, blob: bytes, rooms: tuple[int, ...] = ROOMS) -> int:
         """The status of what ended it."""
         status, at = self.begin(name, blob)
         if status != OK:
             return status
-        after = ctypes.c_uint32()
-        while at < len(blob):
-            part = blob[at : at + 240]
-            status = self.library.rl_slots_write(
-                ctypes.byref(self.slots), at, part, len(part), ctypes.byref(after)
-            )
-            assert status == OK
-            at = after.value
-        fault = (ctypes.c_uint32 * 2)()
-        room = (ctypes.c_uint32 * 3)(*rooms, rooms[0])
-        status = self.library.rl_slots_end(ctypes.byref(self.slots), room, fault)
-        self.memory.check()
-        assert fault[1] == 0
-        return int(status)
+        assert self.upload(blob, at) == OK
+        status, fault = self.end(rooms)
+        assert fault == 0
+        return status
 
     def remove(self, name: str) -> None:
         """Gives a model up."""
