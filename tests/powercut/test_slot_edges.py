@@ -62,9 +62,9 @@ def holding(*slots: tuple[int, bytes], sectors: int = 16) -> SlotFlash:
     return SlotFlash(sectors, bytes(image))
 
 
-def slot_of(blob: bytes, name: str, seq: int) -> bytes:
+def slot_of(blob: bytes, name: str, seq: int, **fields: int) -> bytes:
     """A whole slot."""
-    return header(blob, name, seq).ljust(DATA, b"\xff") + blob
+    return header(blob, name, seq, **fields).ljust(DATA, b"\xff") + blob
 
 
 # ----------------------------------------------------------------------- what is found
@@ -318,9 +318,9 @@ def test_a_ring_of_flash_gets_half_of_the_largest_gap_wherever_that_is() -> None
     last = SlotFlash(32, first.image.raw)
     first.remove("f10")
     assert first.deploy("f13", blobs["f13"], rooms) == OK and parts(first)["f13"] == (0, 16)
-    assert first.deploy("f14", blobs["f14"], rooms) == OK and parts(first)["f14"] == (16, 8)
-    first.remove("f12")
-    assert first.deploy("f12", blobs["f12"], rooms) == OK
-    assert parts(first)["f12"] == (48, 8), "16 from 48 on are more than 8 from 24 on"
     last.remove("f11")
     assert last.deploy("f14", blobs["f14"], rooms) == OK and parts(last)["f14"] == (32, 8)
+    small = [(n, slot_of(blobs[name], name, n + 1, store_at=8 * n * SECTOR, store_size=4 * SECTOR))
+             for n, name in enumerate(("f10", "f11"))]  # fmt: skip
+    grown = holding(*small, sectors=32)
+    assert grown.deploy("f12", blobs["f12"], rooms) == OK and parts(grown)["f12"] == (12, 26)
