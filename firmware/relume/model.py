@@ -106,7 +106,12 @@ def _quantisation(blob, tensor):
 
 
 def _labels(model, info):
-    """Lines of the file that is deployed with the model, else of the one beside it, else None."""
+    """Lines of what lies behind the blob in flash, of the file that is deployed with the model, or
+    of the one beside it; else None."""
+    if hasattr(_relume, "slot_labels"):
+        lines = _relume.slot_labels(info["meta_crc"])
+        if lines:
+            return _lines(lines)
     beside = info["name"] if model is None else model
     names = ["labels/%08x" % info["meta_crc"]]
     if isinstance(beside, str):
@@ -114,10 +119,14 @@ def _labels(model, info):
     for name in names:
         try:
             with open(name + ".txt") as file:
-                return [line.strip() for line in file.read().rstrip().split("\n")]
+                return _lines(file.read())
         except OSError:
             pass
     return None
+
+
+def _lines(text):
+    return [line.strip() for line in text.rstrip().split("\n")]
 
 
 def _trim(shape):

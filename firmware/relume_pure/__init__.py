@@ -5,6 +5,8 @@ where it is installed (MicroPython that loads .mpy files for its core), else in 
 bytes, far slower; plans for that have portable kernels (plan --core portable).
 """
 
+from sys import platform
+
 from . import blob as _blob
 from .blob import MAJOR as BLOB_MAJOR, MINOR as BLOB_MINOR
 from .nvm import Bytes, File, FramI2c
@@ -39,11 +41,29 @@ def info(data):
     }
 
 
+def _gap():
+    """Read only where it is needed, and where there may be one."""
+    if platform != "rp2":
+        return None
+    from . import gap
+
+    return gap
+
+
 def slots():
-    """Models in flash: none, Python has files."""
-    return []
+    """Models in flash: the one in the flash gap of an RP2040, if any; else Python has files."""
+    gap = _gap()
+    found = gap and gap.find()
+    return [found[1]] if found else []
 
 
 def slot_blob(index):
-    """None: see slots()."""
-    return None
+    """The bytes of that model in place, checked; None: see slots(). Errors: BlobError."""
+    gap = _gap()
+    return gap and gap.blob()
+
+
+def slot_labels(meta_crc):
+    """The text of its labels, None if there are none."""
+    gap = _gap()
+    return gap and gap.labels(meta_crc)

@@ -142,7 +142,7 @@ def test_a_uf2_is_written_or_copied_to_the_drive(
     [
         ("PCA10056", "digits", "PCA10056: its firmware has models as files"),
         ("RPI_PICO_W", "digits", "planned for RPI_PICO, not RPI_PICO_W: plan it again"),
-        ("RPI_PICO", "n" * 32, "1 to 31 bytes: give --name"),
+        ("RPI_PICO", "n" * 32, "1 to 31 bytes: rename the file"),
     ],
 )
 def test_what_cannot_be_is_one_line(board: str, name: str, line: str) -> None:

@@ -27,7 +27,7 @@ from tests.unit.tflite_nets import small_net
 
 BOARDS = ROOT / "boards"
 FILES = sorted([*BOARDS.glob("*/board.toml"), *BOARDS.glob("families/*.toml")])
-SOURCED = ("clock", "memory", "boot", "energy", "supply", "xip", "nvm", "power_fail")
+SOURCED = ("clock", "memory", "boot", "energy", "supply", "xip", "nvm", "power_fail", "gap")
 PLAIN = ("kind",)  # numbers that are no figures
 
 

@@ -20,6 +20,7 @@ from relume.board.profile import (
     FlashNvm,
     FramI2cNvm,
     FramNvm,
+    Gap,
     Measured,
     PowerFail,
     Region,
@@ -48,7 +49,7 @@ def profile_of(tables: Mapping[str, Any], file: str) -> BoardProfile:
     nvm, cycles = table.sub("nvm"), table.sub("cycles")
     energy, pins = table.sub("energy"), table.sub("pins")
     fram, flash, i2c = (nvm.maybe(kind) for kind in ("fram", "flash", "fram_i2c"))
-    warning = table.maybe("power_fail")
+    warning, gap = table.maybe("power_fail"), table.maybe("gap")
     fast = {name: _cycles(rows) for name in FAST if (rows := cycles.maybe(name))}
     profile = BoardProfile(
         name=table.text("name"),
@@ -80,6 +81,7 @@ def profile_of(tables: Mapping[str, Any], file: str) -> BoardProfile:
         estimates=_estimates(table),
         measured=_measured(table.maybe("measured"), cycles),
         fram_i2c=_fram_i2c(i2c) if i2c else None,
+        gap=_gap(gap, memory.whole("flash_bytes")) if gap else None,
     )
     table.all_read()
     return profile
@@ -108,6 +110,15 @@ def _regions(table: Table, flash_bytes: int) -> dict[str, Region]:
     if missing:
         raise table.fail("region", f"no region named {', '.join(sorted(missing))}")
     return regions
+
+
+def _gap(table: Table, flash_bytes: int) -> Gap:
+    gap = Gap(table.positive("first"), table.positive("end"))
+    if gap.first % 4096 or gap.end % 4096:
+        raise table.fail("first", "first and end are not on 4096-byte sectors")
+    if not gap.first < gap.end <= flash_bytes:
+        raise table.fail("end", "not behind first, or outside the flash")
+    return gap
 
 
 def _boot(table: Table) -> Boot:

@@ -37,6 +37,15 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Flash that MicroPython's own firmware leaves unused, [first, end) in bytes: behind its
+    image, before its filesystem. Programs read it in place."""
+
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Boot:
     """Milliseconds from power-on to the first line of user code, sourced and emulated.
 
@@ -243,9 +252,9 @@ class BoardProfile:
     hz, peripheral_hz: clocks of the core and of SPI. cycles: kind -> (per work, per output, per
     tile) of the portable kernels; fast_cycles: core -> the same of its own. tier: one of TIERS.
     regions: of our firmware's flash; none elsewhere, there models are files, file_bytes at most,
-    which are read into RAM. native: architecture of the native module. tested: one of STATES for
-    each of TESTED. estimates: key -> why this figure, where no source gives one. measured: of a
-    profile that relume calibrate has written.
+    which are read into RAM. gap: where stock firmware reads one in place. native: architecture of
+    the native module. tested: one of STATES for each of TESTED. estimates: key -> why this figure,
+    where no source gives one. measured: of a profile that relume calibrate has written.
     """
 
     name: str
@@ -279,6 +288,7 @@ class BoardProfile:
     estimates: Mapping[str, str] = field(default_factory=dict)
     measured: Measured | None = None
     fram_i2c: FramI2cNvm | None = None
+    gap: Gap | None = None
 
     @property
     def blob_in_ram(self) -> bool:

@@ -95,6 +95,7 @@ def _show_one(board: BoardProfile) -> None:
         ("tier", TIERS[board.tier] + (f" ({board.native})" if board.native else "")),
         ("memory", f"{_size(board.sram_bytes)} SRAM, of which {board.heap_bytes:,} bytes for "
                    f"models; {board.model_bytes:,} bytes of flash for models"),
+        ("weights", weights(board)),
         ("supply", f"{board.supply.von_v:g} V to {board.supply.voff_v:g} V; "
                    f"{board.energy.active_mw:g} mW active, {board.energy.sleep_mw:g} mW asleep"),
         ("NVM", ", ".join(_nvm(board))),
@@ -106,6 +107,20 @@ def _show_one(board: BoardProfile) -> None:
     out.print(board.name, markup=False)
     for name, text in lines:
         out.print(f"  {name:11} {text}", markup=False, soft_wrap=True)
+
+
+def weights(board: BoardProfile) -> str:
+    """Where a model's weights may lie."""
+    ours = "" if board.blob_in_ram else "in flash, read in place; "
+    if board.gap is None:
+        stock = "a file, read into RAM; in ROMFS, where there is a partition, in place"
+    else:
+        gap, size = board.gap, board.gap.end - board.gap.first
+        stock = (
+            f"with MicroPython's own firmware in its flash gap, {size:,} bytes from {gap.first:#x}"
+            " on, in place (relume flash --stock), or a file, read into RAM"
+        )
+    return ours + stock
 
 
 def _warning(board: BoardProfile) -> list[tuple[str, str]]:

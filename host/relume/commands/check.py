@@ -67,6 +67,7 @@ class Facts:
 
     input_type, output_type: what the file has (int8, uint8, float32); None if it cannot be read.
     serial_cap_f: that lasts for an input over the serial line; None if the plan's capacitor does.
+    gap: the flash gap of the board's stock firmware, None if it has none.
     """
 
     model: str
@@ -85,6 +86,7 @@ class Facts:
     output_type: str | None = None
     wear: Wear | None = None
     serial_cap_f: float | None = None
+    gap: Use | None = None
 
     @property
     def fits(self) -> bool:
@@ -161,6 +163,7 @@ def _facts(
         output_type=graph.output_type.name.lower() if graph else None,
         wear=wear(plan, board) if plan else None,
         serial_cap_f=serial_capacitor(plan, board) if plan else None,
+        gap=_gap_use(plan, board) if plan else None,
     )
 
 
@@ -184,6 +187,15 @@ def _planned(
             problems = [str(error)]
     plan, more = build_plan(graph, board, Budget(smallest, von, voff), args.nvm)
     return smallest, plan, problems + more
+
+
+def _gap_use(plan: Plan, board: BoardProfile) -> Use | None:
+    from relume.blob.pack import packed_size
+    from relume.plan.planner import SLOT_HEADER
+
+    if board.gap is None:
+        return None
+    return Use(packed_size(plan) + SLOT_HEADER, board.gap.end - board.gap.first)
 
 
 def uses_of(plan: Plan, board: BoardProfile) -> Uses:
@@ -274,6 +286,8 @@ def _show(facts: Facts, board: BoardProfile, kernels: bool) -> None:
     for name, use in (("flash", facts.flash), ("SRAM", facts.sram), (store, facts.store)):
         if use is not None:
             out.print(f"{name:7} {bar(use.need, use.room)}", markup=False)
+    if facts.gap is not None:
+        out.print(f"stock   {_with_stock(facts.gap)}", markup=False, soft_wrap=True)
     if facts.smallest_cap_f is not None:
         out.print(f"power   smallest capacitor that suffices, boot included: "
                   f"{format_capacitance(facts.smallest_cap_f)} (E6)")  # fmt: skip
@@ -290,6 +304,13 @@ def _show(facts: Facts, board: BoardProfile, kernels: bool) -> None:
     for problem in facts.problems:
         out.print(f"no      {problem}", markup=False, soft_wrap=True)
     out.print("verdict " + _verdict(facts), markup=False)
+
+
+def _with_stock(gap: Use) -> str:
+    size = f"{gap.need:,} of {gap.room:,} bytes"
+    if gap.need <= gap.room:
+        return f"with MicroPython's own firmware weights fit its flash gap, read in place ({size})"
+    return f"with MicroPython's own firmware weights take more than its flash gap ({size})"
 
 
 def _verdict(facts: Facts) -> str:

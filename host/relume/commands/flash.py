@@ -35,6 +35,11 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--model", type=Path, metavar="NET.rlm", help="a model instead of firmware, no port needed"
     )
     parser.add_argument(
+        "--stock", action="store_true",
+        help="with --model: into the flash gap of an RP2040 with MicroPython's own firmware;"
+        " -p PORT: look first what lies there",
+    )  # fmt: skip
+    parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="with --model: a UF2 to hand on"
     )
     parser.add_argument("--drive", type=Path, metavar="DIR", help="the loader's drive (UF2)")
@@ -56,9 +61,11 @@ def add_parser(sub: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def run(args: argparse.Namespace) -> int:
     """Checks the image, backs up, finds drive or program, writes."""
     if args.model is not None:
-        from relume.commands import flash_model
+        from relume.commands import flash_gap, flash_model
 
-        return flash_model.run(args)
+        return flash_gap.run(args) if args.stock else flash_model.run(args)
+    if args.stock:
+        raise BoardError("--stock goes with --model NET.rlm")
     from relume.board.profile import load_board
     from relume.link.programs import way_of
 

@@ -10,7 +10,7 @@ import relume
 from relume.blob.reader import Blob
 from relume.board.profile import load_board
 from relume.errors import BoardError, LinkError
-from relume.link import stock
+from relume.link import gap, stock
 from relume.link.device import Firmware, module_for, native_module, package
 from relume.link.labels import as_file
 from relume.link.ports import Port
@@ -23,7 +23,8 @@ _TEST_S = 900.0  # an inference in Python
 
 @dataclass(frozen=True)
 class Installed:
-    """path: of the blob on the board; arch: of the module, empty = Python computes."""
+    """path: of the blob on the board, or its name there (in_flash); arch: of the module, empty =
+    Python computes."""
 
     path: str
     arch: str
@@ -31,6 +32,7 @@ class Installed:
     firmware: Firmware
     copied: Copied
     tested: Tested
+    in_flash: bool = False
 
 
 def install(
@@ -56,18 +58,20 @@ def install(
     line = opener or PortOpener(port)
     there = stock.firmware(line, _PATIENCE_S)
     arch = module_for(port.text, there, blob.core)
-    path = f"{there.root}/{name}.rlm"
+    lying = gap.held(line, blob, _PATIENCE_S) if "RP2040" in there.machine else ""
+    path = lying or f"{there.root}/{name}.rlm"
     files = {f"{there.lib}/{file}": data for file, data in package(there).items()}
     if arch:
         files[f"{there.lib}/_relume_native.mpy"] = native_module(arch)
-    if labels:
+    if labels and not lying:
         files[f"{there.root}/{name}.txt"] = as_file(labels)
-    files[path] = blob.image
+    if not lying:
+        files[path] = blob.image
     copied = stock.copy(line, there, files, progress, _PATIENCE_S)
-    tested = stock.test(line, there, path, relume.__version__, _TEST_S)
+    tested = stock.test(line, there, path, relume.__version__, _TEST_S, flash=bool(lying))
     if arch and not tested.native:
         raise LinkError(f"{port.text}: the board imports another relume_pure without its module")
-    return Installed(path, arch, blob.board, there, copied, tested)
+    return Installed(path, arch, blob.board, there, copied, tested, bool(lying))
 
 
 def _has_flash(board: str) -> bool:
@@ -90,9 +94,10 @@ def lines(done: Installed) -> list[str]:
     proof = "TFLite's own" if tested.wanted else "not checked: the blob has no self-test"
     foreign = load_board(done.planned_for).mcu not in done.firmware.machine
     return [
-        f"{done.path}: verified on {done.firmware}, {by}; {what}",
+        f"{done.path}{', in flash' * done.in_flash}: verified on {done.firmware}, {by}; {what}",
         f"self-test: output {tested.crc:08x}{time}, {proof}",
-        f"heap: relume takes {tested.heap:,} bytes, {tested.left:,} are left for blob and tensors",
+        f"heap: relume takes {tested.heap:,} bytes, {tested.left:,} are left for"
+        f"{' ' if done.in_flash else ' blob and '}tensors",
         f'there: import relume; relume.Model("{done.path}").predict(x)',
         *([f"planned for {done.planned_for}: here a segment may not fit a charge"] * foreign),
     ]
@@ -103,6 +108,7 @@ def facts(done: Installed) -> dict[str, Any]:
     copied, tested = done.copied, done.tested
     return {
         "path": done.path,
+        "in_flash": done.in_flash,
         "board": done.firmware.machine,
         "micropython": done.firmware.version,
         "module": done.arch or None,

@@ -18,8 +18,8 @@ from relume.link.uf2 import blocks, loader_of
 
 SECTOR, PAGE = 4096, 256
 NAME_BYTES = 31
-_MAGIC = b"RLSL"
-_BLANK = b"\xff" * PAGE
+MAGIC = b"RLSL"
+BLANK = b"\xff" * PAGE
 
 
 def model_image(blob: Blob, board: BoardProfile, name: str) -> bytes:
@@ -28,22 +28,27 @@ def model_image(blob: Blob, board: BoardProfile, name: str) -> bytes:
         raise BoardError(
             f"{board.name}: its firmware has models as files: relume deploy, or relume romfs"
         )
-    if blob.board != board.name:
-        raise BoardError(f"{name}: planned for {blob.board}, not {board.name}: plan it again")
-    if not 1 <= len(name.encode()) <= NAME_BYTES or "\0" in name:
-        raise BoardError(f"model name {name!r}: 1 to {NAME_BYTES} bytes: give --name")
+    check(blob, board, name)
     pages = _slot(blob, board, name)
     if blob.nvm == "flash":
         pages |= _blank(board.regions["store"], board.nvm_size("flash"))
     first = board.regions["blobs"].offset
-    header = pages.pop(first)
-    return blocks(dict(sorted(pages.items())) | {first: header}, loader_of(board))
+    head = pages.pop(first)
+    return blocks(dict(sorted(pages.items())) | {first: head}, loader_of(board))
+
+
+def check(blob: Blob, board: BoardProfile, name: str) -> None:
+    """Errors: BoardError: a model for another board, or a name that no header takes."""
+    if blob.board != board.name:
+        raise BoardError(f"{name}: planned for {blob.board}, not {board.name}: plan it again")
+    if not 1 <= len(name.encode()) <= NAME_BYTES or "\0" in name:
+        raise BoardError(f"model name {name!r}: 1 to {NAME_BYTES} bytes: rename the file")
 
 
 def _slot(blob: Blob, board: BoardProfile, name: str) -> dict[int, bytes]:
     """Flash offset -> page, of the whole region."""
     region = board.regions["blobs"]
-    whole = _header(blob, board, name).ljust(PAGE, b"\xff") + blob.image
+    whole = header(blob, board, name).ljust(PAGE, b"\xff") + blob.image
     if len(whole) > region.size:
         raise BoardError(f"{name}: {blob.size} bytes, the board has room for {region.size - PAGE}")
     whole += b"\xff" * (-len(whole) % PAGE)
@@ -53,7 +58,7 @@ def _slot(blob: Blob, board: BoardProfile, name: str) -> dict[int, bytes]:
     return pages
 
 
-def _header(blob: Blob, board: BoardProfile, name: str) -> bytes:
+def header(blob: Blob, board: BoardProfile, name: str) -> bytes:
     """The slot's header: the first model, its store at the beginning of its NVM."""
     room = board.nvm_size(blob.nvm)
     # A ring of flash wears the less the larger it is, and no other model is there.
@@ -62,9 +67,9 @@ def _header(blob: Blob, board: BoardProfile, name: str) -> bytes:
         raise BoardError(f"{name}: {size} bytes of {blob.nvm}, models have {room} of it")
     text = name.encode().ljust(NAME_BYTES + 1, b"\0")
     fields = struct.pack("<IIII", 1, blob.size, blob.meta_crc, blob.data_crc)
-    header = _MAGIC + fields + text + struct.pack("<II", 0, size)
-    return header + struct.pack("<I", zlib.crc32(header))
+    made = MAGIC + fields + text + struct.pack("<II", 0, size)
+    return made + struct.pack("<I", zlib.crc32(made))
 
 
 def _blank(region: Region, size: int) -> dict[int, bytes]:
-    return {region.offset + at: _BLANK for at in range(0, size, SECTOR)}
+    return {region.offset + at: BLANK for at in range(0, size, SECTOR)}

@@ -89,10 +89,13 @@ gc.collect(); _a = gc.mem_free()
 import relume, relume.model, relume_pure
 from relume_pure import blob, selftest
 gc.collect(); _b = gc.mem_free()
-_f = open(%r, "rb"); _d = _f.read(); _f.close()
+_d = %s
 print(repr((_a - _b, _b, blob.native is not None, relume.VERSION, relume_pure.__file__)
            + selftest.run(_d)))
 """
+
+
+_FILE, _FLASH = "open(%r, 'rb').read()", "relume.load(%r)"
 
 
 class Prompt(Protocol):
@@ -299,14 +302,18 @@ def _pair(execute: Execute, path: str) -> tuple[int, int]:
 # ---- Self-test -----------------------------------------------------------------
 
 
-def test(opener: Opener, there: Firmware, path: str, version: str, patience: float) -> Tested:
+def test(
+    opener: Opener, there: Firmware, path: str, version: str, patience: float, flash: bool = False
+) -> Tested:
     """Imports relume and computes the blob's known output, behind a soft reset.
+
+    path: of the blob's file; flash: the name of a model that lies in flash.
 
     Errors: LinkError: another relume is in the way, too little memory, a module that does not
     load, or a wrong output.
     """
     try:
-        answer = ask(opener, _TEST % path, patience)
+        answer = ask(opener, _TEST % ((_FLASH if flash else _FILE) % path), patience)
         heap, left, native, found, file, crc, wanted, ms = answer
     except Raised as error:
         raise LinkError(f"{opener.name}: {_why_not(error, path, there)}") from error
@@ -327,7 +334,8 @@ def _why_not(error: Raised, path: str, there: Firmware) -> str:
     if error.kind == "MemoryError":
         return (
             f"{path} is on the board, but memory is too small ({there.heap:,} bytes of heap):"
-            " without our firmware the blob lies in RAM; relume flash puts it into flash"
+            " a file is read into RAM; relume flash puts it into flash, on an RP2040 with --model"
+            " NET.rlm --stock"
         )
     if error.kind in ("ImportError", "ValueError") and "mpy" in error.text:
         return f"{there} does not load the native module: {error.text}"
