@@ -61,6 +61,9 @@ def test_other_firmware_and_flash_write_nothing_behind(board: BoardProfile, nvm:
     costs, tiled = _nets(3, 5, board, nvm)
     expected, whole = _commits(costs, tiled, len(tiled.tiles))
     assert np.array_equal(expected, whole)
+    work = Work.of(costs, tiled.tiles)
+    bursts, wait_s, sent, written = stream(work, dirty_bytes(work), 0, work.n_tiles)
+    assert (bursts, wait_s, sent, written) == (0, 0.0, 0, 0.0), "nor does the simulated engine"
 
 
 @settings(max_examples=30, derandomize=True, deadline=None)

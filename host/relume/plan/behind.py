@@ -19,7 +19,6 @@ class Behind:
 
     def __init__(self, costs: CostModel, tiled: TiledGraph) -> None:
         self.costs, self.tiled = costs, tiled
-        self.streams = costs.nvm == "fram" and costs.board.boot.early_ms is not None
         typical = [costs.ops[tile.op].typical(tile.count) for tile in tiled.tiles]
         cycles = np.array(typical) + tiled.stage_cycles
         self._clock = np.concatenate(([0.0], np.cumsum(cycles * costs.uj_per_cycle)))
@@ -34,7 +33,7 @@ class Behind:
         """Of segments from each of [start, end) to end, dirty and ranges as at its end."""
         costs = self.costs
         live = np.full(end - start, float(self.tiled.live.live_bytes[end]))
-        if not self.streams:
+        if not costs.streams:
             return costs.commit_uj(dirty, ranges, live)
         left = self.left(start, end, dirty)
         sent = (dirty - left) * self._chip_uj()

@@ -111,6 +111,11 @@ class CostModel:
             for number in range(len(graph.ops))
         )
 
+    @property
+    def streams(self) -> bool:
+        """Dirty bytes are written by DMA behind the tiles: our firmware's way, to SPI FRAM."""
+        return self.nvm == "fram" and self.board.boot.early_ms is not None
+
     def op_cycles(self, number: int, stage: Stage) -> OpCycles:
         """The kernel's cycles and what its tiles fetch from flash, with that stage."""
         core = self.kernel_cycles(self.graph.ops[number], stage.chunk or stage.size or None)

@@ -84,14 +84,9 @@ def guided(study: Study, work: Work, rest: Rest | None, background: bool = True)
         byte_s(work),
         RECORD_BYTES,
         believe,
-        burst_s(work) if background and streams(work) else None,
+        burst_s(work) if background and costs.streams else None,
         rest,
     )
-
-
-def streams(work: Work) -> bool:
-    """DMA writes behind the tiles: our firmware's, to SPI FRAM."""
-    return work.costs.nvm == "fram"
 
 
 def dirty_bytes(work: Work) -> FloatArray:
@@ -147,7 +142,7 @@ def stream(work: Work, dirty: FloatArray, start: int, end: int) -> tuple[int, fl
     """Background writes of a segment: (bursts, seconds to wait at its end, boundary that they
     cover, bytes)."""
     now, busy, sent, bursts, streamed = 0.0, 0.0, start, 0, 0.0
-    if not streams(work):
+    if not work.costs.streams:
         return bursts, 0.0, sent, streamed
     for place in range(start + 1, end):
         now += float(work.compute_s[place - 1])
