@@ -41,14 +41,25 @@ class Alone:
     """A board whose capacitor is empty at first; emulated time only."""
 
     def __init__(
-        self, plan: Plan, data: bytes, cap_f: float, harvest: float | Harvest, seed: int = 5
+        self,
+        plan: Plan,
+        data: bytes,
+        cap_f: float,
+        harvest: float | Harvest,
+        seed: int = 5,
+        traced: bool = False,
     ) -> None:
         blob = pack(plan)
         self.plan = plan
         watts = harvest if isinstance(harvest, float) else None
         made = supply(cap_f, watts, None if watts else harvest)  # type: ignore[arg-type]
         self.pico = VirtualPico(
-            BOARD, firmware(), seed=seed, fram=committed(blob, data), supply=made
+            BOARD,
+            firmware(),
+            seed=seed,
+            fram=committed(blob, data),
+            supply=made,
+            traced=traced,
         )
         at = BOARD.regions["blobs"].offset
         image = slot(blob)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from relume.board.profile import load_board
 from relume.model.dead import without_dead_channels
 from relume.model.tflite_reader import read_tflite
-from relume.plan.costs import CostModel, OpCycles
+from relume.plan.costs import CostModel
+from relume.plan.op_cycles import OpCycles
 from relume.plan.tile_sizes import (
     LOST,
     MAX_TILES_PER_OP,

@@ -155,7 +155,9 @@ def planned(plan: Plan, profile: BoardProfile, measured: Sequence[float]) -> lis
         room = plan.stage(op).chunk or plan.stage(op).size or None
         copy = costs.stage_cycles(op) if op != before else 0.0
         worst[op] += costs.ops[op].worst(tile.count) + copy
-        typical[op] += costs.ops[op].typical(tile.count) + copy
+        typical[op] += costs.ops[op].typical(tile.count)
+        if op != before:
+            typical[op] += costs.begin_cycles(op)
         kernel[op] += costs.kernel_cycles(plan.graph.ops[op], room).worst(tile.count)
         before = op
     return [

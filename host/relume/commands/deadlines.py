@@ -50,7 +50,7 @@ def trace_of(args: argparse.Namespace) -> Trace | None:
 
 
 def latency_of(plan: Plan, board: BoardProfile, trace: Trace) -> Latency | None:
-    """Simulated times on the harvest; None for another NVM than FRAM, or if no power fails."""
+    """Simulated times on the harvest; None for a file as NVM, or if no power fails."""
     from relume.errors import TraceError
     from relume.sim.latency import SIMULATED, latency
 

@@ -115,10 +115,10 @@ def _studies(args: argparse.Namespace) -> list[Study]:
     from relume.model.tflite_reader import read_tflite
     from relume.plan.planner import check_supply
     from relume.power.trace import load_trace
-    from relume.sim.latency import SIMULATED
+    from relume.sim.latency import COSTED
     from relume.sim.study import Study
 
-    if args.nvm not in SIMULATED:
+    if args.nvm not in COSTED:
         raise PlanError(
             f"--nvm {args.nvm}: the policies are costed for FRAM, use fram or fram-i2c"
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from relume.plan.costs import CostModel
 from relume.plan.tiles import FloatArray, TiledGraph
+from relume.plan.typical import typical_cycles
 
 BURST_CYCLES = 1200.0  # of the core, to start a write in the background (docs/DESIGN.md 17)
 
@@ -19,8 +20,7 @@ class Behind:
 
     def __init__(self, costs: CostModel, tiled: TiledGraph) -> None:
         self.costs, self.tiled = costs, tiled
-        typical = [costs.ops[tile.op].typical(tile.count) for tile in tiled.tiles]
-        cycles = np.array(typical) + tiled.stage_cycles
+        cycles = typical_cycles(costs, tiled.tiles).work
         self._clock = np.concatenate(([0.0], np.cumsum(cycles * costs.uj_per_cycle)))
         self._byte_uj = float(costs.transfer_uj(1.0, 0.0))
 

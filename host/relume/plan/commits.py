@@ -16,6 +16,7 @@ from relume.plan.behind import Behind
 from relume.plan.costs import CostModel
 from relume.plan.tiles import FloatArray, TiledGraph
 from relume.plan.types import Segment
+from relume.plan.typical import typical_cycles
 
 ROUNDING = 1e-12  # sums of the same energies in another order
 
@@ -69,12 +70,13 @@ def _edges(behind: Behind, prefix: FloatArray, usable: float, start: int, end: i
 def make_segments(costs: CostModel, tiled: TiledGraph, ends: list[int]) -> tuple[Segment, ...]:
     """Segments between consecutive ends with their figures."""
     segments = []
+    typical = typical_cycles(costs, tiled.tiles)
     start = 0
     for end in ends:
         tiles = tiled.tiles[start:end]
         worst = sum(costs.ops[tile.op].worst(tile.count) for tile in tiles)
-        typical = sum(costs.ops[tile.op].typical(tile.count) for tile in tiles)
         stage = float(tiled.stage_cycles[start:end].sum())
+        work = float(typical.work[start:end].sum())
         dirty = tiled.live.dirty(start, end)
         live = int(tiled.live.live_bytes[end])
         written = sum(stop - first for _, first, stop in dirty)
@@ -84,9 +86,7 @@ def make_segments(costs: CostModel, tiled: TiledGraph, ends: list[int]) -> tuple
         energy = float(tiled.restore_uj[start] + tiled.tile_uj[start:end].sum() + commit)
         restore = float(tiled.restore_uj[start])
         segments.append(
-            Segment(
-                start, end, round(worst + stage), round(typical + stage), energy, written, restore
-            )
+            Segment(start, end, round(worst + stage), round(work), energy, written, restore)
         )
         start = end
     return tuple(segments)

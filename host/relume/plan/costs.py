@@ -21,7 +21,7 @@ live bytes, 255 to a page, and one record page, at the datasheet's longest time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -34,8 +34,10 @@ from relume.errors import BoardError
 from relume.model.graph import Graph, Kind, Op
 from relume.plan.fills import FILL, fills_by_unit
 from relume.plan.kernel_work import kernel_work
+from relume.plan.m0plus_typical import typical_work
 from relume.plan.m0plus_work import fits_spans, m0plus_work
 from relume.plan.m4_work import m4_work
+from relume.plan.op_cycles import OpCycles
 from relume.plan.parts import conv_waits, dense_waits
 from relume.plan.types import Stage
 from relume.plan.xip import bytes_cycles, copy_cycles, fills_cycles
@@ -57,31 +59,8 @@ FRAME_BYTES = 64.0  # of a frame and its answer, beside the input's bytes
 HANDSHAKE = 3  # frames before the input's first: HELLO, STATUS and one lost
 FRAME_CYCLES = 250_000.0  # a frame decoded and answered: its bytes leave by polling, 5 ms at most
 CONSOLE_BAUD = 115_200
-
-
-@dataclass(frozen=True)
-class OpCycles:
-    """Cycles of one op's tiles: fixed per tile and per unit, worst and typical.
-
-    area: for each rectangle beyond the first that a tile is made of: the end of a row of `row`
-    units, whole rows, the start of a row.
-    """
-
-    fixed: float
-    unit: float
-    typical_fixed: float
-    typical_unit: float
-    row: int = 1
-    area: float = 0.0
-
-    def worst(self, count: int) -> float:
-        """Cycles of a tile of `count` units, at worst."""
-        areas = 1 if count % self.row == 0 or self.row % count == 0 else 2 + (count > self.row)
-        return self.fixed + self.area * (areas - 1) + self.unit * count
-
-    def typical(self, count: int) -> float:
-        """Cycles of a tile of `count` units with the cache warm and padding taps left out."""
-        return self.typical_fixed + self.typical_unit * count
+# Of a portable kernel's row, whose worst case few shapes and values meet.
+TYPICAL_SHARE = {Kind.AVERAGE_POOL_2D: 0.45, Kind.SOFTMAX: 0.5}
 
 
 class CostModel:
@@ -121,18 +100,23 @@ class CostModel:
         core = self.kernel_cycles(self.graph.ops[number], stage.chunk or stage.size or None)
         tile, unit = (0.0, 0.0) if stage.size else self.fetches(number)
         typical = unit
+        cold = tile if self._stays(number) else 0.0
         if stage.chunk:
             tile, unit = self._part_cycles(number, stage, core.unit)
-            _, typical = self._part_cycles(number, stage, core.typical_unit)
-        tile += bytes_cycles(self.board.xip, TILE_BYTES)
-        return OpCycles(
-            core.fixed + tile,
-            core.unit + unit,
-            core.typical_fixed + tile,
-            core.typical_unit + typical,
-            core.row,
-            core.area,
+            _, typical = self._part_cycles(number, stage, core.typical_slope)
+        tables = bytes_cycles(self.board.xip, TILE_BYTES)
+        return replace(
+            core,
+            fixed=core.fixed + tile + tables,
+            unit=core.unit + unit,
+            typical_fixed=core.typical_fixed + tile - cold + tables,
+            typical_unit=core.typical_unit + typical,
+            cold=cold,
         )
+
+    def begin_cycles(self, number: int) -> float:
+        """What an op typically begins with, once more behind a power cut: stage and cold cache."""
+        return self.stage_cycles(number) + self.ops[number].cold
 
     def stage_cycles(self, number: int) -> float:
         """Copying an op's constants to SRAM, before its first tile and after a restore."""
@@ -174,20 +158,30 @@ class CostModel:
         work, outputs = kernel_work(self.graph, op)
         unit = per_mac * work + per_output * outputs
         typical = per_mac * work * self._inside(op) + per_output * outputs
+        typical *= TYPICAL_SHARE.get(op.kind, 1.0)
         return OpCycles(per_tile, unit, per_tile, typical)
 
     def _fast_op(
         self, op: Op, fast: Packed, row: tuple[float, float, float], room: int | None
     ) -> OpCycles:
         per_work, per_output, per_tile = row
-        if self.board.core == M0PLUS:
-            work = m0plus_work(self.graph, op, fast, room)
-        else:
-            work = m4_work(self.graph, op, fast)
+        m0plus = self.board.core == M0PLUS
+        work = m0plus_work(self.graph, op, fast, room) if m0plus else m4_work(self.graph, op, fast)
         unit = per_work * work.unit + per_output * work.outputs
-        typical = per_work * work.typical_unit + per_output * work.outputs
         tile = per_work * work.tile + per_tile
-        return OpCycles(tile, unit, tile, typical, work.row, per_work * work.area)
+        typical = per_work * work.typical_unit + per_output * work.outputs
+        cycles = OpCycles(tile, unit, tile, typical, work.row, per_work * work.area)
+        if not m0plus:
+            return cycles
+        made = typical_work(self.graph, op, fast, self._inside(op), room)
+        return replace(
+            cycles,
+            typical_fixed=made.tile,
+            typical_unit=made.unit,
+            part=made.part,
+            part_units=made.part_units,
+            ragged=made.ragged,
+        )
 
     def fetches(self, number: int) -> tuple[float, float]:
         """Cycles (once a tile, of a unit) that waiting for constants in flash takes."""
@@ -206,6 +200,16 @@ class CostModel:
             return 0.0, fetch
         tile, unit = (fills_cycles(self.board.xip, part) for part in fills)
         return tile, unit
+
+    def _stays(self, number: int) -> bool:
+        """The flash cache keeps an op's constants from one tile to the next."""
+        op = self.graph.ops[number]
+        fast = lay_out(self.board.core, self.graph, op)
+        size = op.constant_bytes if fast is None else fast.constant_bytes
+        by_unit = op.kind is Kind.FULLY_CONNECTED or (
+            self.board.core == M0PLUS and fast is not None and fits_spans(self.graph, op, fast)
+        )
+        return not by_unit and size <= self.board.xip.cache_bytes
 
     def _inside(self, op: Op) -> float:
         """Share of an op's window taps that fall inside the input."""

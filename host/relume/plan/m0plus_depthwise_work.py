@@ -30,8 +30,8 @@ ENTRY = 75.0  # of the table of taps
 
 def depthwise_work(
     op: Op, p: tuple[int, ...], out: tuple[int, int, int]
-) -> tuple[float, float, float, float, bool, float]:
-    """Work's unit, tile, typical_unit, outputs, by_rows and area."""
+) -> tuple[float, float, float, bool, float]:
+    """Work's unit, tile, outputs, spans and area."""
     rows, columns, exact, flags = p[:4]
     _, width, channels = out
     window = op.window
@@ -52,8 +52,7 @@ def depthwise_work(
     unit = channels * (of_row * slope + fixed / in_band) / width + channels
     reach_w = reach(1, window.kw, 1, window.dil_w)
     area = channels * (fixed + 0.5 * slope + 2 * window.sh * reach_w * per_input)
-    typical = channels * (16.0 + 0.5 * min(pair, 90.0) + 6.0 * window.sh * window.sw)
-    return unit, area, typical, 0.0, False, area
+    return unit, area, 0.0, False, area
 
 
 def sums_of_pair(op: Op) -> float:

@@ -64,7 +64,7 @@ def m4_work(graph: Graph, op: Op, fast: Packed) -> Work:
     parts = (loops.unit, loops.tile, loops.area, loops.fewer)
     unit, tile, area, fewer = (_price(counts or {}) for counts in parts)
     inside = _share_inside(op.window, graph.tensors[op.inputs[0]].shape, graph, op)
-    return Work(unit, tile, unit - inside * fewer, 0.0, area=area, row=loops.row)
+    return Work(unit, tile, 0.0, area=area, row=loops.row, typical_unit=unit - inside * fewer)
 
 
 def _price(counts: Counts) -> float:

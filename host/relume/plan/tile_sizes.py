@@ -2,10 +2,10 @@
 
 A tile costs a fixed part (rows listed, constants fetched) whatever its size, so large tiles are
 cheap. But the tile that no longer fits at the end of a charge is lost, half of it on average, so
-small tiles save too. With T the energy of all tiles of an op, w that of one at its worst and
-`room` what boot and restore leave of a charge, T / (room - LOST w) charges are used; the size with
-the least of them is taken, whole rows of the output where a row fits. An op that takes little of a
-charge is one tile.
+small tiles save too. With T the energy of all tiles of an op, each with a cold flash cache, w that
+of one at its worst and `room` what boot and restore leave of a charge, T / (room - LOST w) charges
+are used; the size with the least of them is taken, whole rows of the output where a row fits. An
+op that takes little of a charge is one tile.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def _charges(
     op, cycles = graph.ops[number], costs.ops[number]
     size = np.array(found)
     pieces, rest = np.divmod(graph.units(op), size)
-    typical = cycles.typical_fixed + cycles.typical_unit * size
-    last = np.where(rest, cycles.typical_fixed + cycles.typical_unit * rest, 0.0)
+    typical = np.array([cycles.typical(one) + cycles.cold for one in found])
+    last = np.array([cycles.typical(one) + cycles.cold if one else 0.0 for one in rest.tolist()])
     written = (size * graph.unit_bytes(op)).astype(np.float64)
     commit = costs.commit_uj(written, np.ones(len(found)), np.full(len(found), float(live)))
     tile = np.array([cycles.worst(one) for one in found]) * costs.uj_per_cycle

@@ -58,7 +58,7 @@ def facts(schedule: Schedule) -> dict[str, Any]:
 def latency_line(found: Latency | None, trace: Trace) -> str:
     """The simulated times in words."""
     if found is None:
-        return f"not simulated on {trace.name}: that takes FRAM, and a supply that fails"
+        return f"not simulated on {trace.name}: that takes FRAM or flash, and a supply that fails"
     return (
         f"{format_duration(found.p50_s)} (p50), {format_duration(found.p95_s)} (p95), "
         f"{found.charges:g} charges on {trace.name}, simulated from an empty capacitor"

@@ -12,7 +12,8 @@ from relume.plan.types import Plan
 from relume.power.trace import Trace
 from relume.sim.study import Study, run_policy
 
-SIMULATED = ("fram", "fram-i2c")  # NVM kinds
+COSTED = ("fram", "fram-i2c")  # NVM kinds that all policies are costed for
+SIMULATED = (*COSTED, "flash")  # and those that plans are simulated with
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,19 @@ def latency(
     starts: int = 1000,
     seed: int = 1,
 ) -> Latency:
-    """Simulates a plan for `board` on FRAM. reading: the firmware reads the supply voltage.
+    """Simulates a plan for `board`, on FRAM or flash. reading: the firmware reads the supply
+    voltage; on flash, where a charge that holds an erase holds most inferences, the plan is run
+    as it is.
 
     Errors: PlanError for another NVM, TraceError where the power never comes or never fails.
     """
     if plan.nvm not in SIMULATED:
-        raise PlanError(f"{plan.graph.name}: planned for {plan.nvm}, times are simulated for FRAM")
+        raise PlanError(
+            f"{plan.graph.name}: planned for {plan.nvm}, times are simulated for FRAM and flash"
+        )
     study = Study(plan.graph, board, plan.budget, trace, starts, seed, plan)
-    outcome = run_policy(study, "relume" if reading else "relume-fixed")
+    by_voltage = reading and plan.nvm != "flash"
+    outcome = run_policy(study, "relume" if by_voltage else "relume-fixed")
     assert outcome.tally is not None
     p50, p95 = (outcome.quantile(share) for share in (0.5, 0.95))
     never = float(np.isinf(outcome.tally.time_s).mean())

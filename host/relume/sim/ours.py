@@ -10,6 +10,7 @@ import numpy as np
 
 from relume.plan.behind import BURST_CYCLES
 from relume.plan.costs import RECORD_BYTES
+from relume.sim import flash
 from relume.sim.route import Route, follow
 from relume.sim.study import Candidate, Study
 from relume.sim.supply import FloatArray, IntArray
@@ -90,15 +91,20 @@ def guided(study: Study, work: Work, rest: Rest | None, background: bool = True)
 
 
 def dirty_bytes(work: Work) -> FloatArray:
-    """[n + 1, n + 1]: dirty at the second boundary if all was clean at the first."""
+    """[n + 1, n + 1]: dirty at the second boundary if all was clean at the first; nothing on
+    flash, whose commits carry all that is live."""
     dirty = np.zeros((work.n_tiles + 1, work.n_tiles + 1))
+    if work.costs.nvm == "flash":
+        return dirty
     for end in range(1, work.n_tiles + 1):
         dirty[:end, end] = work.live.dirty_totals(0, end)[0]
     return dirty
 
 
 def byte_s(work: Work) -> float:
-    """A byte on its way to NVM."""
+    """A byte on its way to NVM; flash is counted by pages."""
+    if work.costs.nvm == "flash":
+        return 0.0
     return float(work.access_s(1.0, 0.0))
 
 
@@ -109,6 +115,8 @@ def burst_s(work: Work) -> float:
 
 def commit_s(work: Work) -> FloatArray:
     """At each boundary: the step, CRC of what is live, the record; one access for the rest."""
+    if work.costs.nvm == "flash":
+        return flash.commit_s(work)
     step = work.seconds(work.costs.commit_uj(0.0, 1.0, 0.0))
     crc: FloatArray = work.live_bytes * (CRC_CYCLES / work.costs.board.hz)
     return step + crc
@@ -117,6 +125,8 @@ def commit_s(work: Work) -> FloatArray:
 def start_s(work: Work) -> FloatArray:
     """At each boundary: boot, checks, what is live read back with its CRC, constants copied."""
     costs = work.costs
+    if costs.nvm == "flash":
+        return flash.start_s(work)
     fixed = work.seconds(costs.boot_uj + costs.resume_uj(work.n_tiles))
     read = work.access_s(work.live_bytes, work.live_ranges)
     crc: FloatArray = work.live_bytes * (CRC_CYCLES / costs.board.hz)

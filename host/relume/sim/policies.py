@@ -201,8 +201,8 @@ def inas_work(study: Study, margin: float) -> Work:
         fixed = pub.inas_cycle_j(reboot, 0.0, index, 0.0, float(fine.access_s(0.0)), index)
         room = margin * study.supply.charge_s - fixed
         per_s = study.board.hz
-        share = room * per_s / max(1.0, costs.ops[number].typical_unit + unit_s * per_s)
-        cycles = costs.ops[number].typical_unit * share
+        share = room * per_s / max(1.0, costs.ops[number].typical_slope + unit_s * per_s)
+        cycles = costs.ops[number].typical_slope * share
         count = max(1, units_for(graph, costs, number, cycles))
         counts.append(-(-units // -(-units // count)))
     return Work.of(costs, cut(graph, counts))

@@ -18,6 +18,7 @@ from relume.plan.planner import make_plan
 from relume.plan.types import Plan, Tile
 from relume.power.capacitor import Budget
 from relume.power.trace import Trace
+from relume.sim.flash import as_typical
 from relume.sim.route import Tally
 from relume.sim.supply import FloatArray, Supply
 from relume.sim.work import TARGETS_MS, Work, tiling, uj_per_s, whole_ops
@@ -49,9 +50,10 @@ class Study:
 
     @cached_property
     def costs(self) -> CostModel:
-        """One for all policies: constants are copied to SRAM where our plan does."""
+        """One for all policies: constants go to SRAM as in our plan; flash at typical times."""
         stages = {} if self.plan is None else self.plan.stages
-        return CostModel(self.graph, self.board, self.kind, stages)
+        board = as_typical(self.board) if self.kind == "flash" else self.board
+        return CostModel(self.graph, board, self.kind, stages)
 
     @cached_property
     def supply(self) -> Supply:

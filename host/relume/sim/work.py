@@ -17,6 +17,7 @@ from relume.plan.live import LiveMap
 from relume.plan.tile_sizes import row_units
 from relume.plan.tiles import cut
 from relume.plan.types import Tile
+from relume.plan.typical import typical_cycles
 from relume.sim.supply import FloatArray, IntArray
 
 TARGETS_MS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
@@ -27,7 +28,7 @@ MAX_PIECES = 512  # tiles an op
 class Work:
     """Tiles [n] with their figures, boundaries [n + 1].
 
-    stage_s: per boundary inside an op, copying its constants to SRAM once more after a brown-out.
+    stage_s: per boundary inside an op, fetching its constants once more after a brown-out.
     compute_s, out_bytes, op: per tile. live_bytes, live_ranges: needed behind each boundary, where
     live: their map. units: units of the network finished at each boundary, to find a place again
     in another tiling.
@@ -47,20 +48,18 @@ class Work:
     @classmethod
     def of(cls, costs: CostModel, tiles: Sequence[Tile]) -> Work:
         graph = costs.graph
-        cycles = np.array([costs.ops[tile.op].typical(tile.count) for tile in tiles])
+        typical = typical_cycles(costs, tiles)
         out = [tile.count * graph.unit_bytes(graph.ops[tile.op]) for tile in tiles]
         live = LiveMap(graph, tiles)
-        stage = np.array([costs.stage_cycles(tile.op) for tile in tiles])
         op = np.array([tile.op for tile in tiles])
-        begins = np.concatenate(([True], op[1:] != op[:-1]))
         per_cycle = costs.uj_per_cycle / uj_per_s(costs)
         units = np.concatenate(([0], np.cumsum([tile.count for tile in tiles])))
         return cls(
             costs,
             tuple(tiles),
             live,
-            (cycles + stage * begins) * per_cycle,
-            np.append(stage * ~begins, 0.0) * per_cycle,
+            typical.work * per_cycle,
+            typical.again * per_cycle,
             np.array(out, np.float64),
             live.live_bytes.astype(np.float64),
             live.live_ranges.astype(np.float64),
@@ -131,7 +130,7 @@ def tiling(costs: CostModel, target_ms: float) -> Work:
 def units_for(graph: Graph, costs: CostModel, number: int, cycles: float) -> int:
     """Units of op `number` whose tile takes at most `cycles`, if one unit does."""
     units, row, op = graph.units(graph.ops[number]), row_units(graph, number), costs.ops[number]
-    room = max(0.0, cycles - op.typical_fixed)
-    count = units if op.typical_unit <= 0 else int(min(units, room // op.typical_unit))
+    room, slope = max(0.0, cycles - op.typical_fixed - op.part), op.typical_slope
+    count = units if slope <= 0 else int(min(units, room // slope))
     count = max(count, -(-units // MAX_PIECES), 1)
     return count - count % row if count >= row else count
