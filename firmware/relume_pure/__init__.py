@@ -9,9 +9,23 @@ from sys import platform
 
 from . import blob as _blob
 from .blob import MAJOR as BLOB_MAJOR, MINOR as BLOB_MINOR
-from .nvm import Bytes, File, FramI2c
+from .nvm import Bytes
 from .session import ERASED, FINISHED as DONE, MORE, Session
 from .status import RELUME as VERSION, BlobError, BoardError, crc32, text
+
+
+def File(*args, **kwargs):
+    """file.File, which comes when it is asked for."""
+    from .file import File
+
+    return File(*args, **kwargs)
+
+
+def FramI2c(*args, **kwargs):
+    """fram_i2c.FramI2c, likewise."""
+    from .fram_i2c import FramI2c
+
+    return FramI2c(*args, **kwargs)
 
 
 def check(data, with_data=True):

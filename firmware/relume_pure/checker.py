@@ -36,12 +36,18 @@ def _crcs(blob, with_data):
 
 def tables(blob):
     """The sections of the metadata."""
-    low = HEADER
+    low, tiles = HEADER, blob.n_tiles
+    for field, name, count, most in (
+        (40, "n_tensors", blob.n_tensors, 4096), (42, "n_ops", blob.n_ops, 4096),
+        (44, "n_tiles", tiles, 0xFFFF), (48, "n_segments", blob.n_segments, tiles),
+    ):  # fmt: skip
+        if not 0 < count <= most:
+            refuse(BOUNDS, name, field)
     for at, count, entry in (
         (blob.at_tensors, blob.n_tensors, TENSOR), (blob.at_ops, blob.n_ops, OP),
         (blob.tiles, blob.n_tiles, TILE), (blob.segments, blob.n_segments, SEGMENT),
     ):  # fmt: skip
-        if at % 4 or at < low or at + count * entry > blob.meta or count == 0:
+        if at % 4 or at < low or at + count * entry > blob.meta:
             refuse(BOUNDS, "section outside the metadata", 52)
         low = at + count * entry
     if blob.input >= blob.n_tensors or blob.output >= blob.n_tensors:

@@ -1,6 +1,28 @@
-"""Faults of a blob by the C checker's number, from 1 on (native_modules/relume/blob_faults.h).
+"""Faults of a blob by the C checker's number, from 1 on (native_modules/relume/blob_faults.h),
+and statuses by their code, -1 and below (status.h).
 
 Imported when one is told: the texts take RAM.
+"""
+
+STATUSES = """\
+blob is shorter than it says
+not a relume blob
+blob of another version, plan it again
+blob checksum differs
+blob offset or size out of bounds
+blob shapes do not fit together
+blob tiles or segments do not cover the ops
+blob op or kernel not supported
+NVM does not answer or reads back wrong
+NVM is too small for the plan
+planned for another kind of NVM
+checkpoint does not match its record
+one unit of a tile does not fit a charge
+not possible in this state
+buffer of the wrong size
+checkpoint belongs to another model
+no room
+argument out of range
 """
 
 TEXTS = """\
@@ -140,5 +162,14 @@ kernel
 
 def text(number):
     """The text of a fault."""
-    lines = TEXTS.split("\n")
-    return lines[number - 1] if 0 < number < len(lines) else "unknown fault"
+    return _line(TEXTS, number, "unknown fault")
+
+
+def status(code):
+    """The text of a status."""
+    return _line(STATUSES, -code, "unknown status")
+
+
+def _line(texts, number, unknown):
+    lines = texts.split("\n")
+    return lines[number - 1] if 0 < number < len(lines) else unknown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import random
 import struct
 import zlib
 
@@ -122,13 +123,25 @@ def test_info_is_what_the_blob_says() -> None:
 
 
 def test_statuses_have_the_c_engine_s_texts() -> None:
-    from relume_pure import status
+    from relume_pure import faults, status
 
     from tests.native import library
 
     text = library().rl_status_text
     text.restype = ctypes.c_char_p
-    assert {code: text(code).decode() for code in status._TEXTS} == status._TEXTS
+    codes = range(-1, -1 - len(faults.STATUSES.splitlines()), -1)
+    assert [status.text(code) for code in codes] == [text(code).decode() for code in codes]
+    assert codes[-1] == status.ARGUMENT
+    for code in (0, codes[-1] - 1):
+        assert status.text(code) == "unknown status"
+
+
+def test_crc_without_binascii_is_the_same() -> None:
+    from relume_pure import crc
+
+    data = random.Random(3).randbytes(1000)
+    assert crc.crc32(data[300:], crc.crc32(data[:300])) == zlib.crc32(data)
+    assert crc.crc32(b"") == 0
 
 
 def test_the_package_list_names_every_file() -> None:
