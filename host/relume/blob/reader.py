@@ -219,7 +219,15 @@ class _Reader:
         return header
 
     def _sections(self, header: Any) -> None:
-        """Every table lies inside the metadata."""
+        """Every table is as long as it may be and lies inside the metadata."""
+        for field, name, count, most in (
+            (40, "n_tensors", header.n_tensors, 4096),
+            (42, "n_ops", header.n_ops, 4096),
+            (44, "n_tiles", header.n_tiles, 65535),
+            (48, "n_segments", header.n_segments, header.n_tiles),
+        ):
+            if not 1 <= count <= most:
+                raise self.fail(field, f"{name} is {count}, not 1 to {most}")
         for field, offset, size in (
             (52, header.off_tensors, header.n_tensors * fmt.TENSOR_SIZE),
             (56, header.off_ops, header.n_ops * fmt.OP_SIZE),
@@ -229,10 +237,6 @@ class _Reader:
         ):
             if offset < fmt.HEADER_SIZE or offset % 4 or offset + size > header.meta_size:
                 raise self.fail(field, f"section at {offset}, {size} bytes, leaves the metadata")
-        if not 1 <= header.n_tensors <= 4096 or not 1 <= header.n_ops <= 4096:
-            raise self.fail(40, f"{header.n_tensors} tensors, {header.n_ops} ops")
-        if not 1 <= header.n_tiles <= 65535 or not 1 <= header.n_segments <= header.n_tiles:
-            raise self.fail(44, f"{header.n_tiles} tiles, {header.n_segments} segments")
         end = header.off_strings + header.strings_size
         if not header.strings_size or self.image[end - 1]:
             raise self.fail(end - 1, "the strings do not end with 0")
