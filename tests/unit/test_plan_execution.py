@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from relume.model.graph import Graph, Kind
 from relume.plan.arena import place_sram
 from relume.plan.homes import place_homes
-from relume.plan.live import LiveMap
+from relume.plan.live import LiveMap, reach, reach_of_one
 from relume.plan.scratch import op_scratch
 from relume.plan.types import Tile
 
@@ -173,6 +173,17 @@ def test_live_bytes_are_what_unfinished_units_read(seed: int, n_ops: int) -> Non
             for unit in _units(tile):
                 wanted.update(bytes_read(graph, graph.ops[tile.op], unit))
         assert wanted & made <= held <= made
+
+
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 8))
+def test_one_unit_reaches_as_far_as_it_does_among_all(seed: int, n_ops: int) -> None:
+    graph = RandomNet(seed).graph(n_ops)
+    for op in graph.ops:
+        units = np.arange(graph.units(op))
+        for tensor in op.inputs:
+            ends = [reach_of_one(graph, op, tensor, unit) for unit in range(len(units))]
+            assert ends == reach(graph, op, tensor, units).tolist()
 
 
 @settings(max_examples=150, derandomize=True, deadline=None)

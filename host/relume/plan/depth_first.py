@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from relume.model.graph import Graph
-from relume.plan.live import reach
+from relume.plan.live import reach_of_one
 from relume.plan.types import Tile
 
 
@@ -68,8 +66,7 @@ class _Bands:
             for tensor in op.inputs:
                 writer = self.writer.get(tensor)
                 if writer is not None:
-                    last = np.array([stop - 1], dtype=np.int64)
-                    size = int(reach(graph, op, tensor, last)[0])
+                    size = reach_of_one(graph, op, tensor, stop - 1)
                     self._advance(writer, self._units(writer, size))
             self.tiles.append(Tile(number, first, stop - first))
             self.done[number] = stop

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from relume.plan.types import Tile
 ELEMENT_KINDS = PAIR_KINDS | {Kind.MAP, Kind.RESHAPE}
 DILATED_KINDS = (Kind.CONV_2D, Kind.DEPTHWISE_CONV_2D)
 IntArray = npt.NDArray[np.int64]
+Units = TypeVar("Units", int, IntArray)
 Range = tuple[int, int, int]  # tensor, first byte, end
 FINEST = 64, 4096  # parts of a tile, and of all, that most_carried() looks at
 
@@ -74,12 +76,6 @@ def _concatenation_need(op: Op, tensor: int, unit: IntArray) -> IntArray:
     return least
 
 
-def _concatenation_reach(op: Op, tensor: int, units: IntArray) -> IntArray:
-    """What the first `units` take, the most of both inputs."""
-    most: IntArray = np.maximum.reduce(_concatenation(op, tensor, units))
-    return most
-
-
 def _concatenation(op: Op, tensor: int, unit: IntArray) -> list[IntArray]:
     """Bytes of `tensor` taken before a unit, once or, if it is both inputs, twice."""
     rounds, skip = np.divmod(unit, op.p[0] + op.p[1])
@@ -90,6 +86,22 @@ def _concatenation(op: Op, tensor: int, unit: IntArray) -> list[IntArray]:
 
 def reach(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
     """One past the last byte of input `tensor` that units [0, unit] of op read (SPEC 3)."""
+    if op.kind is Kind.CONCATENATION:
+        end: IntArray = np.maximum.reduce(_concatenation(op, tensor, unit + 1))
+    else:
+        end = _reach(graph, op, tensor, unit)
+    return np.minimum(np.maximum(end, 0), graph.tensors[tensor].size)
+
+
+def reach_of_one(graph: Graph, op: Op, tensor: int, unit: int) -> int:
+    """reach() of a single unit."""
+    if op.kind is Kind.CONCATENATION:
+        return int(reach(graph, op, tensor, np.array([unit], dtype=np.int64))[0])
+    return min(max(_reach(graph, op, tensor, unit), 0), graph.tensors[tensor].size)
+
+
+def _reach(graph: Graph, op: Op, tensor: int, unit: Units) -> Units:
+    """reach() of all kinds but CONCATENATION, before it is kept inside the tensor."""
     in_h, in_w, in_c = graph.tensors[tensor].shape
     out_w, out_c = graph.tensors[op.output].shape[1:]
     size = in_h * in_w * in_c
@@ -97,20 +109,16 @@ def reach(graph: Graph, op: Op, tensor: int, unit: IntArray) -> IntArray:
         window = op.window
         dilation = window.dil_h if op.kind in DILATED_KINDS else 1
         last = unit // out_w * window.sh - window.pad_top + (window.kh - 1) * dilation
-        end = (last + 1) * (in_w * in_c)
-    elif op.kind in ELEMENT_KINDS and size == graph.tensors[op.output].size:
-        end = unit + 1
-    elif op.kind is Kind.SOFTMAX:
-        end = (unit + 1) * in_c
-    elif op.kind is Kind.PAD:
-        end = (unit // out_w - op.p[0] + 1) * (in_w * in_c)
-    elif op.kind is Kind.FULLY_CONNECTED:
-        end = (unit // out_c + 1) * (op.weight_bytes // out_c)
-    elif op.kind is Kind.CONCATENATION:
-        end = _concatenation_reach(op, tensor, unit + 1)
-    else:
-        end = np.full_like(unit, size)
-    return np.minimum(np.maximum(end, 0), size)
+        return (last + 1) * (in_w * in_c)
+    if op.kind in ELEMENT_KINDS and size == graph.tensors[op.output].size:
+        return unit + 1
+    if op.kind is Kind.SOFTMAX:
+        return (unit + 1) * in_c
+    if op.kind is Kind.PAD:
+        return (unit // out_w - op.p[0] + 1) * (in_w * in_c)
+    if op.kind is Kind.FULLY_CONNECTED:
+        return (unit // out_c + 1) * (op.weight_bytes // out_c)
+    return unit * 0 + size
 
 
 @dataclass(frozen=True, eq=False)

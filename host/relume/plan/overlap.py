@@ -56,9 +56,9 @@ def forbidden(a: Use, b: Use) -> Intervals:
     low_a, high_a = (side[start - a.first : stop - a.first] for side in (a.low, a.high))
     low_b, high_b = (side[start - b.first : stop - b.first] for side in (b.low, b.high))
     held = (high_a > low_a) & (high_b > low_b)
-    pairs = np.stack(((low_a - high_b)[held], (high_a - low_b)[held]), axis=1)
+    lows, highs = (low_a - high_b)[held].tolist(), (high_a - low_b)[held].tolist()
     merged: Intervals = []
-    for low, high in np.unique(pairs, axis=0).tolist():
+    for low, high in sorted(set(zip(lows, highs, strict=True))):
         if merged and low < merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], high))
         else:

@@ -7,7 +7,7 @@ and those that span least are kept. A few greedy placings by size are tried as w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ MAX_WORK = 8_000  # blocks placed in all, over the partial placings: about half 
 MANY = 800  # blocks: more are placed one after the other only
 
 Offsets = dict[int, int]
+Apart = list[tuple[int, int, int]]
 
 
 def place_uses(
@@ -35,8 +36,7 @@ def place_uses(
     least = _least(uses)
     best: tuple[int, Offsets] | None = None
     for offsets in place.tries(max(1, min(width, MAX_WORK // max(1, len(uses))))):
-        low = min(offsets.values(), default=0) // GUEST_ALIGN * GUEST_ALIGN
-        total = max((at - low + uses[n].size for n, at in offsets.items()), default=0)
+        low, total = place.extent(offsets)
         if best is None or total < best[0]:
             best = (total, {number: at - low for number, at in offsets.items()})
         if best[0] < least + GUEST_ALIGN:
@@ -62,13 +62,19 @@ class _Placing:
         self.align = align
         self.pairs = collisions(uses)
 
+    def extent(self, offsets: Offsets) -> tuple[int, int]:
+        """(lowest offset, bytes from there to the last block's end) of a whole placing."""
+        low = min(offsets.values(), default=0) // GUEST_ALIGN * GUEST_ALIGN
+        return low, max((at - low + self.uses[n].size for n, at in offsets.items()), default=0)
+
     def tries(self, width: int) -> Iterator[Offsets]:
         """Whole placings, each by another way."""
         uses, numbers = self.uses, range(self.hosts)
         by_time = sorted(range(len(uses)), key=lambda n: (uses[n].first, n >= self.hosts, n))
-        yield self._one(by_time)
+        first = self._one(by_time)
+        yield first
         if len(uses) <= MANY:
-            yield self._side_by_side(by_time, width)
+            yield self._side_by_side(by_time, width, self.extent(first)[1]) or first
         guests = list(range(self.hosts, len(uses)))
         for order in (
             sorted(numbers, key=lambda n: (-uses[n].size, n)),
@@ -82,52 +88,74 @@ class _Placing:
         low = high = 0
         offsets: Offsets = {}
         for number in order:
-            (at,) = self._places(number, offsets, low, high, False)
+            apart = self._apart(number, [o for o in self.pairs[number] if o in offsets])
+            (at,) = self._places(number, apart, offsets, low, high, False)
             offsets[number] = at
             low, high = min(low, at), max(high, at + self.uses[number].size)
         return offsets
 
-    def _side_by_side(self, order: Sequence[int], width: int) -> Offsets:
+    def _side_by_side(self, order: Sequence[int], width: int, limit: int) -> Offsets:
+        """Empty if no placing kept spans less than `limit` bytes."""
         states: list[tuple[int, int, Offsets]] = [(0, 0, {})]
         left = {number: place for place, number in enumerate(order)}
         ends = [max((left[o] for o in self.pairs[n]), default=0) for n in range(len(self.uses))]
         wanted: list[int] = []  # placed blocks that later ones must keep apart from
         for place, number in enumerate(order):
-            wanted = [n for n in [*wanted, number] if ends[n] > place]
-            grown: dict[tuple[int, ...], tuple[int, int, Offsets]] = {}
+            wanted = [n for n in wanted if ends[n] > place]
+            matters, size = ends[number] > place, self.uses[number].size
+            apart = self._apart(number, [o for o in self.pairs[number] if left[o] < place])
+            grown: dict[tuple[int, ...], tuple[int, int, Offsets, int]] = {}
             for low, high, offsets in states:
-                for at in self._places(number, offsets, low, high, True):
-                    bottom, top = min(low, at), max(high, at + self.uses[number].size)
-                    more = {**offsets, number: at}
-                    key = (top - bottom, *(more[n] - bottom for n in wanted))
-                    grown[key] = (bottom, top, more)
-            states = [grown[key] for key in sorted(grown, key=lambda key: key[0])[:width]]
-        return states[0][2]
+                where = [offsets[n] for n in wanted]
+                for at in self._places(number, apart, offsets, low, high, True):
+                    bottom = low if low < at else at
+                    top = high if high > at + size else at + size
+                    if top - bottom >= limit:
+                        continue
+                    key = [top - bottom, *[one - bottom for one in where]]
+                    if matters:
+                        key.append(at - bottom)
+                    grown[tuple(key)] = (bottom, top, offsets, at)
+            kept = sorted(grown.items(), key=_span)[:width]
+            states = [
+                (bottom, top, {**offsets, number: at}) for _, (bottom, top, offsets, at) in kept
+            ]
+            if matters:
+                wanted.append(number)
+        return states[0][2] if states else {}
+
+    def _apart(self, number: int, placed: Iterable[int]) -> Apart:
+        """What keeps a block from those that are placed: (block, below, above)."""
+        pairs = self.pairs[number]
+        return [(other, below, above) for other in placed for below, above in pairs[other]]
 
     def _places(
-        self, number: int, offsets: Mapping[int, int], low: int, high: int, all_ends: bool
+        self, number: int, apart: Apart, offsets: Offsets, low: int, high: int, all_ends: bool
     ) -> list[int]:
         """Places for a block: the least growing one, and those that touch something."""
-        taken = [
-            (offsets[other] - above, offsets[other] - below)
-            for other, intervals in self.pairs[number].items()
-            if other in offsets
-            for below, above in intervals
-        ]
         host = number < self.hosts
         align = self.align if host else GUEST_ALIGN
         size = self.uses[number].size
+        taken = [(offsets[o] - above, offsets[o] - below) for o, below, above in apart]
         free = _free(taken, align)
         best = _least_growing(free, size, low, high, align)
         if not (host and all_ends):
             return [best]
-        ends = {end for span in free for end in span if abs(end) < FAR}
-        ends |= {_clamp(span, at // align * align) for span in free for at in (low, high - size)}
-        return [best, *sorted(ends - {best})]
+        bottom, top = low // align * align, (high - size) // align * align
+        ends = set()
+        for first, last in free:
+            for at in (first, last):
+                if -FAR < at < FAR:
+                    ends.add(at)
+            for at in (bottom, top):
+                ends.add(first if at < first else last if at > last else at)
+        ends.discard(best)
+        return [best, *sorted(ends)]
 
 
-def _clamp(span: tuple[int, int], at: int) -> int:
-    return max(span[0], min(span[1], at))
+def _span(item: tuple[tuple[int, ...], object]) -> int:
+    """Bytes that a partial placing spans."""
+    return item[0][0]
 
 
 def _free(taken: Intervals, align: int) -> Intervals:
@@ -144,13 +172,13 @@ def _free(taken: Intervals, align: int) -> Intervals:
 
 def _least_growing(free: Intervals, size: int, low: int, high: int, align: int) -> int:
     """The offset that makes [low, high) grow least; among these the lowest."""
-    best: tuple[int, int] | None = None
-    for span in free:
-        at = _clamp(span, -(-low // align) * align)
-        if at + size > high:
-            at = max(span[0], min(at, (high - size) // align * align))
-        grown = max(0, low - at) + max(0, at + size - high)
-        if best is None or grown < best[0]:
-            best = (grown, at)
-    assert best is not None
-    return best[1]
+    least, best = FAR * 4, 0
+    bottom, top = -(-low // align) * align, (high - size) // align * align
+    for first, last in free:
+        at = first if bottom < first else last if bottom > last else bottom
+        if at + size > high and at > top:
+            at = top if top > first else first
+        grown = (low - at if at < low else 0) + (at + size - high if at + size > high else 0)
+        if grown < least:
+            least, best = grown, at
+    return best
