@@ -98,7 +98,21 @@ def remove(server, body):
     server.forget()
     _relume.slot_remove(name)
     server.forget()
+    _tidy()
     return b""
+
+
+def _tidy():
+    """Label files of models that are gone go too; no other files in their folder."""
+    there = ["%08x.txt" % slot[2] for slot in _relume.slots()]
+    try:
+        names = os.listdir("labels")
+    except OSError:
+        return
+    for name in names:
+        ours = len(name) == 12 and name[8:] == ".txt" and not name[:8].strip("0123456789abcdef")
+        if ours and name not in there:
+            os.remove("labels/" + name)
 
 
 def give(server, body):

@@ -203,7 +203,14 @@ def test_deploy_two_run_both_list_and_remove(
     ]  # fmt: skip
     assert main(["deploy", "--list", *port]) == 0
     assert "NVM bytes" in capsys.readouterr().out
+    labels = on_pty.machine.folder / "labels"
+    labels.mkdir()
+    ids = [struct.unpack_from("<I", net(seed).blob, 16)[0] for seed in (8, 16)]
+    for name in (*(f"{id:08x}.txt" for id in ids), "0badcafe.txt", "mine.txt", "notahexa.txt"):
+        (labels / name).write_text("x")
     assert main(["deploy", "--remove", "a", *port]) == 0
+    left = {f"{ids[1]:08x}.txt", "mine.txt", "notahexa.txt"}
+    assert {path.name for path in labels.iterdir()} == left
     assert main(["deploy", "--remove", "a", *port]) == 1
     assert "no model a on the board (there: b)" in capsys.readouterr().err
 
