@@ -10,6 +10,7 @@ import pytest
 from relume.blob.pack import pack
 from relume.model.graph import Kind
 from relume.plan.live import LiveMap
+from relume.plan.memory import work_bytes
 from relume.plan.types import Plan, Segment
 
 from tests import native
@@ -55,6 +56,13 @@ def start(seed: int, nvm: str) -> tuple[Plan, Board, dict[int, bytes]]:
     board.memory.log.clear()
     assert board.begin(1, data) == RL_OK
     return plan, board, reference(blob, data)
+
+
+@pytest.mark.parametrize("seed", NETS)
+def test_work_memory_is_what_the_planner_counts(seed: int) -> None:
+    plan = random_plan(seed)
+    board = Board(Memory(256 + plan.nvm_size), pack(plan))
+    assert len(board.work) - 16 == work_bytes(plan.graph)
 
 
 def test_random_plans_commit_in_the_middle_of_every_move() -> None:
