@@ -240,20 +240,40 @@ def random_plan(
     random = np.random.default_rng([seed, 1])
     graph = TinyNet(seed, scale).graph(n_ops, gates, classes)
     tile_list = (random_order if scale == 1 else random_tiles)(graph, random, tiles)
-    live = LiveMap(graph, tile_list)
     ends = random_ends(len(tile_list), random)
-    sram = place_sram(graph, live, tile_list)
+    return plan_of(graph, tile_list, ends, nvm=nvm, paced=paced)
+
+
+def skipping_plan(seed: int) -> Plan:
+    """Row by row, x + conv(x), where the convolution looks back further than the sum."""
+    net = TinyNet(seed)
+    first = net._tensor((6, 4, 2))
+    window = Window(3, 1, 1, 1, 2, 0, 1, 1)
+    weights = net._weights((2, 3, 1, 2), 2)
+    mixed = net._op(Kind.CONV_2D, (first,), (6, 4, 2), window=window, **weights)
+    last = net._dense(net._add(first, mixed), 3)
+    graph = Graph("skipping", tuple(net.tensors), tuple(net.ops), 0, last)
+    tiles = ordered(graph, [6, 6, 1], [Run(0, 1, 1)])
+    return plan_of(graph, tiles, [*range(1, len(tiles) + 1)])
+
+
+def plan_of(
+    graph: Graph, tiles: tuple[Tile, ...], ends: list[int], *, nvm: str = "fram", paced: int = 0
+) -> Plan:
+    """The graph by these tiles, with segments that end there."""
+    live = LiveMap(graph, tiles)
+    sram = place_sram(graph, live, tiles)
     if nvm == "flash":
         nvm_off = (0,) * len(graph.tensors)
         sizes = [tensor.size for tensor in graph.tensors]
-        nvm_size = max(most_carried(graph, tile_list), *sizes)
+        nvm_size = max(most_carried(graph, tiles), *sizes)
     else:
         nvm_off, nvm_size = place_homes(graph, live, ends, 1 << 20 if paced == 2 else 0)
     segments = _segments(live, ends, nvm)
     if nvm != "flash":
         segments = with_obligatory(segments, obligatory_ends(graph, live, ends, nvm_off))
     return Plan(
-        graph, "TEST", nvm, Budget(1e-3, 5.0, 2.0), tile_list, segments,
+        graph, "TEST", nvm, Budget(1e-3, 5.0, 2.0), tiles, segments,
         sram.arena_off, sram.arena_size, sram.scratch_size, nvm_off, nvm_size, 1.0, 1e6, 1.0,
         scratch_off=sram.scratch_off, pace=tile_pace(len(graph.ops)) if paced else Pace(),
     )  # fmt: skip
