@@ -11,6 +11,7 @@ from relume.link.frames import Decoder, Frame
 
 from tests import native
 
+E_NVM = -9
 LOOK_MS = 100  # between looks while nothing runs
 REST_CYCLES = 8788
 
@@ -56,7 +57,7 @@ class _Board(ctypes.Structure):
 def turn_on(
     blobs: ctypes.Structure,
     image: Any,
-    nvm_of: Callable[[int], Nvm],
+    nvm_of: Callable[[int], Nvm | None],
     script: Iterator[bytes],
     frames: list[Frame],
     *,
@@ -65,12 +66,14 @@ def turn_on(
     start_uj: int,
     waits: int,
     at_once: bytes = b"",
+    later: Iterator[bytes] | None = None,
 ) -> int:
     """What rl_early() ends with; what the board says is added to `frames`.
 
-    blobs, image: the region of the slots. nvm_of: by kind. script: what comes whenever the board
-    waits with nothing running; after `waits` turns of silence Ctrl-C. at_once: there before
-    anything runs. room: bytes of memory. start_uj: what the interpreter's start takes.
+    blobs, image: the region of the slots. nvm_of: by kind; None: it does not answer. script: what
+    comes whenever the board waits with nothing running; after `waits` turns of silence Ctrl-C.
+    at_once: there before anything runs. later: what comes before each step from the second on.
+    room: bytes of memory. start_uj: what the interpreter's start takes.
     """
     library = native.library()
     memory = ctypes.create_string_buffer(room + 8)
@@ -82,11 +85,15 @@ def turn_on(
     left = waits
 
     def opened(_ctx: Any, kind: int, at: Any) -> int:
-        at[0] = ctypes.pointer(nvm_of(kind))
+        nvm = nvm_of(kind)
+        if nvm is None:
+            return E_NVM
+        at[0] = ctypes.pointer(nvm)
         return 0
 
     def receive(_ctx: Any, byte: Any) -> int:
         if not pending:
+            pending.extend(next(later, b"") if later else b"")
             return 0
         byte[0] = pending.popleft()
         return 1

@@ -39,7 +39,7 @@ typedef struct {
 /* What rl_early() needs of a board. ctx goes to every function. */
 typedef struct {
     void       *ctx;
-    uint8_t    *memory; /* [room], 8-byte aligned, borrowed; begins with the
+    uint8_t    *memory; /* [room] of rl_early_find(), borrowed; begins with the
                          * models that rl_early_find() found */
     uint32_t    room;
     uint32_t    blobs_size; /* bytes of the region of the models */
@@ -68,9 +68,10 @@ typedef enum {
 } rl_early_end;
 
 /* What is deployed (SPEC 5; image: the region's bytes, mapped), kept in
- * memory[0, room). The active model is checked as at every boot: all but the
- * CRC of its constants, which was checked before its slot became active; the
- * others are when they are used. RL_E_STATE: there is none. */
+ * memory[0, room), 8-byte aligned. The active model is checked as at every
+ * boot: all but the CRC of its constants, which was checked before its slot
+ * became active; the others are when they are used. RL_E_STATE: there is none,
+ * or too little memory. */
 RL_CHECKED rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image,
                                    uint8_t *memory, uint32_t room,
                                    rl_early_models *models);

@@ -12,6 +12,12 @@ static uint32_t aligned(uint32_t n)
     return (n + ALIGNMENT - 1u) & ~(ALIGNMENT - 1u);
 }
 
+/* What the models themselves take of the memory, at its start. */
+static uint32_t models_room(const rl_early_models *models)
+{
+    return aligned(models->n * (uint32_t)sizeof(rl_early_model));
+}
+
 /* ---------------------------------------------------------------- find -- */
 
 static rl_status check(rl_early_model *m)
@@ -35,7 +41,7 @@ rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image, uint8_t *memory,
     models->model = (rl_early_model *)(void *)memory;
     models->n = table.n;
     models->active = table.active;
-    if (table.n == 0 || room < table.n * sizeof(rl_early_model)) {
+    if (table.n == 0 || room < models_room(models)) {
         return RL_E_STATE;
     }
     for (uint32_t i = 0; i < table.n; i++) {
@@ -72,7 +78,7 @@ rl_status rl_early_mount(rl_early_state *e)
             status = RL_OK;
         }
     }
-    e->used = aligned(e->models->n * (uint32_t)sizeof(rl_early_model));
+    e->used = models_room(e->models);
     return status;
 }
 
@@ -117,14 +123,14 @@ int rl_early_committed(const rl_early_model *m)
 }
 
 /* What is in the NVM stays. An inference that runs gives its memory to one
- * that comes first, behind a commit, not to a request. */
+ * that comes first, behind a commit (choose, early.c), not to a request. */
 static rl_status close_all(rl_early_state *e, const rl_early_model *m)
 {
     int runs = rl_early_stands(m) == RL_STATE_RUNNING;
     for (uint32_t i = 0; i < e->models->n; i++) {
         const rl_early_model *other = &e->models->model[i];
-        if (other->open && other->session.state == RL_STATE_RUNNING
-            && !(runs && rl_early_committed(other))) {
+        if (!runs && other->open
+            && other->session.state == RL_STATE_RUNNING) {
             return RL_E_FULL;
         }
     }
@@ -132,14 +138,14 @@ static rl_status close_all(rl_early_state *e, const rl_early_model *m)
         e->models->model[i].open = 0;
     }
     e->gathers = NULL;
-    e->used = aligned(e->models->n * (uint32_t)sizeof(rl_early_model));
+    e->used = models_room(e->models);
     return RL_OK;
 }
 
+/* `used` is never above the room: all sizes are multiples of ALIGNMENT. */
 static int is_short(const rl_early_state *e, uint32_t need)
 {
-    uint32_t room = e->board->room;
-    return e->used > room || need > room - e->used;
+    return need > e->board->room - e->used;
 }
 
 static rl_status find_memory(rl_early_state *e, rl_early_model *m)

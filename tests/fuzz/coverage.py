@@ -39,6 +39,7 @@ TESTS = (
     "powercut/test_hostile_store.py", "powercut/test_live.py", "powercut/test_resting.py",
     "powercut/test_behind.py", "powercut/test_recovery_edges.py",
     "powercut/test_many_slots.py", "powercut/test_slot_edges.py", "powercut/test_many_models.py",
+    "powercut/test_many_edges.py",
     "unit/test_blob_checker.py", "unit/test_blob_edges.py", "unit/test_moves_checked.py",
     "unit/test_frames.py", "unit/test_early_link.py",
 )  # fmt: skip

@@ -42,6 +42,7 @@ class ManyBoard:
         self.writes: list[tuple[int, int, int]] = []
         self.frames: list[Frame] = []
         self.room = ROOM
+        self.silent: set[int] = set()  # kinds of NVM that do not answer
         self.millivolts = 5000  # less than the interpreter's start needs
 
     # ---- What it computes ------------------------------------------------------
@@ -123,13 +124,16 @@ class ManyBoard:
             if self.states is not None:
                 self.states[self.state] = None
 
-    def run(self, script: Iterator[bytes], at_once: bytes = b"") -> int:
+    def run(
+        self, script: Iterator[bytes], at_once: bytes = b"", later: Iterator[bytes] | None = None
+    ) -> int:
         """One turn-on; `script` gives the next bytes whenever the board waits, `at_once` is there
-        before anything runs."""
-        nvms = {kind: self._nvm(kind) for kind in (FRAM, FLASH)}
+        before anything runs, `later` comes step by step."""
+        nvms = {kind: self._nvm(kind) for kind in (FRAM, FLASH) if kind not in self.silent}
         return turn_on(
-            self.slots.memory.nvm, self.slots.image, nvms.__getitem__, script, self.frames,
+            self.slots.memory.nvm, self.slots.image, nvms.get, script, self.frames,
             room=self.room, millivolts=self.millivolts, start_uj=10**9, waits=2, at_once=at_once,
+            later=later,
         )  # fmt: skip
 
     # ---- What it says ------------------------------------------------------
