@@ -48,7 +48,7 @@ class _Board(ctypes.Structure):
         ("blobs_size", ctypes.c_uint32), ("board", ctypes.c_char_p), ("version", ctypes.c_char_p),
         ("nvm", _OPEN), ("cycles", _U64), ("micros", _U32), ("millivolts", _U32),
         ("receive", _TAKE_BYTE), ("send", _SEND), ("rest", _REST),
-        ("rest_cycles", ctypes.c_uint32), ("start_uj", ctypes.c_uint32),
+        ("rest_cycles", ctypes.c_uint32), ("start_us", ctypes.c_uint32),
         ("crc", ctypes.c_void_p),
         ("fetch", ctypes.c_void_p * 2),
     )  # fmt: skip
@@ -62,18 +62,21 @@ def turn_on(
     frames: list[Frame],
     *,
     room: int,
-    millivolts: int,
-    start_uj: int,
+    millivolts: Callable[[], int],
+    start_us: int,
     waits: int,
     at_once: bytes = b"",
     later: Iterator[bytes] | None = None,
+    micros: Callable[[], int] = lambda: 0,
+    asleep: Callable[[int], None] = lambda ms: None,
 ) -> int:
     """What rl_early() ends with; what the board says is added to `frames`.
 
     blobs, image: the region of the slots. nvm_of: by kind; None: it does not answer. script: what
     comes whenever the board waits with nothing running; after `waits` turns of silence Ctrl-C.
     at_once: there before anything runs. later: what comes before each step from the second on.
-    room: bytes of memory. start_uj: what the interpreter's start takes.
+    room: bytes of memory. start_us: what the interpreter's start takes.
+    asleep: told of each sleep's milliseconds.
     """
     library = native.library()
     memory = ctypes.create_string_buffer(room + 8)
@@ -103,6 +106,7 @@ def turn_on(
 
     def rest(_ctx: Any, ms: int) -> None:
         nonlocal left
+        asleep(ms)
         if ms != LOOK_MS:
             return  # behind a commit: an inference runs
         data = next(script, None)
@@ -113,8 +117,8 @@ def turn_on(
 
     board = _Board(
         memory=start, room=room, blobs_size=1 << 20, board=b"BENCH", version=b"9.9",
-        nvm=_OPEN(opened), cycles=_U64(lambda _c: 0), micros=_U32(lambda _c: 0),
-        millivolts=_U32(lambda _c: millivolts), receive=_TAKE_BYTE(receive), send=_SEND(send),
-        rest=_REST(rest), rest_cycles=REST_CYCLES, start_uj=start_uj,
+        nvm=_OPEN(opened), cycles=_U64(lambda _c: 0), micros=_U32(lambda _c: micros()),
+        millivolts=_U32(lambda _c: millivolts()), receive=_TAKE_BYTE(receive), send=_SEND(send),
+        rest=_REST(rest), rest_cycles=REST_CYCLES, start_us=start_us,
     )  # fmt: skip
     return int(library.rl_early(ctypes.byref(board), models))

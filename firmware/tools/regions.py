@@ -52,10 +52,10 @@ def sleep_cycles(board: dict[str, Any]) -> int:
     return round(board["clock"]["hz"] * energy["sleep_mw"] / energy["active_mw"] / 1000)
 
 
-def start_uj(board: dict[str, Any]) -> int:
-    """Energy of the interpreter's start: its time, sourced or emulated, at the board's power."""
+def start_us(board: dict[str, Any]) -> int:
+    """What the interpreter's start takes, sourced or emulated."""
     boot = board["boot"]
-    return math.ceil(max(boot["sourced_ms"], boot["emulated_ms"]) * board["energy"]["active_mw"])
+    return math.ceil(max(boot["sourced_ms"], boot["emulated_ms"]) * 1000)
 
 
 def version() -> str:
@@ -90,7 +90,7 @@ def header(board: dict[str, Any]) -> str:
     i2c = board["nvm"]["fram_i2c"]
     for key in ("size", "hz", "address"):
         lines.append(f"#define RL_FRAM_I2C_{key.upper()} {i2c[key]}")
-    lines.append(f"#define RL_START_UJ {start_uj(board)}u")
+    lines.append(f"#define RL_START_US {start_us(board)}u")
     lines.append(f"#define RL_SLEEP_CYCLES {sleep_cycles(board)}u")
     lines.append(f'#define RL_FIRMWARE_VERSION "{version()}"')
     lines.extend(["#endif", ""])

@@ -5,22 +5,65 @@
 
 /* -------------------------------------------------------------- energy -- */
 
-/* The interpreter's start fits what is left of the charge, by the capacitor
- * and the turn-off voltage that the plan was made for. nF mV^2 = 1e-9 uJ. */
-static int interpreter_fits(const rl_early_state *e)
+#define PART 32u   /* of the start's time, or of what is stored */
+#define AGAIN 32u  /* looks later the harvest may be another */
+#define EVERY_US 64u /* the voltage is read then */
+#define POLLS 4096u  /* of a clock that may stand */
+
+/* Square millivolts. */
+static uint32_t stored(const rl_early_state *e, uint32_t mv)
 {
     const rl_early_model *active = &e->models->model[e->models->active];
-    const rl_header *h = active->blob.header;
-    uint64_t mv = e->board->millivolts(e->board->ctx);
-    uint64_t full = mv * mv, empty = (uint64_t)h->voff_mv * h->voff_mv;
-    if (mv == 0 || h->cap_nf == 0) {
+    uint32_t off = active->blob.header->voff_mv;
+    mv = mv < 0xFFFFu ? mv : 0xFFFFu;
+    return mv > off ? mv * mv - off * off : 0;
+}
+
+/* Microseconds since then, some more than those; the same if the clock
+ * stands. */
+static uint32_t later(const rl_early_board *b, uint32_t since, uint32_t us)
+{
+    uint32_t now = us;
+    for (uint32_t n = 0; n < POLLS && now - us < EVERY_US; n++) {
+        now = b->micros(b->ctx) - since;
+    }
+    return now;
+}
+
+/* Stays awake until a part of what is stored has gone, or a part of the time
+ * that the interpreter's start takes. Returns what is left. */
+static uint32_t watch(rl_early_state *e, uint32_t from)
+{
+    const rl_early_board *b = e->board;
+    uint32_t since = b->micros(b->ctx), before, left;
+    e->fell_us = 0;
+    do {
+        before = e->fell_us;
+        e->fell_us = later(b, since, before);
+        left = stored(e, b->millivolts(b->ctx));
+        e->fell = from > left ? from - left : 0;
+    } while (e->fell_us != before && e->fell < from / PART
+             && e->fell_us < b->start_us / PART);
+    return left;
+}
+
+/* The interpreter's start fits what is left of the charge, by how fast the
+ * voltage falls while the core is awake, harvest and all, and an eighth more.
+ * Not by the plan: its capacitor need not be the board's. */
+static int interpreter_fits(rl_early_state *e)
+{
+    uint32_t mv = e->board->millivolts(e->board->ctx);
+    uint32_t left = stored(e, mv);
+    if (mv == 0) {
         return 1;
     }
-    if (full <= empty) {
-        return 0;
+    if (left != 0 && e->looks++ % AGAIN == 0) {
+        left = watch(e, left);
     }
-    return (full - empty) * h->cap_nf / 2u
-        >= (uint64_t)e->board->start_uj * 1000000000u;
+    uint64_t need = (uint64_t)e->board->start_us
+                  * ((uint64_t)e->fell + e->fell / 8u);
+    return left != 0 && e->fell_us != 0
+        && (uint64_t)left * e->fell_us >= need;
 }
 
 /* ----------------------------------------------------------------- run -- */

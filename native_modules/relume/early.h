@@ -56,7 +56,7 @@ typedef struct {
     void      (*send)(void *ctx, const uint8_t *wire, uint32_t n, int brief);
     void      (*rest)(void *ctx, uint32_t ms);
     uint32_t    rest_cycles; /* that a ms asleep takes the energy of */
-    uint32_t    start_uj; /* energy of the interpreter's start */
+    uint32_t    start_us; /* that the interpreter's start takes, awake */
     /* As rl_crc32, by hardware; NULL: rl_crc32. */
     uint32_t  (*crc)(uint32_t crc, const void *data, uint32_t n);
     rl_fetch    fetch;    /* constants to SRAM */
@@ -89,6 +89,9 @@ typedef struct {
     rl_frame_decoder       decoder;
     uint32_t               input_id, input_at; /* of the input gathered */
     int                    leave; /* somebody wants the interpreter */
+    uint32_t               looks; /* whether its start fits */
+    uint32_t               fell, fell_us; /* square millivolts in a time awake,
+                                           * 0: not known */
 } rl_early_state;
 
 /* Mounts the stores of all models whose NVM answers. RL_E_NVM: none. */

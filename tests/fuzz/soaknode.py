@@ -262,7 +262,7 @@ class Node:
             millivolts=early._U32(lambda _c: self._millivolts()),
             receive=early._TAKE_BYTE(safe(receive)), send=early._SEND(safe(send)),
             rest=early._REST(safe(rest)),
-            rest_cycles=early.REST_CYCLES, start_uj=10**9,
+            rest_cycles=early.REST_CYCLES, start_us=10**9,
         )  # fmt: skip
         library = native.library()
         memory = ctypes.create_string_buffer(ROOM + 8)

@@ -132,8 +132,8 @@ class ManyBoard:
         nvms = {kind: self._nvm(kind) for kind in (FRAM, FLASH) if kind not in self.silent}
         return turn_on(
             self.slots.memory.nvm, self.slots.image, nvms.get, script, self.frames,
-            room=self.room, millivolts=self.millivolts, start_uj=10**9, waits=2, at_once=at_once,
-            later=later,
+            room=self.room, millivolts=lambda: self.millivolts, start_us=10**9, waits=2,
+            at_once=at_once, later=later,
         )  # fmt: skip
 
     # ---- What it says ------------------------------------------------------

@@ -208,7 +208,7 @@ void relume_board_startup(void) {
         .receive = receive, .send = send, .rest = rest,
         .rest_cycles = RL_SLEEP_CYCLES,
         .blobs_size = RL_BLOBS_SIZE, .board = rl_port_board,
-        .version = RL_FIRMWARE_VERSION, .start_uj = RL_START_UJ,
+        .version = RL_FIRMWARE_VERSION, .start_us = RL_START_US,
         .crc = rl_port_crc32,
         .fetch = { rl_port_fetch, rl_port_fetched },
     };

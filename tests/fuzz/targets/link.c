@@ -305,7 +305,7 @@ static void charge(bench *b)
         .ctx = b, .room = room_of(&b->model.blob), .blobs_size = 1u << 20, .board = "BENCH",
         .version = "0", .nvm = power, .cycles = cycles, .micros = micros,
         .millivolts = millivolts, .receive = receive, .send = sent,
-        .rest = rest, .rest_cycles = 8788, .start_uj = 20000
+        .rest = rest, .rest_cycles = 8788, .start_us = 20000
     };
     b->at = b->end = b->cut = b->flip = b->n_pauses = b->passed = 0;
     while (b->n > 0 && piece(b)) {

@@ -246,7 +246,7 @@ static void build(stand *s, uint8_t kind, uint8_t models, uint32_t state)
         .ctx = s, .memory = s->memory, .room = room, .blobs_size = 1u << 20,
         .board = "BENCH", .version = "0", .nvm = power, .cycles = cycles,
         .micros = number, .millivolts = number, .receive = receive,
-        .send = sent, .rest = rest, .rest_cycles = 8788, .start_uj = 1u << 30
+        .send = sent, .rest = rest, .rest_cycles = 8788, .start_us = 1u << 30
     };
     fault_make(&s->device, kind, 2u * part, kind == RL_NVM_FLASH ? 0xFF : 0);
     must(fault_power(&s->device, &s->nvm));
