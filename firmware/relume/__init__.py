@@ -153,6 +153,12 @@ class Session:
             if error.code != -16:
                 raise
             self.refused = error
+        if self.core.state == EMPTY and not isinstance(nvm, bytearray):
+            from .older import line
+
+            text = line(getattr(self.core, "nvm", nvm), base, size)
+            if text:
+                print("relume:", text)
 
     def begin(self, id, input):
         """Commits the input as inference `id`; from here on no power cut loses it."""

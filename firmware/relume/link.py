@@ -16,6 +16,7 @@ from .console import Console
 from .queue import NoNvm, Queue
 
 # const() with a leading underscore takes no memory and no time at boot.
+_EMPTY = const(0)
 _RUNNING = const(1)
 _DONE = const(2)
 _STUCK = const(4)
@@ -225,6 +226,9 @@ class Server:
             queue.trouble[model] = error
             self.shown = queue.cores.get(model)
         self.event(_BOOTED)
+        for text in queue.older.values():
+            if text:
+                self.message(text)
         if trouble is not None:
             self.message(_refusal(trouble)[1])
             return self.busy()
@@ -288,6 +292,9 @@ class Server:
         if not self.queue.slots:
             return bytes(_STATUS_SIZE)
         core = self.core(model)
+        older = self.queue.older.pop(core.meta_crc, None)
+        if older and core.state == _EMPTY:
+            self.message(older)  # the host may not have heard the one at turn-on
         refused = self.queue.trouble.get(core.meta_crc)
         if getattr(refused, "code", _E_MODEL) not in (_E_MODEL, _E_STUCK):
             raise refused

@@ -16,7 +16,7 @@ import gc
 
 import _relume
 
-from . import DONE, RUNNING
+from . import DONE, EMPTY, RUNNING
 from .board import FLASH, open_nvm
 
 _NVM_KIND_AT = 25  # in the blob, SPEC 2.1
@@ -54,6 +54,7 @@ class Queue:
         self.cores = {}  # model -> mounted core session
         self.open = set()  # models whose core is open
         self.trouble = {}  # model -> why it was refused
+        self.older = {}  # model -> what another version has left in its store
         self.nvms = {}
         self.now = None  # runs, or ran last
         self.alone = None  # the core that runs and is open, if no other can run
@@ -96,6 +97,10 @@ class Queue:
             blob, slot = _relume.slot_blob(index), self.slots[index]
             core = _relume.Session(blob, self.nvm(blob[_NVM_KIND_AT]), slot[6], slot[7])
             core.mount()
+            if core.state == EMPTY:
+                from .older import line
+
+                self.older[model] = line(self.nvm(blob[_NVM_KIND_AT]), slot[6], slot[7])
             self.cores[model] = core
         return self.cores[model]
 

@@ -96,7 +96,10 @@ class _Inference:
     def run(self) -> Result:
         start = self.stream.clock()
         self.stream.events.clear()
-        if not self._attach(self._status()):
+        self.stream.messages.clear()
+        status = self._status()
+        self.notes.extend(f"the board says: {text}" for text in self.stream.messages)
+        if not self._attach(status):
             self._send()
         done = self._wait()
         output = fetch(self.stream, self.model, self.id, self.patience)
