@@ -1,5 +1,7 @@
 """The scheduler of one model, as native_modules/relume/session.c: what it writes, C resumes."""
 
+from sys import implementation
+
 from .blob import Blob
 from .engine import live, run_part, run_tiles
 from .nvm import FLASH, Bytes
@@ -31,6 +33,7 @@ class Session:
         self._store = None
         self._restart()
         self.state, self._open = EMPTY, False
+        self.warning = _warning(self.blob, nvm.kind)  # decides when to commit, never what
 
     def _restart(self):
         self._tile = self._units = 0  # the next tile, and how many of its units are finished
@@ -259,13 +262,18 @@ class Session:
             return ERASED
         if part:
             self._run_part(part, end)
-        else:
-            run_tiles(self.blob, self.arena, self._tile, end)
-            self._finish(self._tile, end)
-            self._tile = end
+        elif self._part or self._store.attempts > 1 or not self.warning or (
+                not self.warning.run(self, end)):  # fmt: skip
+            self._compute(end)  # from the second attempt on as planned
         last = self._tile == self.tiles
         self._commit(self._successor(DONE if last else RUNNING))
         return FINISHED if last else MORE
+
+    def _compute(self, end):
+        """Whole tiles, to `end`."""
+        run_tiles(self.blob, self.arena, self._tile, end)
+        self._finish(self._tile, end)
+        self._tile = end
 
     def _next_part(self):
         """Units of a halved tile that run next."""
@@ -335,6 +343,15 @@ def _nvm(memory):
 
         return Flash(memory)
     return Bytes(memory)
+
+
+def _warning(blob, kind):
+    """Of the supply's end, where the chip has one that a program may read."""
+    if "NRF52840" not in getattr(implementation, "_machine", ""):
+        return None
+    from .warning import made
+
+    return made(blob, kind)
 
 
 def _flash_store():

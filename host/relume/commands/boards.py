@@ -127,4 +127,9 @@ def _warning(board: BoardProfile) -> list[tuple[str, str]]:
     warns = board.power_fail
     if warns is None:
         return []
-    return [("warning", f"{warns.kind}, {warns.lowest_v:g} to {warns.highest_v:g} V, unused yet")]
+    if board.tier == "native":
+        use = "read by relume under MicroPython, but not while a SoftDevice runs"
+    else:
+        use = "which this firmware lets no program read"
+    text = f"{warns.kind}, {warns.lowest_v:g} to {warns.highest_v:g} V, {use}"
+    return [("warning", text)]
