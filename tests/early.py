@@ -78,7 +78,7 @@ def turn_on(
     room: bytes of memory. start_us: what the interpreter's start takes.
     asleep: told of each sleep's milliseconds.
     """
-    library = native.library()
+    library = native.librelume()
     memory = ctypes.create_string_buffer(room + 8)
     start = ctypes.c_void_p((ctypes.addressof(memory) + 7) & ~7)
     models = ctypes.create_string_buffer(64)

@@ -37,7 +37,7 @@ def build() -> Path:
 
 
 @functools.cache
-def library() -> ctypes.CDLL:
+def librelume() -> ctypes.CDLL:
     """librelume.so."""
     return ctypes.CDLL(str(build() / "librelume.so"))
 
@@ -155,7 +155,7 @@ class Checked:
             for part in idle:
                 arena[part] = [noise ^ 0xFF] * (part.stop - part.start)
             for _ in range(repeat):
-                library().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
+                librelume().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
             for part, data_kept in zip(idle, kept, strict=True):
                 arena[part] = list(data_kept)
             own = slice(start + first * unit_bytes, start + (first + count) * unit_bytes)
@@ -175,7 +175,7 @@ class Checked:
         ctypes.memmove(ctypes.addressof(arena) + offset, data, length)
         yield bytes(arena)
         for tile in range(header.n_tiles):
-            library().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
+            librelume().rl_engine_tile(ctypes.byref(self._view), arena, ctypes.c_uint32(tile))
             yield bytes(arena)
 
     def run_staged(self, data: bytes, stage: object, before: Callable[[int], None]) -> bytes:
@@ -187,7 +187,7 @@ class Checked:
         ctypes.memmove(ctypes.addressof(arena) + offset, data, length)
         for tile in range(header.n_tiles):
             before(tile)
-            library().rl_stage_tile(
+            librelume().rl_stage_tile(
                 stage, ctypes.byref(self._view), arena, header.entry(self.blob, tile)
             )
         offset, length = header.tensor(self.blob, header.output)
@@ -220,7 +220,7 @@ class Checked:
     def _ask(self, name: str, op: int, *numbers: int) -> int:
         """A function of the engine that tells something about an op."""
         assert self._view.ops is not None
-        function = library()[name]
+        function = librelume()[name]
         function.restype = ctypes.c_uint32
         at = ctypes.c_void_p(self._view.ops + 124 * op)
         arguments = [ctypes.c_uint32(number) for number in numbers]
@@ -241,7 +241,7 @@ class Checked:
 
 def fault_text(number: int) -> str:
     """rl_blob_fault_text()."""
-    text = library().rl_blob_fault_text
+    text = librelume().rl_blob_fault_text
     text.restype = ctypes.c_char_p
     return bytes(text(ctypes.c_uint32(number))).decode()
 
@@ -251,7 +251,7 @@ def check(blob: bytes, *, with_data: bool = True) -> tuple[str, Fault, Checked |
     memory = ctypes.create_string_buffer(blob, len(blob) + 8)
     assert ctypes.addressof(memory) % 4 == 0
     view, fault = _Blob(), _Fault()
-    status = library().rl_blob_check(
+    status = librelume().rl_blob_check(
         memory, ctypes.c_size_t(len(blob)), int(with_data), ctypes.byref(view), ctypes.byref(fault)
     )
     name = STATUS[status]

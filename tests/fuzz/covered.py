@@ -13,7 +13,7 @@ from tests import native
 def main() -> int:
     """Exit code of the tests, which are named from tests/ on."""
     library = ctypes.CDLL(sys.argv[1])
-    native.library = lambda: library  # type: ignore[assignment]
+    native.librelume = lambda: library  # type: ignore[assignment]
     tests = [str(native.ROOT / "tests" / name) for name in sys.argv[2:]]
     return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests]))
 

@@ -36,7 +36,7 @@ class BoardError(OSError):
     """As module _relume raises it."""
 
     def __init__(self, code: int) -> None:
-        text = native.library().rl_status_text
+        text = native.librelume().rl_status_text
         text.restype = ctypes.c_char_p
         super().__init__(text(ctypes.c_int(code)).decode())
         self.code = code
@@ -99,7 +99,7 @@ class Upload:
         self.slots = Slots()
         self.slots.nvm = ctypes.addressof(self.nvm)
         self.slots.image = ctypes.addressof(flash.image)
-        self.library = native.library()
+        self.librelume = native.librelume()
         self.begun = False
 
     @property
@@ -109,7 +109,7 @@ class Upload:
 
     def table(self) -> Table:
         table = Table()
-        self.library.rl_slots_list(ctypes.byref(self.slots), ctypes.byref(table))
+        self.librelume.rl_slots_list(ctypes.byref(self.slots), ctypes.byref(table))
         return table
 
     def list(self) -> list[tuple[str, int, int, int, int, bool, int, int]]:
@@ -135,7 +135,7 @@ class Upload:
         wanted = Slot(size=size, meta_crc=meta_crc, data_crc=data_crc, name=raw)
         following = ctypes.c_uint32()
         self.begun = True
-        _tried(self.library.rl_slots_begin(
+        _tried(self.librelume.rl_slots_begin(
             ctypes.byref(self.slots), ctypes.byref(wanted), ctypes.byref(following)))  # fmt: skip
         return following.value
 
@@ -143,7 +143,7 @@ class Upload:
         if not self.begun:
             raise BoardError(E_STATE)
         following = ctypes.c_uint32()
-        _tried(self.library.rl_slots_write(
+        _tried(self.librelume.rl_slots_write(
             ctypes.byref(self.slots), ctypes.c_uint32(at), bytes(data), ctypes.c_uint32(len(data)),
             ctypes.byref(following)))  # fmt: skip
         return following.value
@@ -153,7 +153,7 @@ class Upload:
             raise BoardError(E_STATE)
         fault = (ctypes.c_uint32 * 2)()
         rooms = (ctypes.c_uint32 * 3)(1 << 18, 1 << 18, 1 << 15)
-        _tried(self.library.rl_slots_end(ctypes.byref(self.slots), rooms, fault))
+        _tried(self.librelume.rl_slots_end(ctypes.byref(self.slots), rooms, fault))
 
 
 class CDecoder:
@@ -161,13 +161,13 @@ class CDecoder:
 
     def __init__(self) -> None:
         self.state = ctypes.create_string_buffer(PAYLOAD_AT_FILL + 16)
-        self.library = native.library()
-        self.library.rl_frame_reset(self.state)
+        self.librelume = native.librelume()
+        self.librelume.rl_frame_reset(self.state)
 
     def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
         frames = []
         for byte in data:
-            if self.library.rl_frame_feed(self.state, byte) == 1:
+            if self.librelume.rl_frame_feed(self.state, byte) == 1:
                 (fill,) = struct.unpack_from("<I", self.state, PAYLOAD_AT_FILL)
                 payload = self.state.raw[: fill - 4]
                 if payload[1] == 1:

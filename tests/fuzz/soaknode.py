@@ -264,7 +264,7 @@ class Node:
             rest=early._REST(safe(rest)),
             rest_cycles=early.REST_CYCLES, start_us=10**9,
         )  # fmt: skip
-        library = native.library()
+        library = native.librelume()
         memory = ctypes.create_string_buffer(ROOM + 8)
         board.memory = ctypes.c_void_p((ctypes.addressof(memory) + 7) & ~7)
         models = ctypes.create_string_buffer(64)

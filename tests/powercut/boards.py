@@ -47,6 +47,6 @@ def finished(kind: int) -> Board:
 
 def store_call(b: Board, name: str, *arguments: object) -> int:
     """A function of store.h."""
-    status = int(getattr(b.library, f"rl_store_{name}")(ctypes.byref(b.store), *arguments))
+    status = int(getattr(b.librelume, f"rl_store_{name}")(ctypes.byref(b.store), *arguments))
     b.memory.check()
     return status

@@ -194,7 +194,7 @@ class Driver(Access):
         self.chip = chip
         self.fram = (ctypes.c_uint8 * 64)()
         self.status = int(
-            native.library().rl_fram_init(
+            native.librelume().rl_fram_init(
                 self.fram, ctypes.byref(chip.spi),
                 ctypes.c_uint32(chip.size if size is None else size), ctypes.byref(self.nvm),
             )

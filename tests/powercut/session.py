@@ -145,7 +145,7 @@ class Board:
     """One life: a store and a session whose RAM starts as noise."""
 
     def __init__(self, memory: Memory, blob: bytes, base: int = 0, size: int = -1) -> None:
-        self.library = native.library()
+        self.librelume = native.librelume()
         self.memory = memory
         self.checked = native.accepted(blob)
         self.store, self.session = Store(), _Session()
@@ -159,8 +159,8 @@ class Board:
     def _attach(self) -> None:
         header = self.checked.header
         view = ctypes.byref(self.checked._view)
-        self.library.rl_session_work.restype = ctypes.c_uint32
-        n_work = int(self.library.rl_session_work(view))
+        self.librelume.rl_session_work.restype = ctypes.c_uint32
+        n_work = int(self.librelume.rl_session_work(view))
         n_arena = header.arena_size + header.scratch_size
         self.arena = (ctypes.c_uint8 * (n_arena + 16))(*[0x5A] * (n_arena + 16))
         self.work = (ctypes.c_uint8 * (n_work + 16))(*[0x5A] * (n_work + 16))
@@ -180,7 +180,7 @@ class Board:
         """rl_store_open()."""
         nvm = ctypes.byref(self.memory.nvm)
         status = int(
-            self.library.rl_store_open(
+            self.librelume.rl_store_open(
                 ctypes.byref(self.store), nvm, ctypes.c_uint32(self.base),
                 ctypes.c_uint32(self.size),
             )
@@ -195,7 +195,7 @@ class Board:
 
     def call(self, name: str, *arguments: Any) -> int:
         """rl_session_<name>(); fails when it wrote behind its memory."""
-        function = getattr(self.library, f"rl_session_{name}")
+        function = getattr(self.librelume, f"rl_session_{name}")
         status = int(function(ctypes.byref(self.session), *arguments))
         self.memory.check()
         for fence in (self.store.fence, self.session.fence):

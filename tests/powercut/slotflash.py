@@ -90,7 +90,7 @@ class SlotFlash:
         self.slots = Slots()
         self.slots.nvm = ctypes.addressof(self.memory.nvm)
         self.slots.image = ctypes.addressof(self.image)
-        self.library = native.library()
+        self.librelume = native.librelume()
 
     # What tests.powercut.session.Memory asks of its bytes.
 
@@ -120,7 +120,7 @@ class SlotFlash:
     def begin_as(self, slot: Slot) -> tuple[int, int]:
         """The same, of whatever is announced."""
         at = ctypes.c_uint32()
-        status = self.library.rl_slots_begin(
+        status = self.librelume.rl_slots_begin(
             ctypes.byref(self.slots), ctypes.byref(slot), ctypes.byref(at)
         )
         self.memory.check()
@@ -129,7 +129,7 @@ class SlotFlash:
     def write(self, at: int, data: bytes) -> tuple[int, int]:
         """Status, and the next offset, NOWHERE if none is told."""
         after = ctypes.c_uint32(NOWHERE)
-        status = self.library.rl_slots_write(
+        status = self.librelume.rl_slots_write(
             ctypes.byref(self.slots), at, data, len(data), ctypes.byref(after)
         )
         self.memory.check()
@@ -147,7 +147,7 @@ class SlotFlash:
         """Status, and the fault's number. rooms: FRAM or file, flash, and FRAM on I2C."""
         fault = (ctypes.c_uint32 * 2)()
         room = (ctypes.c_uint32 * 3)(*rooms, *[rooms[0]] * (3 - len(rooms)))
-        status = self.library.rl_slots_end(ctypes.byref(self.slots), room, fault)
+        status = self.librelume.rl_slots_end(ctypes.byref(self.slots), room, fault)
         self.memory.check()
         return int(status), int(fault[1])
 
@@ -166,12 +166,13 @@ class SlotFlash:
         rows = [slot for slot in self._listed() if slot.name.decode() == name]
         self.slots.at = NOWHERE
         for slot in rows:
-            assert self.library.rl_slots_remove(ctypes.byref(self.slots), ctypes.byref(slot)) == OK
+            removed = self.librelume.rl_slots_remove(ctypes.byref(self.slots), ctypes.byref(slot))
+            assert removed == OK
 
     def _table(self) -> Table:
         table = Table()
-        self.library.rl_slots_list.restype = None
-        self.library.rl_slots_list(ctypes.byref(self.slots), ctypes.byref(table))
+        self.librelume.rl_slots_list.restype = None
+        self.librelume.rl_slots_list(ctypes.byref(self.slots), ctypes.byref(table))
         return table
 
     def _listed(self) -> list[Slot]:

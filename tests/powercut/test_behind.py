@@ -130,7 +130,7 @@ class Looker:
 
     def call(self, name: str, *arguments: object) -> int:
         """A function of the C library, with what it must not touch checked."""
-        status = int(getattr(self.board.library, name)(*arguments))
+        status = int(getattr(self.board.librelume, name)(*arguments))
         self.memory.check()
         assert bytes(self.board.work)[-16:] == b"\x5a" * 16
         return status

@@ -75,11 +75,11 @@ class OnFile(Access):
 
     def __init__(self, path: Path, size: int) -> None:
         super().__init__()
-        self.library = ctypes.CDLL(str(native.build() / "librelume.so"), use_errno=True)
+        self.librelume = ctypes.CDLL(str(native.build() / "librelume.so"), use_errno=True)
         self.file = ctypes.c_int(-1)
         name = str(path).encode()
         self.status = int(
-            self.library.rl_file_open(
+            self.librelume.rl_file_open(
                 ctypes.byref(self.file), name, ctypes.c_uint32(size), ctypes.byref(self.nvm)
             )
         )
@@ -87,7 +87,7 @@ class OnFile(Access):
 
     def close(self) -> None:
         """rl_file_close()."""
-        self.library.rl_file_close(ctypes.byref(self.file))
+        self.librelume.rl_file_close(ctypes.byref(self.file))
 
 
 def test_a_file_keeps_what_was_written(tmp_path: Path) -> None:

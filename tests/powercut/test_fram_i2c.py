@@ -72,7 +72,7 @@ class Driver(Access):
         self.wire = wire
         self.fram = (ctypes.c_uint8 * 64)()
         self.status = int(
-            native.library().rl_fram_i2c_init(
+            native.librelume().rl_fram_i2c_init(
                 self.fram, ctypes.byref(wire.i2c), ctypes.c_uint8(device),
                 ctypes.c_uint32(wire.size if size is None else size), ctypes.byref(self.nvm),
             )

@@ -36,7 +36,7 @@ def find(slots: SlotFlash, room: int) -> int:
     """rl_early_find."""
     memory = (ctypes.c_uint64 * (room // 8 + 1))()
     models = ctypes.create_string_buffer(64)
-    return int(native.library().rl_early_find(
+    return int(native.librelume().rl_early_find(
         ctypes.byref(slots.memory.nvm), slots.image, memory, ctypes.c_uint32(room), models
     ))  # fmt: skip
 

@@ -25,7 +25,7 @@ import ctypes, sys
 import pytest
 from tests import native
 library = ctypes.CDLL(sys.argv[1])
-native.library = lambda: library
+native.librelume = lambda: library
 sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *sys.argv[2:]]))
 """
 

@@ -260,7 +260,7 @@ def test_a_refused_erase_of_a_removal_is_told() -> None:
     slot = wanted("a", SMALL)
     for refused in (True, False):
         flash.memory.spoil = lambda what, at, n, refused=refused: refused
-        status = flash.library.rl_slots_remove(ctypes.byref(flash.slots), ctypes.byref(slot))
+        status = flash.librelume.rl_slots_remove(ctypes.byref(flash.slots), ctypes.byref(slot))
         assert status == (E_NVM if refused else OK)
         assert names(flash) == (["a", "b"] if refused else ["b"])
 

@@ -184,7 +184,7 @@ class PaceView(ctypes.Structure):
 def left(plan: Plan, reading: int) -> int:
     """rl_pace_left."""
     pace = PaceView(_READING(lambda ctx: reading))
-    function = native.library().rl_pace_left
+    function = native.librelume().rl_pace_left
     function.restype = ctypes.c_uint32
     view = ctypes.byref(native.accepted(pack(plan))._view)
     return int(function(ctypes.byref(pace), view, None))
@@ -207,7 +207,7 @@ def test_the_drain_rises_by_a_quarter_a_failure_and_is_bounded(drain: int, failu
     want = min(max(drain, 256), 2048)
     for _ in range(failures):
         want = min(want + want // 4, 2048)
-    assert native.library().rl_pace_raised(drain, failures) == want
+    assert native.librelume().rl_pace_raised(drain, failures) == want
 
 
 def drains(readings: Sequence[int], start: int) -> list[int]:
@@ -267,7 +267,7 @@ def test_brownouts_say_nothing_without_a_reading() -> None:
 def test_the_ports_crc_is_used_for_live_data() -> None:
     called: list[int] = []
     crc = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32)
-    real = native.library().rl_crc32
+    real = native.librelume().rl_crc32
     real.restype = ctypes.c_uint32
 
     def port(start: int, data: int, n: int) -> int:

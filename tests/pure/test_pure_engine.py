@@ -125,9 +125,9 @@ def test_info_is_what_the_blob_says() -> None:
 def test_statuses_have_the_c_engine_s_texts() -> None:
     from relume_pure import faults, status
 
-    from tests.native import library
+    from tests.native import librelume
 
-    text = library().rl_status_text
+    text = librelume().rl_status_text
     text.restype = ctypes.c_char_p
     codes = range(-1, -1 - len(faults.STATUSES.splitlines()), -1)
     assert [status.text(code) for code in codes] == [text(code).decode() for code in codes]

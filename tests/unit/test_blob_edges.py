@@ -35,7 +35,7 @@ def test_a_blob_that_is_not_aligned_is_not_looked_at(beyond: int) -> None:
     memory = ctypes.create_string_buffer(bytes(beyond) + blob, len(blob) + 8)
     at = ctypes.c_void_p(ctypes.addressof(memory) + beyond)
     view, fault = native._Blob(), native._Fault()
-    status = native.library().rl_blob_check(
+    status = native.librelume().rl_blob_check(
         at, ctypes.c_size_t(len(blob)), 1, ctypes.byref(view), ctypes.byref(fault)
     )
     assert (native.STATUS[status], fault.number, view.ops) == ("RL_E_ARG", 0, None)

@@ -53,15 +53,15 @@ class Board:
     def __init__(self) -> None:
         self.state = _Decoder()
         ctypes.memset(ctypes.byref(self.state), 0x5A, ctypes.sizeof(self.state))
-        self.library = native.library()
-        self.library.rl_frame_reset(ctypes.byref(self.state))
+        self.librelume = native.librelume()
+        self.librelume.rl_frame_reset(ctypes.byref(self.state))
         self.messages: list[Message] = []
         self.escapes = 0
 
     def feed(self, data: bytes) -> Board:
         """Feeds bytes and collects what they mean."""
         for byte in data:
-            event = self.library.rl_frame_feed(ctypes.byref(self.state), ctypes.c_uint8(byte))
+            event = self.librelume.rl_frame_feed(ctypes.byref(self.state), ctypes.c_uint8(byte))
             assert self.state.fill <= PAYLOAD
             if event == READY:
                 self.messages.append(self._message())
@@ -78,7 +78,7 @@ class Board:
 def encode(kind: int, seq: int, body: bytes) -> bytes:
     """rl_frame_encode(), with a fence behind the wire buffer."""
     wire = (ctypes.c_uint8 * (WIRE + 16))(*[0xA5] * (WIRE + 16))
-    function = native.library().rl_frame_encode
+    function = native.librelume().rl_frame_encode
     function.restype = ctypes.c_size_t
     arguments = (ctypes.c_uint8(kind), ctypes.c_uint16(seq), body, ctypes.c_size_t(len(body)))
     n = int(function(*arguments, wire))

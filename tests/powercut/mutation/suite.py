@@ -190,6 +190,6 @@ def _run_tests(library: Path) -> int:
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     loaded = ctypes.CDLL(str(library))
-    native.library = lambda: loaded  # type: ignore[assignment]
+    native.librelume = lambda: loaded  # type: ignore[assignment]
     tests = [str(harness.HERE / name) for name in _TESTS]
     return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests]))
