@@ -65,7 +65,7 @@ proof: ## what the power cut suites have counted, and for which sources
 fuzz: setup ## hostile bytes for MINUTES=n, guided if there is clang; goes on where it was
 	@$(PY) -m tests.fuzz.campaign $(MINUTES)
 
-coverage: host ## lines and branches that tests take of the kernels, fuzz targets of the rest (gcov)
+coverage: host ## lines and branches that tests take: of the kernels, then of checker, frames and stores (gcov)
 	@$(PY) -m tests.kernels.coverage
 	@$(PY) -m tests.fuzz.coverage
 

@@ -74,15 +74,30 @@ def test_what_programs_take_is_added_up(tmp_path: Path) -> None:
 
 
 def test_every_explanation_names_a_line_and_has_a_reason() -> None:
-    listed = coverage.explained()
     text = coverage.EXPLAINED.read_text(encoding="utf-8")
-    assert len(listed) == sum(line.startswith("- ") for line in text.splitlines())
-    for name, (count, why) in listed.items():
-        place, code = name.removesuffix("`").split(": `", 1)
-        file, function = place.split()
-        source = (NATIVE / file).read_text(encoding="utf-8")
-        assert f"{function}(" in source and count > 0 and len(why) > 20, name
-        assert code in {line.strip() for line in source.splitlines()}, f"no longer there: {name}"
+    assert len(coverage.explained()) == sum(line.startswith("- ") for line in text.splitlines())
+    assert coverage.unfounded() == []
+
+
+def test_an_explanation_counts_for_its_line_and_a_wrong_one_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = gcov.Source(NATIVE / "crc32.c", {4: gcov.Line("rl_crc32", 1, [1, 0])})
+    line = source.path.read_text(encoding="utf-8").splitlines()[3].strip()
+    said = tmp_path / "open.md"
+    monkeypatch.setattr(coverage, "EXPLAINED", said)
+    entry = f"- crc32.c rl_crc32: `{line}`"
+    for text, open_now, gone in (
+        ("", 1, 0), (f"## A reason that is long enough\n\n{entry} 1\n", 0, 0),
+        (f"## A reason that is long enough\n\n{entry} 2\n", 0, 1),
+    ):  # fmt: skip
+        said.write_text(text, encoding="utf-8")
+        assert len(coverage.unexplained([source])) == open_now
+        assert len(coverage.stale([source])) == gone
+    for wrong in (f"## Short\n\n{entry} 1\n", "## A reason that is long\n\n"
+                  "- crc32.c rl_crc32: `no such line` 1\n"):  # fmt: skip
+        said.write_text(wrong, encoding="utf-8")
+        assert len(coverage.unfounded()) == 1
 
 
 @pytest.mark.heavy
