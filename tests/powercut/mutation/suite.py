@@ -22,7 +22,8 @@ FOLDER = harness.BUILD / "mutants"
 RUN_S, TESTS_S = 6, 25  # of processor time: a mutant that hangs is found out
 KILLED, EQUIVALENT, SURVIVED, INVALID = "killed", "equivalent", "survived", "invalid"
 _TESTS = ("test_store.py", "test_ring.py", "test_cells.py", "test_hostile_store.py",
-          "test_live.py", "test_resting.py", "test_behind.py")  # fmt: skip
+          "test_live.py", "test_resting.py", "test_behind.py",
+          "test_supply_rule.py", "test_recovery_edges.py")  # fmt: skip
 _TWICE = ("--depth", "2", "--every", "40", "--inferences", "2", "--seeds", "3")
 _AGED = ("--seq", "4294967290", "--erases", "4294967290", "--inferences", "6", "--seeds", "2")
 FIRST = 2  # runs that come before the tests
