@@ -37,7 +37,7 @@ def _study(name: str, cap_f: float) -> tuple[Study, Plan]:
     return Study(graph, BOARD, budget, constant(WATTS), starts=1, made=plan), plan
 
 
-@pytest.mark.parametrize(("name", "cap_f"), [("kws", 330e-6), ("vww", 470e-6)])
+@pytest.mark.parametrize(("name", "cap_f"), [("kws", 330e-6), ("vww", 470e-6), ("ic", 470e-6)])
 def test_an_inference_takes_what_is_typical(name: str, cap_f: float) -> None:
     """From turn-on to the output's commit, and its segments alone; the power never fails."""
     study, plan = _study(name, cap_f)
