@@ -99,9 +99,10 @@ def test_no_transfer_crosses_from_bank_to_bank() -> None:
 
 
 def test_a_chip_that_does_not_answer_is_found() -> None:
-    nobody = Chip(32768)
-    nobody.silent = True
-    assert Driver(nobody).status == rl.RL_E_NVM
+    for size in (32768, 131072):
+        nobody = Chip(size)
+        nobody.silent = True
+        assert Driver(nobody).status == rl.RL_E_NVM
     assert Driver(Chip(32768, 0x51)).status == rl.RL_E_NVM, "at another address"
     assert Driver(Chip(65536), 131072).status == rl.RL_E_NVM, "half as large"
 
