@@ -24,6 +24,7 @@ target_sources(usermod_relume INTERFACE
     ${RELUME_PORT_DIR}/fetch_rp2.c
     ${RELUME_PORT_DIR}/sleep_rp2.c
     ${RELUME_PORT_DIR}/early_rp2.c
+    ${RELUME_PORT_DIR}/start_rp2.c
     ${RELUME_PORT_DIR}/reset_rp2.S
 )
 
@@ -48,5 +49,9 @@ set_property(SOURCE ${RELUME_SMALL} PROPERTY COMPILE_OPTIONS "-Os")
 # The image must end below the region of the blobs.
 target_link_options(usermod_relume INTERFACE
     ${CMAKE_BINARY_DIR}/relume_regions.ld)
+
+# The flash chip is asked for its number later: start_rp2.c.
+target_link_options(usermod_relume INTERFACE
+    -Wl,--wrap=flash_get_unique_id)
 
 target_link_libraries(usermod INTERFACE usermod_relume)

@@ -50,6 +50,12 @@ def test_the_firmware_boots_and_answers_on_its_uart(booted: Repl) -> None:
     assert "RP2040" in booted.type("import sys; print(sys.implementation._machine)")
 
 
+def test_the_boards_number_is_the_flash_chips(booted: Repl) -> None:
+    """It is asked for behind the inference, not by the SDK's constructor."""
+    number = random.Random(f"board {booted.pico.seed}").getrandbits(64)
+    assert booted.type("import machine; print(machine.unique_id().hex())") == f"{number:016x}"
+
+
 def test_vsys_is_on_the_adc(booted: Repl) -> None:
     counts = int(booted.type("from machine import ADC; print(ADC(29).read_u16())"))
     assert counts / 65_535 * 3.3 * 3 == pytest.approx(booted.pico.volts, rel=0.01)

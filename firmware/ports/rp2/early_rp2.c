@@ -194,13 +194,7 @@ static void remember(void) {
     }
 }
 
-void relume_board_startup(void);
-void relume_board_startup(void) {
-    peripheral_clock();
-    dma_claim_mask(1u << RL_DMA_SPI | 1u << RL_DMA_CRC);
-    if (!has_model || interpreter_wanted()) {
-        return;
-    }
+static void go_on(void) {
     board b = { .answers = false, .acknowledges = false, .console = false };
     rl_early_board early = {
         .ctx = &b, .nvm = open_nvm, .cycles = rl_port_cycles,
@@ -220,4 +214,14 @@ void relume_board_startup(void) {
     if (b.console) {
         uart_tx_wait_blocking(uart_default); /* the port resets it next */
     }
+}
+
+void relume_board_startup(void);
+void relume_board_startup(void) {
+    peripheral_clock();
+    dma_claim_mask(1u << RL_DMA_SPI | 1u << RL_DMA_CRC);
+    if (has_model && !interpreter_wanted()) {
+        go_on();
+    }
+    rl_port_started();
 }

@@ -48,4 +48,7 @@ typedef struct {
  * off meanwhile unless USB powers the board. *heard has room from n on. */
 void rl_port_sleep(uint32_t ms, rl_port_heard *heard);
 
+/* What the SDK's start left to be done behind the inference. */
+void rl_port_started(void);
+
 #endif
