@@ -60,7 +60,7 @@ LEVELS: dict[str, Callable[[], list[Path]]] = {
 
 
 def _suite() -> list[Path]:
-    tests = ("store", "ring", "cells", "hostile_store", "live", "resting", "behind",
+    tests = ("store", "record", "ring", "cells", "hostile_store", "live", "resting", "behind",
              "supply_rule", "recovery_edges")  # fmt: skip
     names = [*(f"test_{name}.py" for name in tests), "boards.py", "session.py"]
     names.append("mutation/suite.py")

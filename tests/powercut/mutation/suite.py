@@ -21,9 +21,14 @@ from tests.powercut.mutation.mutants import Mutant
 FOLDER = harness.BUILD / "mutants"
 RUN_S, TESTS_S = 6, 25  # of processor time: a mutant that hangs is found out
 KILLED, EQUIVALENT, SURVIVED, INVALID = "killed", "equivalent", "survived", "invalid"
-_TESTS = ("test_store.py", "test_ring.py", "test_cells.py", "test_hostile_store.py",
-          "test_live.py", "test_resting.py", "test_behind.py",
-          "test_supply_rule.py", "test_recovery_edges.py")  # fmt: skip
+_TESTS = ("store", "record", "ring", "cells", "hostile_store", "live", "resting", "behind",
+          "supply_rule", "recovery_edges")  # fmt: skip
+_NEAR = {
+    "store.c": ("record", "store"), "store_bytes.c": ("cells", "store"), "live.c": ("live",),
+    "store_ring.c": ("ring",), "store_flash.c": ("ring", "store"), "behind.c": ("behind",),
+    "session_commit.c": ("supply_rule", "live"), "session_step.c": ("supply_rule", "resting"),
+    "session.c": ("store", "recovery_edges"),
+}  # source -> tests that come first
 _TWICE = ("--depth", "2", "--every", "40", "--inferences", "2", "--seeds", "3")
 _AGED = ("--seq", "4294967290", "--erases", "4294967290", "--inferences", "6", "--seeds", "2")
 FIRST = 2  # runs that come before the tests
@@ -180,17 +185,18 @@ def _tests_fail(source: Path, folder: Path) -> bool:
     child = os.fork()  # with what the tests import already there
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CPU, (TESTS_S, TESTS_S))
-        os._exit(_run_tests(library))
+        os._exit(_run_tests(library, source.name))
     _, status = os.waitpid(child, 0)
     return status != 0
 
 
-def _run_tests(library: Path) -> int:
+def _run_tests(library: Path, source: str) -> int:
     """Exit code of the tests, silently."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     loaded = ctypes.CDLL(str(library))
     native.librelume = lambda: loaded  # type: ignore[assignment]
-    tests = [str(harness.HERE / name) for name in _TESTS]
+    names = dict.fromkeys((*_NEAR.get(source, ()), *_TESTS))
+    tests = [str(harness.HERE / f"test_{name}.py") for name in names]
     return int(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *tests]))
