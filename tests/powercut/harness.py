@@ -138,16 +138,19 @@ def blob_file(seed: int, nvm: str, **options: int) -> Path:
     folder = BUILD / "blobs"
     folder.mkdir(parents=True, exist_ok=True)
     tail = "".join(f"-{key}{value}" for key, value in sorted(options.items()))
-    path = folder / f"{nvm}-{seed}{tail}.rlm"
-    path.write_bytes(random_blob(seed, nvm=nvm, **options))
-    return path
+    return whole(folder / f"{nvm}-{seed}{tail}.rlm", random_blob(seed, nvm=nvm, **options))
+
+
+def whole(path: Path, data: bytes) -> Path:
+    """A file that is never seen half written: shards may write the same one."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_bytes(data)
+    return partial.replace(path)
 
 
 def colliding_blob_file(seed: int) -> Path:
     """A blob whose homes overlap."""
-    path = blob_file(seed, "fram").with_name(f"colliding-{seed}.rlm")
-    path.write_bytes(colliding_blob(seed))
-    return path
+    return whole(blob_file(seed, "fram").with_name(f"colliding-{seed}.rlm"), colliding_blob(seed))
 
 
 def run(binary: Path, blob: Path, kind: str, *arguments: str, seconds: int = 120) -> Outcome:

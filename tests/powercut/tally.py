@@ -61,7 +61,7 @@ LEVELS: dict[str, Callable[[], list[Path]]] = {
 
 def _suite() -> list[Path]:
     tests = ("store", "record", "ring", "cells", "hostile_store", "live", "resting", "behind",
-             "supply_rule", "recovery_edges")  # fmt: skip
+             "supply_rule", "recovery_edges", "store_counts")  # fmt: skip
     names = [*(f"test_{name}.py" for name in tests), "boards.py", "session.py"]
     names.append("mutation/suite.py")
     return _harness() + [_HERE / name for name in names]

@@ -10,7 +10,7 @@ import ctypes
 import zlib
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import native
@@ -64,6 +64,7 @@ def test_a_record_of_another_kind_of_nvm_magic_or_crc_is_none() -> None:
         assert not valid(record(crc=1 << bit))
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS)
 def test_newer_is_ahead_by_less_than_half_the_range(a: int, b: int) -> None:
     assert after(a, b) == (0 < (a - b) % (1 << 32) < 1 << 31)
@@ -82,6 +83,7 @@ RANKS = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(RANKS, RANKS)
 def test_priority_then_a_deadline_then_the_earlier_one_comes_first(a: Any, b: Any) -> None:
     def rank(one: Any) -> tuple[int, bool, int]:

@@ -22,10 +22,10 @@ FOLDER = harness.BUILD / "mutants"
 RUN_S, TESTS_S = 6, 25  # of processor time: a mutant that hangs is found out
 KILLED, EQUIVALENT, SURVIVED, INVALID = "killed", "equivalent", "survived", "invalid"
 _TESTS = ("store", "record", "ring", "cells", "hostile_store", "live", "resting", "behind",
-          "supply_rule", "recovery_edges")  # fmt: skip
+          "supply_rule", "recovery_edges", "store_counts")  # fmt: skip
 _NEAR = {
-    "store.c": ("record", "store"), "store_bytes.c": ("cells", "store"), "live.c": ("live",),
-    "store_ring.c": ("ring",), "store_flash.c": ("ring", "store"), "behind.c": ("behind",),
+    "store.c": ("record", "store_counts", "store"), "store_bytes.c": ("cells", "store"),
+    "live.c": ("live",), "store_ring.c": ("ring",), "store_flash.c": ("ring", "store"), "behind.c": ("behind",),
     "session_commit.c": ("supply_rule", "live"), "session_step.c": ("supply_rule", "resting"),
     "session.c": ("store", "recovery_edges"),
 }  # source -> tests that come first
