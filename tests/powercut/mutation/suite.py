@@ -25,7 +25,8 @@ _TESTS = ("store", "record", "ring", "cells", "hostile_store", "live", "resting"
           "supply_rule", "recovery_edges", "store_counts")  # fmt: skip
 _NEAR = {
     "store.c": ("record", "store_counts", "store"), "store_bytes.c": ("cells", "store"),
-    "live.c": ("live",), "store_ring.c": ("ring",), "store_flash.c": ("ring", "store"), "behind.c": ("behind",),
+    "live.c": ("live",), "store_ring.c": ("ring",), "store_flash.c": ("ring", "store"),
+    "behind.c": ("behind",),
     "session_commit.c": ("supply_rule", "live"), "session_step.c": ("supply_rule", "resting"),
     "session.c": ("store", "recovery_edges"),
 }  # source -> tests that come first
