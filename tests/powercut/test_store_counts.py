@@ -96,6 +96,14 @@ def test_a_region_that_ends_behind_the_chip_is_refused_untouched(base: int, size
     assert b.open() == rl.RL_E_NVM_SIZE and b.memory.log == []
 
 
+def test_after_an_opening_that_was_refused_no_call_passes() -> None:
+    for memory in (Memory(1024, 0), Memory(1024, 4), Memory(1024, FRAM)):
+        b = Board(memory, BLOB, size=2048)
+        assert b.mount() in (rl.RL_E_NVM_KIND, rl.RL_E_NVM_SIZE)
+        assert store_call(b, "begin", u32(1)) == rl.RL_E_NVM
+        assert store_call(b, "room", u32(1)) == rl.RL_E_NVM and memory.log == []
+
+
 def test_larger_plans_are_worth_writes_in_the_background() -> None:
     """What the test of the background counts rests on."""
     assert max(t.size for t in larger(3).graph.tensors) >= 64
