@@ -24,7 +24,7 @@ PAGES = {
 }
 PAGES["--help"] = [
     Block("--help", n, (Command(line),), "long" if verb in LONG else None, "--help of a long one")
-    for verb, usage in USAGE.items()
+    for verb, usage in sorted(USAGE.items(), key=lambda item: item[0] == "owner")  # no others then
     for n, line in enumerate(usage.examples)
 ]
 NEVER_RUN = [one for found in PAGES.values() for one in found if one.mark in NEVER]

@@ -149,7 +149,7 @@ def faulty(compiler: Compiler, target: str, source: str, text: str, folder: Path
     path = folder / Path(source).name
     path.write_text(text, encoding="utf-8")
     built = BUILD / ("guided" if compiler.guided else "alone")
-    flags = [*compiler.flags, "-Wno-unused", f"-I{NATIVE}"]
+    flags = [*compiler.flags, "-Wno-error", f"-I{NATIVE}"]
     broken = _made([compiler.command, *flags, "-c", str(path)], folder / "broken.o")
     parts = [str(part) for part in _parts(target, compiler, NATIVE, built)]
     parts[parts.index(str(built / _object(NATIVE, NATIVE / source)))] = str(broken)

@@ -304,6 +304,13 @@ def test_what_is_byte_writable_gets_the_first_gap_that_is_large_enough() -> None
         assert (row.store_at, row.store_size) == part, "and there is one at the end"
 
 
+def test_a_ring_of_flash_gets_what_it_needs_where_half_of_the_gap_is_less() -> None:
+    flash = SlotFlash()
+    assert flash.deploy("a", random_blob(10, nvm="flash"), (0, 5 * SECTOR)) == OK
+    (row,) = flash.rows()
+    assert (row.store_at, row.store_size) == (0, 3 * SECTOR)
+
+
 def test_a_ring_of_flash_gets_half_of_the_largest_gap_wherever_that_is() -> None:
     rooms = (1 << 16, 64 * SECTOR)
     blobs = {f"f{n}": random_blob(n, nvm="flash") for n in range(10, 15)}
