@@ -68,3 +68,14 @@ def test_layers_of_real_networks_typically_take_what_was_counted(name: str) -> N
     worst = sum(costs.kernel_cycles(op).worst(graph.units(op)) for op in mine)
     assert typical == pytest.approx(counted, rel=0.05)
     assert worst > 1.3 * counted
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["portable", "m0plus"]))
+def test_tiles_of_many_sizes_at_once_take_what_each_takes(seed: int, core: str) -> None:
+    graph = RandomNet(seed).graph(4)
+    for number, cycles in enumerate(CostModel(graph, replace(PICO, core=core), "fram").ops):
+        counts = np.arange(1, min(graph.units(graph.ops[number]), 300) + 1)
+        each = [(cycles.worst(int(one)), cycles.typical(int(one))) for one in counts]
+        assert cycles.worst_each(counts).tolist() == [worst for worst, _ in each]
+        assert cycles.typical_each(counts).tolist() == [typical for _, typical in each]

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+Counts = npt.NDArray[np.int64]
+Cycles = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class OpCycles:
@@ -38,6 +44,18 @@ class OpCycles:
         begun += self.ragged * (1 if count <= self.row else more)
         return min(self.worst(count), self.typical_fixed + begun + self.typical_unit * count)
 
+    def worst_each(self, counts: Counts) -> Cycles:
+        """worst() of each count, which is at least 1."""
+        return self.fixed + self.area * (self._areas_each(counts) - 1) + self.unit * counts
+
+    def typical_each(self, counts: Counts) -> Cycles:
+        """typical() of each count, which is at least 1."""
+        more = self._areas_each(counts) - 1
+        begun = self.part * (-(-counts // self.part_units) + more)
+        begun = begun + self.ragged * np.where(counts <= self.row, 1, more)
+        typical = self.typical_fixed + begun + self.typical_unit * counts
+        return np.minimum(self.worst_each(counts), typical)
+
     @property
     def typical_slope(self) -> float:
         """Typical cycles that a unit adds to a large tile."""
@@ -45,3 +63,7 @@ class OpCycles:
 
     def _areas(self, count: int) -> int:
         return 1 if count % self.row == 0 or self.row % count == 0 else 2 + (count > self.row)
+
+    def _areas_each(self, counts: Counts) -> Counts:
+        whole = (counts % self.row == 0) | (self.row % counts == 0)
+        return np.where(whole, 1, 2 + (counts > self.row))

@@ -75,11 +75,12 @@ def _charges(
     op, cycles = graph.ops[number], costs.ops[number]
     size = np.array(found)
     pieces, rest = np.divmod(graph.units(op), size)
-    typical = np.array([cycles.typical(one) + cycles.cold for one in found])
-    last = np.array([cycles.typical(one) + cycles.cold if one else 0.0 for one in rest.tolist()])
+    typical = cycles.typical_each(size) + cycles.cold
+    left = cycles.typical_each(np.maximum(rest, 1)) + cycles.cold
+    last = np.where(rest > 0, left, 0.0)
     written = (size * graph.unit_bytes(op)).astype(np.float64)
     commit = costs.commit_uj(written, np.ones(len(found)), np.full(len(found), float(live)))
-    tile = np.array([cycles.worst(one) for one in found]) * costs.uj_per_cycle
+    tile = cycles.worst_each(size) * costs.uj_per_cycle
     fits = tile + commit <= room_uj
     charges = (pieces * typical + last) * costs.uj_per_cycle
     return np.where(fits, charges / np.where(fits, room_uj - LOST * tile, 1.0), math.inf)
