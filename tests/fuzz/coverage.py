@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests import native
+from tests.explained import listed
 from tests.fuzz import build, gcov
 from tests.fuzz.test_fuzz import corpus, sound
 from tests.native import NATIVE, ROOT
@@ -106,14 +107,7 @@ def _library() -> None:
 
 def explained() -> dict[str, tuple[int, str]]:
     """`file function: text` -> how many of its branches stay open, and why."""
-    why, found = "", {}
-    for line in EXPLAINED.read_text(encoding="utf-8").splitlines():
-        if line.startswith("## "):
-            why = line[3:]
-        entry = _ENTRY.match(line)
-        if entry:
-            found[entry[1]] = int(entry[2]), why
-    return found
+    return {entry[1]: (int(entry[2]), why) for entry, why in listed(EXPLAINED, _ENTRY)}
 
 
 def unfounded() -> list[str]:

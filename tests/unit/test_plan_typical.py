@@ -77,5 +77,5 @@ def test_tiles_of_many_sizes_at_once_take_what_each_takes(seed: int, core: str) 
     for number, cycles in enumerate(CostModel(graph, replace(PICO, core=core), "fram").ops):
         counts = np.arange(1, min(graph.units(graph.ops[number]), 300) + 1)
         each = [(cycles.worst(int(one)), cycles.typical(int(one))) for one in counts]
-        assert cycles.worst_each(counts).tolist() == [worst for worst, _ in each]
-        assert cycles.typical_each(counts).tolist() == [typical for _, typical in each]
+        assert cycles.worst(counts).tolist() == [worst for worst, _ in each]
+        assert cycles.typical(counts).tolist() == [typical for _, typical in each]

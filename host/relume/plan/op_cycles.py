@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -33,37 +34,31 @@ class OpCycles:
     ragged: float = 0.0
     cold: float = 0.0
 
-    def worst(self, count: int) -> float:
-        """Cycles of a tile of `count` units, at worst."""
-        return self.fixed + self.area * (self._areas(count) - 1) + self.unit * count
+    @overload
+    def worst(self, count: int) -> float: ...
+    @overload
+    def worst(self, count: Counts) -> Cycles: ...
+    def worst(self, count: Any) -> Any:
+        """Cycles of a tile of `count` units, at least 1, or of each of many, at worst."""
+        return self.fixed + self.area * self._more_areas(count) + self.unit * count
 
-    def typical(self, count: int) -> float:
-        """Cycles of a tile of `count` units with the cache warm; never above the worst."""
-        more = self._areas(count) - 1
+    @overload
+    def typical(self, count: int) -> float: ...
+    @overload
+    def typical(self, count: Counts) -> Cycles: ...
+    def typical(self, count: Any) -> Any:
+        """The same with the cache warm; never above the worst."""
+        more = self._more_areas(count)
         begun = self.part * (-(-count // self.part_units) + more)
-        begun += self.ragged * (1 if count <= self.row else more)
-        return min(self.worst(count), self.typical_fixed + begun + self.typical_unit * count)
-
-    def worst_each(self, counts: Counts) -> Cycles:
-        """worst() of each count, which is at least 1."""
-        return self.fixed + self.area * (self._areas_each(counts) - 1) + self.unit * counts
-
-    def typical_each(self, counts: Counts) -> Cycles:
-        """typical() of each count, which is at least 1."""
-        more = self._areas_each(counts) - 1
-        begun = self.part * (-(-counts // self.part_units) + more)
-        begun = begun + self.ragged * np.where(counts <= self.row, 1, more)
-        typical = self.typical_fixed + begun + self.typical_unit * counts
-        return np.minimum(self.worst_each(counts), typical)
+        begun = begun + self.ragged * ((count <= self.row) + (count > self.row) * more)
+        typical = self.typical_fixed + begun + self.typical_unit * count
+        return np.minimum(self.worst(count), typical)
 
     @property
     def typical_slope(self) -> float:
         """Typical cycles that a unit adds to a large tile."""
         return self.typical_unit + self.part / self.part_units
 
-    def _areas(self, count: int) -> int:
-        return 1 if count % self.row == 0 or self.row % count == 0 else 2 + (count > self.row)
-
-    def _areas_each(self, counts: Counts) -> Counts:
-        whole = (counts % self.row == 0) | (self.row % counts == 0)
-        return np.where(whole, 1, 2 + (counts > self.row))
+    def _more_areas(self, count: Any) -> Any:
+        """Rectangles beyond the first: 0 of whole rows or equal parts of one, else 1 or 2."""
+        return (count % self.row != 0) * (self.row % count != 0) * (1 + (count > self.row))

@@ -75,12 +75,12 @@ def _charges(
     op, cycles = graph.ops[number], costs.ops[number]
     size = np.array(found)
     pieces, rest = np.divmod(graph.units(op), size)
-    typical = cycles.typical_each(size) + cycles.cold
-    left = cycles.typical_each(np.maximum(rest, 1)) + cycles.cold
+    typical = cycles.typical(size) + cycles.cold
+    left = cycles.typical(np.maximum(rest, 1)) + cycles.cold
     last = np.where(rest > 0, left, 0.0)
     written = (size * graph.unit_bytes(op)).astype(np.float64)
     commit = costs.commit_uj(written, np.ones(len(found)), np.full(len(found), float(live)))
-    tile = cycles.worst_each(size) * costs.uj_per_cycle
+    tile = cycles.worst(size) * costs.uj_per_cycle
     fits = tile + commit <= room_uj
     charges = (pieces * typical + last) * costs.uj_per_cycle
     return np.where(fits, charges / np.where(fits, room_uj - LOST * tile, 1.0), math.inf)

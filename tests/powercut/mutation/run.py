@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.explained import listed
 from tests.powercut.mutation.mutants import SOURCES, Mutant, mutants
 from tests.powercut.mutation.suite import EQUIVALENT, INVALID, KILLED, SURVIVED, verdict
 from tests.powercut.tally import Tally, source
@@ -23,14 +24,7 @@ _ENTRY = re.compile(r"^- (\w+\.c \w+: `.*` -> `.*`(?: \[\d+\])?)$")
 
 def explained() -> dict[str, str]:
     """Survivor -> the heading that says why it is harmless."""
-    why, found = "", {}
-    for line in LIST.read_text(encoding="utf-8").splitlines():
-        if line.startswith("## "):
-            why = line[3:]
-        entry = _ENTRY.match(line)
-        if entry:
-            found[entry[1]] = why
-    return found
+    return {entry[1]: why for entry, why in listed(LIST, _ENTRY)}
 
 
 def tally(name: str) -> Tally:
