@@ -3,7 +3,8 @@
 The threshold is the voltage above which the capacitor feeds the costliest tile and a commit behind
 it. Above it the plan's ends are passed; below it what is computed is committed, and the next tile
 waits. The comparator is on while tiles are computed only: while it warns, the chip refuses writes
-to its flash, a file's too. Registers: nRF52840 product specification, POWER.
+to its flash, a file's too, or hangs on them (anomaly 242). Registers: nRF52840 product
+specification, POWER.
 """
 
 import struct

@@ -82,6 +82,12 @@ def test_the_result_is_counted_once() -> None:
     assert state.inference.state == State.IDLE
 
 
+def test_an_end_counts_when_the_begin_was_left_out() -> None:
+    """A board's line that is busy is told of no commit (SPEC 6)."""
+    assert watched(*STORY[:2], *STORY[-3:]).finished == 1
+    assert watched(*STORY[:2], *STORY[-2:]).finished == 0, "it may have ended long ago"
+
+
 def test_power_is_off_while_the_line_is_gone() -> None:
     state = watched(*STORY)
     assert [(round(p.t, 2), p.on) for p in state.changes] == [

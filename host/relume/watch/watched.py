@@ -153,7 +153,7 @@ class Watched:
             one.commits += 1
             one.attempts = 0
         one.tile, one.record = event.tile, event.record
-        self._set_state(event.state)
+        self._set_state(event.state, ends=event.kind == EventKind.DONE)
 
     def _inference_of(self, event: Event) -> Inference:
         """The one that the event tells of; another one than before begins with its input."""
@@ -173,9 +173,11 @@ class Watched:
             self.cycles += status.cycles
             self._ended = None
 
-    def _set_state(self, state: State) -> None:
+    def _set_state(self, state: State, ends: bool = False) -> None:
+        """ends: the board told of the end, though maybe not of the begin (SPEC 6)."""
         one = self.inference
-        if state == State.DONE and one.state == State.RUNNING:
+        ran = one.state == State.RUNNING or (ends and one.state != State.DONE)
+        if state == State.DONE and ran:
             self.finished += 1
             self._ended = one.number
         one.state = state
