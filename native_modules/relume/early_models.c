@@ -32,13 +32,14 @@ static rl_status check(rl_early_model *m)
     return status;
 }
 
-rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image, uint8_t *memory,
-                        uint32_t room, rl_early_models *models)
+/* Apart: its tables leave the stack before a blob is checked. */
+__attribute__((noinline))
+static rl_status list(rl_nvm *blobs, const uint8_t *image, uint32_t room,
+                      rl_early_models *models)
 {
     rl_slots slots = { .nvm = blobs, .image = image };
     rl_slots_table table;
     rl_slots_list(&slots, &table);
-    models->model = (rl_early_model *)(void *)memory;
     models->n = table.n;
     models->active = table.active;
     if (table.n == 0 || room < models_room(models)) {
@@ -50,7 +51,15 @@ rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image, uint8_t *memory,
         m->slot = table.slot[i];
         m->image = image + table.at[i] + RL_SLOT_DATA;
     }
-    return check(&models->model[models->active]);
+    return RL_OK;
+}
+
+rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image, uint8_t *memory,
+                        uint32_t room, rl_early_models *models)
+{
+    models->model = (rl_early_model *)(void *)memory;
+    rl_status status = list(blobs, image, room, models);
+    return status == RL_OK ? check(&models->model[models->active]) : status;
 }
 
 /* --------------------------------------------------------------- mount -- */
