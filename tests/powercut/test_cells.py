@@ -151,6 +151,22 @@ def test_a_chip_smaller_than_it_is_said_to_be_is_found(kind: int, real: int) -> 
 
 
 @KINDS
+def test_a_probe_cell_that_shows_again_in_the_last_bytes_is_found(kind: int) -> None:
+    """Of 256 bytes that are said to be 512, in a region that begins at 80."""
+    b = Board(Memory(512, kind), BLOB, base=80)
+    read, write = b.memory._read, b.memory._write
+    b.memory.nvm.read = rl._READ(lambda nvm, at, data, n: read(nvm, at % 256, data, n))
+    b.memory.nvm.write = rl._READ(lambda nvm, at, data, n: write(nvm, at % 256, data, n))
+    assert b.mount() == rl.RL_E_NVM_SIZE
+
+
+@KINDS
+def test_the_probe_looks_at_nothing_behind_the_end(kind: int) -> None:
+    for base in range(257):
+        assert Board(Memory(512, kind), BLOB, base=base, size=256).mount() == RL_OK
+
+
+@KINDS
 def test_a_region_may_hold_nothing_but_records(kind: int) -> None:
     b = Board(Memory(256, kind), BLOB)
     assert b.mount() == RL_OK
