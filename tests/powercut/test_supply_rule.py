@@ -19,8 +19,9 @@ from relume.plan.live import LiveMap
 from relume.plan.types import Plan
 
 from tests import native
+from tests.powercut.boards import store_call
 from tests.powercut.plans import random_plan
-from tests.powercut.session import _READING, RL_DONE, RL_MORE, RL_OK
+from tests.powercut.session import _READING, FLASH, RL_DONE, RL_ERASED, RL_MORE, RL_OK, Memory
 from tests.powercut.supplied import (
     FULL_MV,
     RL_RAN,
@@ -237,3 +238,52 @@ def test_the_ports_crc_is_used_for_live_data() -> None:
         board.checked.blob, board.checked.header.input)[1])  # fmt: skip
     assert board.begin(1, data) == RL_OK
     assert sum(called) == len(data)
+
+
+# ---------------------------------------------------------------------- flash
+
+
+def flash_pages(live: int) -> int:
+    """Of a commit of so many bytes, its record's page too."""
+    return -(-live // 255) + 1
+
+
+@pytest.mark.parametrize("seed", [7, 37])
+def test_flash_has_room_for_a_commit_behind_any_tile_where_the_voltage_decides(seed: int) -> None:
+    """Also where less is live at the segment's end."""
+    plan = random_plan(seed, nvm="flash", scale=4, paced=1)
+    live = LiveMap(plan.graph, plan.tiles).live_bytes
+    draw, early = random.Random(seed), 0
+    board = Supplied(plan, lambda tile: draw.choice((FULL_MV, 1900)), Memory(8 * 4096, FLASH))
+    data = bytes(plan.graph.tensors[plan.graph.input].size)
+    for number in range(1, 9):
+        assert board.begin(number, data) == RL_OK
+        while (status := board.step()) != RL_DONE:
+            assert status in (RL_MORE, RL_RAN)
+            tile = board.session.tile
+            end = next(s.end for s in plan.segments if s.end >= tile)
+            early += status == RL_MORE and flash_pages(live[tile]) > flash_pages(live[end])
+        assert board.take(number) == RL_OK
+    assert early > 3
+
+
+@pytest.mark.parametrize("seed", [7, 37])
+def test_without_a_reading_flash_is_erased_only_for_the_commit_at_the_segments_end(
+    seed: int,
+) -> None:
+    plan = random_plan(seed, nvm="flash", scale=4)
+    live = LiveMap(plan.graph, plan.tiles).live_bytes
+    board = Supplied(plan, lambda tile: 0, Memory(8 * 4096, FLASH))
+    data, fitted = bytes(plan.graph.tensors[plan.graph.input].size), set()
+    for number in range(1, 9):
+        assert board.begin(number, data) == RL_OK
+        status = RL_MORE
+        while status != RL_DONE:
+            end = next(s.end for s in plan.segments if s.end > board.session.tile)
+            fits = store_call(board, "begin", ctypes.c_uint32(int(live[end]))) == RL_OK
+            most = store_call(board, "begin", ctypes.c_uint32(plan.nvm_size)) == RL_OK
+            status = board.call("step")
+            assert (status == RL_ERASED) == (not fits)
+            fitted.add((fits, most))
+        assert board.take(number) == RL_OK
+    assert fitted == {(False, False), (True, False), (True, True)}
