@@ -221,3 +221,52 @@ def test_a_tile_of_more_units_than_a_record_counts_is_divided_in_grains(units: i
     while b.step() != rl.RL_DONE:
         pass
     assert b.output() == data
+
+
+# ---------------------------------------------------------------- parts that grow
+
+
+def in_parts(failed: int) -> tuple[Memory, bytes]:
+    """An inference of three tiles in one segment whose input's record so many lives have failed
+    at; its blob."""
+    shape = (16, 16, 1)
+    tiles = [(0, 0, 100), (0, 100, 100), (0, 200, 56)]
+    blob = raw([shape, shape], [{"kind": Kind.RESHAPE}], scratch=0, tiles=tiles)
+    b = Board(Memory(1024, FRAM), blob)
+    assert b.open() == RL_OK and b.begin(5, bytes(range(256))) == RL_OK
+    for _ in range(failed):
+        assert Board(b.memory, blob).open() == RL_OK
+    return b.memory, blob
+
+
+def units_done(b: Board) -> int:
+    """By the newest record."""
+    return (0, 100, 200, 256)[b.record.tile] + int(b.record.part)
+
+
+@pytest.mark.parametrize(
+    ("failed", "parts"),
+    [(0, [256]), (1, [200, 56]), (2, [100, 100, 56]), (3, [50, 50, 50, 50, 28, 28]),
+     (4, [25, 25, 50, 50, 50, 28, 28]), (5, [13, 13, 25, 25, 24, 50, 50, 28, 28])],
+)  # fmt: skip
+def test_two_parts_in_one_life_make_the_next_twice_as_large_up_to_half_a_tile(
+    failed: int, parts: list[int]
+) -> None:
+    """SPEC 4.8."""
+    memory, blob = in_parts(failed)
+    b = Board(memory, blob)
+    assert b.open() == RL_OK
+    found = []
+    while sum(found) < 256:
+        before = units_done(b)
+        assert b.step() in (rl.RL_MORE, rl.RL_DONE)
+        found.append(units_done(b) - before)
+    assert found == parts and b.output() == bytes(range(256))
+
+
+def test_parts_stay_as_they_are_where_each_life_gets_one_through() -> None:
+    memory, blob = in_parts(5)
+    for done in (13, 26, 39, 52, 65, 78, 91, 100):
+        b = Board(memory, blob)
+        assert b.open() == RL_OK and b.step() == rl.RL_MORE
+        assert units_done(b) == done

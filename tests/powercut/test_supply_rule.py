@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.blob.pack import pack
 from relume.plan.live import LiveMap
-from relume.plan.types import Plan
+from relume.plan.staging import run_bytes
+from relume.plan.types import OpPace, Plan, Stage
 
 from tests import native
 from tests.powercut.boards import store_call
@@ -110,6 +111,34 @@ def test_the_commit_behind_a_tile_is_counted_with_its_dirty_bytes(seed: int) -> 
         while board.step() != RL_MORE:
             pass
         assert board.record.tile == want
+
+
+def staged(plan: Plan) -> Plan:
+    """Constants are copied to SRAM behind all else; 500 cycles a copy."""
+    sizes = run_bytes(plan.graph, plan.core)
+    room = -(-plan.scratch_size // 16) * 16
+    pace = dataclasses.replace(plan.pace, ops=(OpPace(1000, 0, 500),) * len(plan.graph.ops))
+    return dataclasses.replace(
+        plan, scratch_size=room + -(-max(sizes) // 16) * 16, pace=pace,
+        stages={op: Stage(plan.arena_size + room, size) for op, size in enumerate(sizes) if size},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_tile_that_begins_with_a_copy_of_constants_needs_more(seed: int) -> None:
+    """A charge that always feeds one more tile, and no copy, ends before each copy alone."""
+    plan = staged(paced(seed, commit=10, byte=0, access=0, crc=0))
+    board = Supplied(plan, lambda tile: millivolts_for(1200, plan.pace))
+    board.start()
+    copying = {
+        tile for tile in range(1, len(plan.tiles))
+        if plan.tiles[tile].op in plan.stages and plan.tiles[tile].op != plan.tiles[tile - 1].op
+    }  # fmt: skip
+    committed = set()
+    while (status := board.step()) != RL_DONE:
+        if status == RL_MORE:
+            committed.add(board.record.tile)
+    assert committed == copying != set()
 
 
 # --------------------------------------------------------------------- energy

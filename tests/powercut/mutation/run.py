@@ -19,7 +19,7 @@ from tests.powercut.mutation.suite import EQUIVALENT, INVALID, KILLED, SURVIVED,
 from tests.powercut.tally import Tally, source
 
 LIST = Path(__file__).parent.parent / "survivors.md"
-_ENTRY = re.compile(r"^- (\w+\.c \w+: `.*` -> `.*`(?: \[\d+\])?)$")
+_ENTRY = re.compile(r"^- (\w+\.c \w*: `.*` -> `.*`(?: \[\d+\])?)$")
 
 
 def explained() -> dict[str, str]:
