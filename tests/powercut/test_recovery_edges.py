@@ -270,3 +270,22 @@ def test_parts_stay_as_they_are_where_each_life_gets_one_through() -> None:
         b = Board(memory, blob)
         assert b.open() == RL_OK and b.step() == rl.RL_MORE
         assert units_done(b) == done
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("failed", range(7))
+def test_an_inference_that_is_given_up_leaves_the_next_one_no_parts(
+    failed: int, damaged: bool
+) -> None:
+    memory, blob = in_parts(failed)
+    for _ in range(2 if failed > 2 else 0):  # lives with a part of a tile each
+        b = Board(memory, blob)
+        assert b.open() == RL_OK and b.step() == rl.RL_MORE
+    for at in range(HOME, len(memory.data) if damaged else HOME):
+        memory.data[at] ^= 1
+    b = Board(memory, blob)
+    assert b.open() == (rl.RL_E_DAMAGED if damaged else RL_OK)
+    assert b.clear() == RL_OK
+    data = bytes(range(255, -1, -1))
+    assert b.begin(6, data) == RL_OK and b.record.part == 0
+    assert b.step() == rl.RL_DONE and b.output() == data
