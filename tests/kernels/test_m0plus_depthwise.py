@@ -15,7 +15,8 @@ from relume.bench.image import CC, build
 from relume.bench.machine import Machine
 from relume.bench.runner import Runner
 from relume.blob.layouts import m0plus_depthwise as layout
-from relume.blob.layouts import m0plus_requant as requant
+from relume.blob.layouts.m0plus_requant import evaluate, fit
+from relume.blob.layouts.requant import Channels, outputs
 from relume.blob.pack import pack
 from relume.model import quantize
 from relume.model.graph import Kind
@@ -166,12 +167,13 @@ def test_short_formula_is_exact_on_both_sides_of_every_step(seed: int) -> None:
     bias, span = int(random.integers(-5000, 5000)), int(random.integers(100, 40000))
     scale = float(random.choice([0.4, 1.0, 3.0]) * 255 / span)
     multipliers, shifts = quantize.per_channel(1.0, [scale], 1.0, 1)
-    channel = requant.Channel(
-        int(multipliers[0]), int(shifts[0]), -128, -128, 127, bias - span, bias + span
+    reach = (np.array([bias + end], dtype=np.int64) for end in (-span, span))
+    channel = Channels(
+        multipliers.astype(np.int64), shifts.astype(np.int64), *reach, -128, -128, 127
     )
-    steps = layout.shortened(channel, requant.fit(channel))
-    acc = np.arange(channel.acc_min, channel.acc_max + 1)
-    assert np.array_equal(requant.evaluate(steps, channel, acc), requant.outputs(channel, acc))
+    (steps,) = layout.shortened(channel, fit(channel))
+    acc = np.arange(bias - span, bias + span + 1)
+    assert np.array_equal(evaluate(steps, channel, acc), outputs(channel, acc[None, :])[0])
 
 
 @pytest.mark.parametrize("name", ["kws", "vww"])

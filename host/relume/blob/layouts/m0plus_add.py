@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relume.blob.layouts.m0plus_requant import Int64Array
 from relume.blob.layouts.packed import Packed
+from relume.blob.layouts.requant import Int64Array
 from relume.model.graph import Kind, Op, Tensor
 
 KERNEL = 1

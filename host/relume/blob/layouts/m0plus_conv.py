@@ -6,13 +6,14 @@ themselves, or the op stays with the portable kernel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from relume.blob.layouts import m0plus_requant as requant
-from relume.blob.layouts.packed import Packed
+from relume.blob.layouts.m0plus_requant import Steps, fit, overflows
+from relume.blob.layouts.packed import Packed, Refusal
+from relume.blob.layouts.requant import Channels, Int64Array, outputs
 from relume.model.graph import Kind, Op, Tensor
 
 KERNEL = 1
@@ -23,7 +24,6 @@ NARROW_MAX = 65535  # of a sum of u times stored bytes, for which two words do
 MAX_INPUTS = 32768
 CACHED = 14336  # weights of a span of channels, in bytes, as in kernels/m0plus/conv.c
 LIST_BYTES = 4096  # of the lists of a band, if it can be
-Int64Array = npt.NDArray[np.int64]
 THREE_SUMS: Int64Array = np.array(  # all, turned, upper of the four sums of a quad
     [[1, 1 << 8, 1 << 16, 1 << 24], [1 << 8, 1, 1 << 24, 1 << 16], [0, 0, 1, 1 << 8]]
 )
@@ -51,14 +51,12 @@ class _Shape:
 
 def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
     """The op's constants for the fast kernels, or None where they are not proven."""
-    reason = refusal(op, source, out)
-    if reason is not None or op.weights is None:
+    proven = _proven(op, source, out)
+    if isinstance(proven, Refusal):
         return None
-    weights = _matrix(op)
-    live, constants = _live_channels(op, weights, source, out)
+    weights, live, constants, steps = proven.weights, proven.live, proven.constants, proven.steps
     taps = op.window.kh * op.window.kw if op.kind is Kind.CONV_2D else 1
     shape = _Shape(taps, weights.shape[1] // taps, len(live))
-    steps = [requant.fit(_channel(op, weights, source, out, int(c))) for c in live]
     sparse = _is_sparse(op, source)
     corner = any(step.exact and step.corner > 0 for step in steps)
     scatter = len(live) < len(weights)
@@ -82,19 +80,39 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
 
 def refusal(op: Op, source: Tensor, out: Tensor) -> str | None:
     """Why the fast kernels may not be used; None if they may."""
+    proven = _proven(op, source, out)
+    return proven.reason if isinstance(proven, Refusal) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Proven:
+    """Weights [channels][inputs of a window], the channels to compute with their requantisation,
+    and what the others always are [channels]."""
+
+    weights: Int64Array
+    live: Int64Array
+    constants: npt.NDArray[np.int8]
+    steps: list[Steps]
+
+
+def _proven(op: Op, source: Tensor, out: Tensor) -> _Proven | Refusal:
+    """What the fast kernels need to be exact, or why they may not be used."""
     if op.weights is None or op.kind not in (Kind.CONV_2D, Kind.FULLY_CONNECTED):
-        return "no kernel"
+        return Refusal("no kernel")
     if op.kind is Kind.CONV_2D and (op.window.dil_h, op.window.dil_w) != (1, 1):
-        return "dilation"
+        return Refusal("dilation")
     weights = _matrix(op)
     if weights.shape[1] > MAX_INPUTS:
-        return "window too large"
-    for c in _live_channels(op, weights, source, out)[0]:
-        channel = _channel(op, weights, source, out, int(c))
-        origin = requant.fit(channel).origin
-        if max(channel.acc_max - origin, origin - channel.acc_min - 1) >> SUM_BITS:
-            return "sums of more than 24 bits"
-    return None
+        return Refusal("window too large")
+    channels = _channels(op, weights, source, out)
+    live, constants = _live_channels(op, weights, channels)
+    channels = channels.only(live)
+    steps = fit(channels)
+    origin = np.array([step.origin for step in steps], dtype=np.int64)
+    most = np.maximum(channels.high - origin, origin - channels.low - 1)
+    if (most >> SUM_BITS).any():
+        return Refusal("sums of more than 24 bits")
+    return _Proven(weights, live, constants, steps)
 
 
 def _matrix(op: Op) -> Int64Array:
@@ -109,50 +127,44 @@ def _is_sparse(op: Op, source: Tensor) -> bool:
     return source.zero_point == -128 and depth % 4 == 0
 
 
-def _channel(op: Op, weights: Int64Array, source: Tensor, out: Tensor, c: int) -> requant.Channel:
-    """Range of channel c's accumulator over all inputs, and its requantisation."""
+def _channels(op: Op, weights: Int64Array, source: Tensor, out: Tensor) -> Channels:
+    """Ranges of the channels' accumulators over all inputs, and their requantisation."""
     assert op.multipliers is not None and op.shifts is not None
     low, high = -128 - source.zero_point, 127 - source.zero_point
-    row = weights[c]
-    bias = int(op.bias[c]) if op.bias is not None else 0
-    most = int(np.where(row > 0, row * high, row * low).sum())
-    least = int(np.where(row > 0, row * low, row * high).sum())
-    return requant.Channel(
-        int(op.multipliers[c]), int(op.shifts[c]), out.zero_point, op.act_min, op.act_max,
-        bias + least, bias + most,
+    positive = np.maximum(weights, 0).sum(axis=1)
+    negative = np.minimum(weights, 0).sum(axis=1)
+    bias = 0 if op.bias is None else op.bias.astype(np.int64)
+    return Channels(
+        op.multipliers.astype(np.int64), op.shifts.astype(np.int64),
+        bias + positive * low + negative * high, bias + positive * high + negative * low,
+        out.zero_point, op.act_min, op.act_max,
     )  # fmt: skip
 
 
 def _live_channels(
-    op: Op, weights: Int64Array, source: Tensor, out: Tensor
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
+    op: Op, weights: Int64Array, channels: Channels
+) -> tuple[Int64Array, npt.NDArray[np.int8]]:
     """Channels to compute, at least one, and what the others always are [channels]."""
     count = len(weights)
     constants = np.zeros(count, dtype=np.int8)
     if op.kind is Kind.FULLY_CONNECTED:
         return np.arange(count), constants
-    live = []
-    for c in range(count):
-        channel = _channel(op, weights, source, out, c)
-        wraps = requant.overflows(channel)
-        ends = np.array([channel.acc_min, channel.acc_max], dtype=np.int64)
-        low, high = (0, 1) if wraps else requant.outputs(channel, ends)
-        if weights[c].any() and low != high:
-            live.append(c)
-        else:
-            constants[c] = _constant(op, channel) if wraps else low
-    return np.array(live if live else [0], dtype=np.int64), constants
+    wraps = overflows(channels)
+    ends = outputs(channels, np.stack([channels.low, channels.high], axis=1))
+    lives = weights.any(axis=1) & (wraps | (ends[:, 0] != ends[:, 1]))
+    for c in np.flatnonzero(~lives):
+        constants[c] = _constant(channels.only(np.array([c]))) if wraps[c] else ends[c, 0]
+    live = np.flatnonzero(lives)
+    return live if len(live) else np.array([0], dtype=np.int64), constants
 
 
-def _constant(op: Op, channel: requant.Channel) -> int:
-    """Output of a channel without weights whose shifted bias wraps, as int32 arithmetic has it."""
-    acc = (channel.acc_min << max(channel.shift, 0)) & 0xFFFFFFFF
+def _constant(channel: Channels) -> int:
+    """Output of one channel without weights whose shifted bias wraps, as int32 arithmetic has
+    it."""
+    acc = (int(channel.low[0]) << max(int(channel.shift[0]), 0)) & 0xFFFFFFFF
     acc -= (acc >> 31) << 32
-    shifted = requant.Channel(
-        channel.multiplier, min(channel.shift, 0), channel.zero_point, channel.act_min,
-        channel.act_max, acc, acc,
-    )  # fmt: skip
-    return int(requant.outputs(shifted, np.array([acc], dtype=np.int64))[0])
+    shifted = replace(channel, shift=np.minimum(channel.shift, 0))
+    return int(outputs(shifted, np.array([[acc]], dtype=np.int64))[0, 0])
 
 
 def _blocks(weights: Int64Array, shape: _Shape, offset: int) -> npt.NDArray[np.uint8]:
@@ -164,7 +176,7 @@ def _blocks(weights: Int64Array, shape: _Shape, offset: int) -> npt.NDArray[np.u
 
 
 def _starts(
-    op: Op, weights: Int64Array, live: npt.NDArray[np.int64], steps: list[requant.Steps],
+    op: Op, weights: Int64Array, live: npt.NDArray[np.int64], steps: list[Steps],
     source: Tensor, sparse: bool,
 ) -> bytes:  # fmt: skip
     """What the sums of the blocks' quads begin with, u32 [quads][3], for s = bias - origin.
@@ -182,7 +194,7 @@ def _starts(
 
 
 def _table(
-    op: Op, steps: list[requant.Steps], live: npt.NDArray[np.int64], corner: bool, quads: int
+    op: Op, steps: list[Steps], live: npt.NDArray[np.int64], corner: bool, quads: int
 ) -> tuple[bytes, bytes]:
     """Requantisation [quads * 4][4 or 6]; multiplier, exponent, origin of what has no formula."""
     assert op.multipliers is not None and op.shifts is not None

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relume.blob.layouts import m0plus_requant as requant
+from relume.blob.layouts.m0plus_requant import FRACTION, Steps, fit
 from relume.blob.layouts.packed import Packed
+from relume.blob.layouts.requant import Channels, Int64Array, outputs, thresholds
 from relume.model.graph import Int8Array, Kind, Op, Tensor, Window
 
 KERNEL = 1
@@ -37,12 +38,11 @@ def lay_out(op: Op, source: Tensor, out: Tensor) -> Packed | None:
     """The op's constants for the fast kernel, or None where it does not apply."""
     if refusal(op, source, out) is not None or op.weights is None:
         return None
-    channels = out.shape[2]
-    weights = op.weights.reshape(-1, channels).T
-    ranges = [_channel(op, weights, source, out, c) for c in range(channels)]
-    steps = [shortened(channel, requant.fit(channel)) for channel in ranges]
-    bias = np.array([_bias(op, weights, source, c) for c in range(channels)])
-    idle = np.array([_idle(channel, int(bias[c])) for c, channel in enumerate(ranges)], dtype="i1")
+    weights = op.weights.reshape(-1, out.shape[2]).T
+    bias = _bias(op, weights, source)
+    channels = _channels(op, weights, bias, out)
+    steps = shortened(channels, fit(channels))
+    idle = _idle(channels, bias)
     corner = any(step.exact and step.corner > 0 for step in steps)
     table, exact = _table(op, steps, bias, corner)
     half = best_half(op.window, out.shape[0], out.shape[1])
@@ -144,47 +144,58 @@ def scratch_bytes(window: Window, rows: int, columns: int) -> int:
     return _plane_bytes(window, rows, columns) + rows * columns * 8 + table
 
 
-def _bias(op: Op, weights: Int8Array, source: Tensor, c: int) -> int:
-    """What remains of the accumulator when all u = x + 128 are 0."""
-    bias = int(op.bias[c]) if op.bias is not None else 0
-    return bias - (128 + source.zero_point) * int(weights[c].sum(dtype=np.int64))
+def _bias(op: Op, weights: Int8Array, source: Tensor) -> Int64Array:
+    """[channels] What remains of the accumulators when all u = x + 128 are 0."""
+    total: Int64Array = weights.sum(axis=1, dtype=np.int64)
+    bias: Int64Array = -(128 + source.zero_point) * total
+    return bias if op.bias is None else bias + op.bias
 
 
-def _channel(op: Op, weights: Int8Array, source: Tensor, out: Tensor, c: int) -> requant.Channel:
-    """Range of channel c's accumulator over all inputs, and its requantisation."""
+def _channels(op: Op, weights: Int8Array, bias: Int64Array, out: Tensor) -> Channels:
+    """Ranges of the channels' accumulators over all inputs, and their requantisation."""
     assert op.multipliers is not None and op.shifts is not None
-    row = weights[c].astype(np.int64)
-    bias = _bias(op, weights, source, c)
-    return requant.Channel(
-        int(op.multipliers[c]), int(op.shifts[c]), out.zero_point, op.act_min, op.act_max,
-        bias + 255 * int(row[row < 0].sum()), bias + 255 * int(row[row > 0].sum()),
+    wide = weights.astype(np.int64)
+    return Channels(
+        op.multipliers.astype(np.int64), op.shifts.astype(np.int64),
+        bias + 255 * np.minimum(wide, 0).sum(axis=1), bias + 255 * np.maximum(wide, 0).sum(axis=1),
+        out.zero_point, op.act_min, op.act_max,
     )  # fmt: skip
 
 
-def shortened(channel: requant.Channel, steps: requant.Steps) -> requant.Steps:
-    """The same constants without b, which saves a multiplication, if such ones exist."""
-    if steps.limit <= 1 or steps.corner:
-        return steps
-    edges = requant.thresholds(channel) - steps.origin
+def shortened(channels: Channels, every: list[Steps]) -> list[Steps]:
+    """The same constants without b, which saves a multiplication, where such ones exist."""
+    chosen = [n for n, steps in enumerate(every) if steps.limit > 1 and not steps.corner]
+    some = channels.only(np.array(chosen, dtype=np.int64))
+    origin = np.array([every[n].origin for n in chosen], dtype=np.int64)
+    edges = thresholds(some) - origin[:, None]
+    result = list(every)
+    for row, n in enumerate(chosen):
+        result[n] = _short(channels, n, every[n], edges[row])
+    return result
+
+
+def _short(channels: Channels, n: int, steps: Steps, edges: Int64Array) -> Steps:
+    """shortened() of channel n; edges: d at each of its steps."""
     points = np.unique(np.clip(np.concatenate([edges - 1, edges]), 0, steps.limit - 1))
-    wanted = requant.outputs(channel, points + steps.origin) - channel.act_min
+    acc = points[None, :] + steps.origin
+    wanted = outputs(channels.only(np.array([n])), acc)[0] - channels.act_min
     slopes = np.arange(max(1, steps.a - SHORT_SEARCH), steps.a + SHORT_SEARCH + 1)
-    floor = (wanted << requant.FRACTION) - points * slopes[:, None]
-    low, high = floor.max(axis=1), floor.min(axis=1) + (1 << requant.FRACTION)
+    floor = (wanted << FRACTION) - points * slopes[:, None]
+    low, high = floor.max(axis=1), floor.min(axis=1) + (1 << FRACTION)
     passing = np.flatnonzero(low < high)
     if not len(passing):
         return steps
     first = passing[0]
-    c = int(low[first] + high[first]) // 2 + (channel.act_min << requant.FRACTION)
+    c = int(low[first] + high[first]) // 2 + (channels.act_min << FRACTION)
     return replace(steps, a=int(slopes[first]), b=0, low=0, high=c & 0xFFFFFFFF)
 
 
-def _idle(channel: requant.Channel, bias: int) -> int:
-    """Output for the accumulator `bias`, which wraps as int32 when it is shifted left."""
-    acc = (bias << max(channel.shift, 0)) & 0xFFFFFFFF
-    shifted = replace(channel, shift=min(channel.shift, 0))
-    wrapped = np.array([acc - (acc >> 31 << 32)], dtype=np.int64)
-    return int(requant.outputs(shifted, wrapped)[0])
+def _idle(channels: Channels, bias: Int64Array) -> Int8Array:
+    """[channels] Outputs for the accumulators `bias`, which wrap as int32 when shifted left."""
+    acc = (bias << np.maximum(channels.shift, 0)) & 0xFFFFFFFF
+    shifted = replace(channels, shift=np.minimum(channels.shift, 0))
+    wrapped = (acc - (acc >> 31 << 32))[:, None]
+    return outputs(shifted, wrapped)[:, 0].astype(np.int8)
 
 
 def _plain(weights: Int8Array, idle: Int8Array) -> bytes:
@@ -211,14 +222,14 @@ def _filters(weights: Int8Array, idle: Int8Array) -> bytes:
     return rows.tobytes()
 
 
-def _largest_top(total: requant.Int64Array) -> requant.Int64Array:
+def _largest_top(total: Int64Array) -> Int64Array:
     """Largest u for which sums of weights whose |w| add up to `total` fit a lane."""
-    tops: requant.Int64Array = np.minimum(255, LANE_MAX // np.maximum(total, 1))
+    tops: Int64Array = np.minimum(255, LANE_MAX // np.maximum(total, 1))
     return tops
 
 
 def _table(
-    op: Op, steps: list[requant.Steps], bias: requant.Int64Array, corner: bool
+    op: Op, steps: list[Steps], bias: Int64Array, corner: bool
 ) -> tuple[bytes, bytes]:
     """[channels][5 or 7] requantisation; multiplier, exponent, origin of what has no formula."""
     assert op.multipliers is not None and op.shifts is not None
@@ -237,6 +248,6 @@ def _table(
     return table.astype("<u4").tobytes(), (words & 0xFFFFFFFF).astype("<u4").tobytes()
 
 
-def _note(steps: list[requant.Steps]) -> str:
+def _note(steps: list[Steps]) -> str:
     exact = sum(not step.exact for step in steps)
     return "two lanes" + (f", {exact} channels requantised in full" if exact else "")

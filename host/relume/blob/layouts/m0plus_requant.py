@@ -1,8 +1,8 @@
 """Requantisation constants of the Cortex-M0+ kernels, proven for every reachable accumulator.
 
-TFLite's requantisation of one channel is a staircase over the accumulator (bias included):
-out(acc) = clamp(round(acc * multiplier * 2^(shift - 31)) + zero point). With `origin` the first
-accumulator whose output is above act_min, d = acc - origin and unsigned 32-bit numbers,
+TFLite's requantisation of one channel is a staircase over the accumulator (`requant`). With
+`origin` the first accumulator whose output is above act_min, d = acc - origin and unsigned 32-bit
+numbers,
 
     d < 0        act_min
     d >= limit   act_max
@@ -17,32 +17,25 @@ pass (limit = 0) is computed from its multiplier and exponent on the board.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Int64Array = npt.NDArray[np.int64]
+from relume.blob.layouts.requant import (
+    INT32_MAX,
+    BoolArray,
+    Channels,
+    Int64Array,
+    outputs,
+    thresholds,
+)
 
 FRACTION = 24
 FINE = 14  # d * b is shifted right by this
-NEAR = 4  # of a threshold's estimate
+NUDGES = (0, 1, -1, 2, -2, 3, -3, 4, -4, 6, -6, 8, -8)  # of the slope
+BLOCK = 128  # channels at a time, for the cache's sake
 _WORD = 1 << 32
-_INT32_MAX = (1 << 31) - 1
-
-
-@dataclass(frozen=True)
-class Channel:
-    """How one output channel is requantised: TFLite's constants and the reachable range of acc."""
-
-    multiplier: int
-    shift: int
-    zero_point: int
-    act_min: int
-    act_max: int
-    acc_min: int
-    acc_max: int
+_FAR = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -63,128 +56,138 @@ class Steps:
         return self.limit > 0
 
 
-def outputs(channel: Channel, acc: Int64Array) -> Int64Array:
-    """Reference outputs for accumulators [n] inside int32 (MultiplyByQuantizedMultiplier)."""
-    x = acc << max(channel.shift, 0)
-    x = (x * channel.multiplier + (1 << 30)) >> 31
-    right = max(-channel.shift, 0)
-    if right:
-        x = (x - (x < 0) + (1 << (right - 1))) >> right
-    out = x + channel.zero_point
-    clipped: Int64Array = np.minimum(np.maximum(out, channel.act_min), channel.act_max)
-    return clipped
+def overflows(channels: Channels) -> BoolArray:
+    """[n] The accumulator leaves int32 somewhere: the reference wraps and is no staircase."""
+    room = INT32_MAX >> np.maximum(channels.shift, 0)
+    wraps: BoolArray = np.maximum(-channels.low, channels.high) > room
+    return wraps
 
 
-def overflows(channel: Channel) -> bool:
-    """The accumulator leaves int32 somewhere: the reference wraps and is no staircase."""
-    left = max(channel.shift, 0)
-    return max(-channel.acc_min, channel.acc_max) << left > _INT32_MAX
+def fit(channels: Channels) -> list[Steps]:
+    """Constants for each channel, verified; limit = 0 where there are none."""
+    numbers = np.arange(len(channels))
+    blocks = [numbers[first : first + BLOCK] for first in range(0, len(channels), BLOCK)]
+    return [steps for block in blocks for steps in _fit(channels.only(block))]
 
 
-def _bracket(channel: Channel, wanted: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """Around each threshold: where the real product reaches wanted - 1/2, which both roundings
-    move by less than NEAR; checked, and the whole range where that is not so."""
-    first, last = channel.acc_min, channel.acc_max + 1
-    product = (wanted - channel.zero_point - 0.5) * 2.0 ** (31 - channel.shift)
-    near = np.clip(product / max(channel.multiplier, 1), first, last).astype(np.int64)
-    low, high = np.maximum(near - NEAR, first), np.minimum(near + NEAR, last)
-    below = (low == first) | (outputs(channel, low - 1) < wanted)
-    above = (high == last) | (outputs(channel, high) >= wanted)
-    return np.where(below, low, first), np.where(above, high, last)
+def _fit(channels: Channels) -> list[Steps]:
+    wraps = overflows(channels)
+    found = [Steps(int(low), 0, 0, 0, 0, 0, 0) for low in channels.low]
+    stairs = np.flatnonzero(~wraps)
+    if not len(stairs):
+        return found
+    if channels.act_min >= channels.act_max:
+        edges = channels.high[stairs, None] + 1
+    else:
+        edges = thresholds(channels.only(stairs))
+    origin, high = edges[:, 0], channels.high[stairs]
+    limit = np.minimum(edges[:, -1], high + 1) - origin
+    for n, start, last in zip(stairs.tolist(), origin.tolist(), high.tolist(), strict=True):
+        none = start > last  # always act_min: d < 0
+        found[n] = Steps(start, 0, 0, 0, int(none), 0, 0)
+    sloped = np.flatnonzero(limit > 0)  # 0: one step from act_min to act_max, by comparison
+    if len(sloped):
+        chosen = stairs[sloped]
+        every = _Search(channels.only(chosen), edges[sloped], limit[sloped]).steps()
+        for n, steps in zip(chosen.tolist(), every, strict=True):
+            found[n] = steps
+    return found
 
 
-@functools.lru_cache(maxsize=64)
-def thresholds(channel: Channel) -> Int64Array:
-    """[act_max - act_min]: least acc with output above act_min + i, or acc_max + 1."""
-    wanted = np.arange(channel.act_min + 1, channel.act_max + 1)
-    low, high = _bracket(channel, wanted)
-    while np.any(low < high):
-        middle = (low + high) >> 1
-        enough = outputs(channel, middle) >= wanted
-        high = np.where(enough, middle, high)
-        low = np.where(enough, low, np.minimum(middle + 1, high))
-    return high
+class _Search:
+    """Slopes and offsets of channels with steps inside [0, limit)."""
 
+    def __init__(self, channels: Channels, edges: Int64Array, limit: Int64Array) -> None:
+        self.act_min, self.limit, self.origin = channels.act_min, limit, edges[:, 0]
+        self.zero = np.minimum(np.maximum(-self.origin, 0), limit)  # d of acc = 0
+        ends = np.stack([np.zeros_like(limit), limit, self.zero], axis=1)
+        sides = np.concatenate([edges - self.origin[:, None], ends], axis=1)
+        both = np.concatenate([sides, sides - 1], axis=1)
+        # d on both sides of every step and of zero; what is outside is 0, which is inside.
+        self.points = np.where((both >= 0) & (both < limit[:, None]), both, 0)
+        values = outputs(channels, self.points + self.origin[:, None]) - channels.act_min
+        self.floor = values << FRACTION
+        self.top = self.points.max(axis=1)
+        scales = zip(channels.multiplier.tolist(), channels.shift.tolist(), strict=True)
+        self.slope = [(m << (FRACTION + FINE)) >> (31 - shift) for m, shift in scales]
 
-@functools.lru_cache(maxsize=8192)
-def fit(channel: Channel) -> Steps:
-    """Constants for one channel, verified; limit = 0 if there are none."""
-    if overflows(channel):
-        return Steps(channel.acc_min, 0, 0, 0, 0, 0, 0)
-    steps = thresholds(channel)
-    origin = int(steps[0]) if steps.size else channel.acc_max + 1
-    if origin > channel.acc_max:  # always act_min: d < 0
-        return Steps(channel.acc_max + 1, 0, 0, 0, 1, 0, 0)
-    limit = (
-        int(steps[-1]) - origin if steps[-1] <= channel.acc_max else channel.acc_max - origin + 1
-    )
-    if limit == 0:  # one step from act_min to act_max: both ends by comparison
-        return Steps(origin, 0, 0, 0, 0, 0, 0)
-    points = _points(channel, steps, origin, limit)
-    values = outputs(channel, points + origin)
-    for corner in (0, max(0, min(limit, -origin))):
-        found = _search(channel, points, values, corner)
-        if found is not None:
-            a, b, low, high = found
-            return Steps(origin, a, b, low, limit, corner, high)
-    return Steps(origin, 0, 0, 0, 0, 0, 0)
+    def steps(self) -> list[Steps]:
+        """The first slope that passes: without a corner if there is one, the nearest."""
+        origin, limit, zero = self.origin.tolist(), self.limit.tolist(), self.zero.tolist()
+        found = [Steps(start, 0, 0, 0, 0, 0, 0) for start in origin]
+        top = self.top.tolist()
+        left = [n for n in range(len(found)) if self.slope[n] * top[n] < _WORD << FINE]
+        for corner in (False, True):
+            if corner:
+                left = [n for n in left if zero[n]]
+            for nudge in NUDGES:
+                tried = [n for n in left if self.slope[n] + nudge >= 0]
+                slopes = [self._split(self.slope[n] + nudge, top[n]) for n in tried]
+                passed = self._offsets(tried, slopes, corner)
+                for n, (a, b), sides in zip(tried, slopes, passed, strict=True):
+                    if sides is not None:
+                        at = zero[n] if corner else 0
+                        found[n] = Steps(origin[n], a, b, sides[0], limit[n], at, sides[1])
+                left = [n for n in left if not found[n].exact]
+        return found
 
-
-def _points(channel: Channel, steps: Int64Array, origin: int, limit: int) -> Int64Array:
-    """d on both sides of every step and of zero, inside [0, limit)."""
-    zero = np.array([0, limit, max(0, min(limit, -origin))], dtype=np.int64)
-    edges = np.concatenate([steps - origin, zero])
-    points = np.sort(np.concatenate([edges, edges - 1]))
-    return points[(points >= 0) & (points < limit)]
-
-
-def _search(
-    channel: Channel, points: Int64Array, values: Int64Array, corner: int
-) -> tuple[int, int, int, int] | None:
-    """(a, b, low, high) that give `values` at `points` without leaving 32 bits."""
-    top = int(points[-1])
-    slope = (channel.multiplier << (FRACTION + FINE)) >> (31 - channel.shift)
-    if slope * top >= _WORD << FINE:
-        return None
-    for nudge in (0, 1, -1, 2, -2, 3, -3, 4, -4, 6, -6, 8, -8):
-        full = slope + nudge
-        if full < 0:
-            continue
+    @staticmethod
+    def _split(full: int, top: int) -> tuple[int, int]:
+        """a and b of a slope whose products stay in 32 bits up to d = top."""
         a, b = full >> FINE, full & ((1 << FINE) - 1)
-        if b * top >= _WORD:
-            a, b = (full + (1 << (FINE - 1))) >> FINE, 0
-        height = points * a + ((points * b) >> FINE)
-        sides = [
-            _offset(height[side], values[side] - channel.act_min)
-            for side in (points < corner, points >= corner)
+        return (a, b) if b * top < _WORD else ((full + (1 << (FINE - 1))) >> FINE, 0)
+
+    def _offsets(
+        self, rows: list[int], slopes: list[tuple[int, int]], corner: bool
+    ) -> list[tuple[int, int] | None]:
+        """(low, high) that give the values at all points; None where nothing does."""
+        if not rows:
+            return []
+        # A slope beyond that belongs to d = 0 alone, which it is multiplied with.
+        a, b = (np.array([min(slope[i], _WORD) for slope in slopes])[:, None] for i in (0, 1))
+        points, floor = self.points[rows], self.floor[rows]
+        least = floor - (points * a + ((points * b) >> FINE))
+        most = least + (1 << FRACTION)
+        if not corner:
+            high = _between(least.max(axis=1), most.min(axis=1), self.act_min)
+            return [None if one is None else (_word(0, self.act_min), one) for one in high]
+        before = points < self.zero[rows][:, None]
+        low, high = (
+            _between(
+                np.where(side, least, -_FAR).max(axis=1),
+                np.where(side, most, _FAR).min(axis=1),
+                self.act_min,
+            )
+            for side in (before, ~before)
+        )
+        return [
+            None if one is None or other is None else (one, other)
+            for one, other in zip(low, high, strict=True)
         ]
-        if None in sides:
-            continue
-        low, high = sides[0], sides[1]
-        assert low is not None and high is not None
-        word = channel.act_min << FRACTION
-        return a, b, (low + word) % _WORD, (high + word) % _WORD
-    return None
 
 
-def _offset(height: Int64Array, values: Int64Array) -> int | None:
-    """c with (height + c) >> 24 == values and height + c < 2^32; 0 if there is nothing to meet."""
-    if height.size == 0:
-        return 0
-    low = int(np.max((values << FRACTION) - height))
-    high = int(np.min(((values + 1) << FRACTION) - height))
-    if low >= high:
-        return None
-    return (low + high) // 2
+def _between(least: Int64Array, most: Int64Array, act_min: int) -> list[int | None]:
+    """c with least <= c < most, as a word with act_min in it; 0 if there is nothing to meet."""
+    return [
+        None if low >= high else _word((low + high) // 2, act_min)
+        for low, high in zip(least.tolist(), most.tolist(), strict=True)
+    ]
 
 
-def evaluate(steps: Steps, channel: Channel, acc: Int64Array) -> Int64Array:
-    """What the board computes, for checks: [n] outputs as int8 values."""
+def _word(c: int, act_min: int) -> int:
+    return (c + (act_min << FRACTION)) % _WORD
+
+
+def evaluate(steps: Steps, channels: Channels, acc: Int64Array) -> Int64Array:
+    """What the board computes for one channel, for checks: [k] outputs as int8 values."""
+    bytes_of: Int64Array = outputs(channels, acc[None, :])[0]
     if not steps.exact:
-        return outputs(channel, acc)
+        return bytes_of
     d = acc - steps.origin
     inside = np.clip(d, 0, max(steps.limit - 1, 0))
     c = np.where(inside < steps.corner, steps.low, steps.high)
     word = (inside * steps.a + ((inside * steps.b) >> FINE) + c) % _WORD
     byte = (word >> FRACTION) - 256 * (word >> 31)
-    return np.where(d < 0, channel.act_min, np.where(d >= steps.limit, channel.act_max, byte))
+    inner = np.where(d >= steps.limit, channels.act_max, byte)
+    bytes_of = np.where(d < 0, channels.act_min, inner)
+    return bytes_of

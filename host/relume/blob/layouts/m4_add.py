@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from relume.blob.layouts.m4_conv import KERNEL, Unfit
-from relume.blob.layouts.m4_requant import Int64Array
 from relume.blob.layouts.packed import Packed
+from relume.blob.layouts.requant import Int64Array
 from relume.model.graph import Op, Tensor
 
 FRACTION = 20

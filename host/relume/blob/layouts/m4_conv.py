@@ -15,15 +15,15 @@ import numpy.typing as npt
 from relume.blob.layouts.m4_requant import (
     FULL,
     SHORT,
-    Channels,
     Constants,
-    Int64Array,
+    are_constant,
+    constants_of,
     fit,
     fold,
-    is_constant,
     reach,
 )
 from relume.blob.layouts.packed import Packed
+from relume.blob.layouts.requant import Channels, Int64Array
 from relume.model.graph import Int8Array, Op, Tensor
 
 KERNEL = 1
@@ -59,7 +59,7 @@ def conv(op: Op, source: Tensor, out: Tensor) -> Packed:
 
 def _live(lanes: Lanes, channels: int) -> tuple[Int64Array | None, Int8Array]:
     """Channels to compute (None: all, in place), and a pixel with the bytes of the others."""
-    template = lanes.channels.constants()
+    template = constants_of(lanes.channels)
     live = np.flatnonzero(~lanes.constant)
     if len(live) == 0:
         live = np.array([0])
@@ -133,7 +133,7 @@ def lanes_of(op: Op, source: Tensor, out: Tensor) -> Lanes:
     weights = op.weights.reshape(len(op.weights), -1).astype(np.int64)
     bias = fold(weights, op.bias, source.zero_point)
     channels = channels_of(op, out, weights, bias)
-    constant = np.array([is_constant(channels, n) for n in range(len(bias))])
+    constant = are_constant(channels)
     return Lanes(
         np.where(constant[:, None], 0, weights), np.where(constant, 0, bias), channels, constant
     )
@@ -163,7 +163,7 @@ def channels_of(op: Op, out: Tensor, weights: Int64Array, bias: Int64Array) -> C
 def _tail(channels: Channels) -> tuple[int, list[Constants]]:
     """The cheapest tail that is exact for every channel, with its constants."""
     for tail in (SHORT, FULL):
-        found = [fit(channels, n, tail, 8 * (n % 2)) for n in range(len(channels.shift))]
+        found = fit(channels, tail, 8 * (np.arange(len(channels)) % 2))
         whole = [constants for constants in found if constants is not None]
         if len(whole) == len(found):
             return tail, whole

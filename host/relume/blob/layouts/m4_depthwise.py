@@ -17,13 +17,12 @@ from relume.blob.layouts.m4_conv import KERNEL, Unfit, channels_of
 from relume.blob.layouts.m4_requant import (
     FULL,
     SHORT,
-    Channels,
     Constants,
-    Int64Array,
     fit,
     fold,
 )
 from relume.blob.layouts.packed import Packed
+from relume.blob.layouts.requant import Channels, Int64Array
 from relume.model.graph import Op, Tensor
 
 FULL_FLAG = 0x100  # in the shift's word
@@ -42,9 +41,9 @@ def depthwise(op: Op, source: Tensor, out: Tensor) -> Packed:
 
 
 def _rows_in_pairs(op: Op, source: Tensor, out: Tensor) -> Packed:
-    out_h, out_w, channels = out.shape
+    out_h, out_w, _ = out.shape
     weights, bias, lanes = _lanes(op, source, out)
-    constants = [_constants(lanes, n) for n in range(channels)]
+    constants = _constants(lanes)
     row = 16 * ((out_w - 1) * op.window.sw + 3)
     whole = -(-out_h // 2) if op.window.sh == 1 else out_h
     bands = max(1, min(whole, BAND_BYTES // row - 1))
@@ -59,7 +58,7 @@ def _taps(op: Op, source: Tensor, out: Tensor) -> Packed:
     scratch = (taps + 1) * (n + -n % 4)
     if scratch > TAPS_BYTES:
         raise Unfit(f"a window of {scratch} bytes")
-    constants = [_full(lanes, i) for i in range(n)]
+    constants = _full(lanes)
     whole = np.pad(weights, ((0, -n % 4), (0, 0))).reshape(-1, 4, taps)[:, (0, 2, 1, 3)]
     words = np.ascontiguousarray(whole.transpose(0, 2, 1)).astype("<i2").tobytes()
     rows: list[int] = []
@@ -79,20 +78,25 @@ def _lanes(op: Op, source: Tensor, out: Tensor) -> tuple[Int64Array, Int64Array,
     return weights, bias, channels_of(op, out, weights, bias)
 
 
-def _constants(lanes: Channels, n: int) -> Constants:
-    """Constants of channel n for the clamp of signed bytes."""
-    short = fit(lanes, n, SHORT, 0)
-    if short is not None:
-        return Constants(short.m, short.c - (128 << 16), short.j)
-    full = _full(lanes, n)
-    return Constants(full.m, full.c, full.j | FULL_FLAG)
+def _constants(lanes: Channels) -> list[Constants]:
+    """Each channel's constants for the clamp of signed bytes: the short ones where they pass."""
+    found = fit(lanes, SHORT, np.zeros(len(lanes), dtype=np.int64))
+    others = np.array([n for n, one in enumerate(found) if one is None], dtype=np.int64)
+    full = dict(zip(others.tolist(), _full(lanes.only(others)), strict=True))
+    return [
+        Constants(full[n].m, full[n].c, full[n].j | FULL_FLAG)
+        if one is None
+        else Constants(one.m, one.c - (128 << 16), one.j)
+        for n, one in enumerate(found)
+    ]
 
 
-def _full(lanes: Channels, n: int) -> Constants:
-    full = fit(lanes, n, FULL, 0)
-    if full is None:
+def _full(lanes: Channels) -> list[Constants]:
+    found = fit(lanes, FULL, np.zeros(len(lanes), dtype=np.int64))
+    whole = [Constants(one.m, one.c - (128 << one.j), one.j) for one in found if one is not None]
+    if len(whole) < len(found):
         raise Unfit("no requantisation constants pass the proof")
-    return Constants(full.m, full.c - (128 << full.j), full.j)
+    return whole
 
 
 def _is_paired(op: Op, out: Tensor) -> bool:
