@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.board.profile import BoardProfile
-from relume.plan.behind import BURST_CYCLES, Behind
+from relume.plan.behind import BURST_CYCLES, Behind, Spans
 from relume.plan.costs import CostModel
 from relume.plan.tiles import TiledGraph, assemble, cut
 from relume.sim.ours import dirty_bytes, stream
@@ -30,10 +30,11 @@ def _nets(seed: int, n_ops: int, board: BoardProfile, nvm: str) -> tuple[CostMod
 
 def _commits(costs: CostModel, tiled: TiledGraph, end: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
     """(expected, whole) of the segments from each boundary before `end` to it."""
-    dirty, ranges = (total * 1.0 for total in tiled.live.dirty_totals(0, end))
+    spans = Spans.to(end)
+    dirty, ranges = (total * 1.0 for total in tiled.live.dirty_totals(spans.start, spans.end))
     live = np.full(end, float(tiled.live.live_bytes[end]))
     return (
-        Behind(costs, tiled).commit_uj(0, end, dirty, ranges),
+        Behind(costs, tiled).commit_uj(spans, dirty, ranges),
         costs.commit_uj(dirty, ranges, live),
     )
 
@@ -45,7 +46,7 @@ def test_the_bytes_left_are_those_of_the_simulated_engine(seed: int, n_ops: int)
     costs, tiled = _nets(seed, n_ops, BOARD, "fram")
     work = Work.of(costs, tiled.tiles)
     dirty, end = dirty_bytes(work), len(tiled.tiles)
-    left = Behind(costs, tiled).left(0, end, dirty[:end, end])
+    left = Behind(costs, tiled).left(Spans.to(end), dirty[:end, end])
     for start in range(end):
         _, wait_s, sent, _ = stream(work, dirty, start, end)
         waited = wait_s * BOARD.hz / (costs.transfer_uj(1.0, 0.0) / costs.uj_per_cycle)
@@ -82,7 +83,8 @@ def test_a_slow_layer_leaves_its_last_tile_only() -> None:
     graph = conv_net(1, side=32)
     costs = CostModel(graph, BOARD, "fram")
     tiled = assemble(graph, costs, cut(graph, [-(-graph.units(op) // 4) for op in graph.ops]))
-    dirty = tiled.live.dirty_totals(0, 4)[0] * 1.0
-    left = Behind(costs, tiled).left(0, 4, dirty)
+    spans = Spans.to(4)
+    dirty = tiled.live.dirty_totals(spans.start, spans.end)[0] * 1.0
+    left = Behind(costs, tiled).left(spans, dirty)
     assert dirty[0] == 4 * dirty[3] and [tile.op for tile in tiled.tiles[:4]] == [0] * 4
     assert left.tolist() == [dirty[3]] * 4

@@ -193,7 +193,8 @@ def test_dirty_totals_agree_with_dirty_ranges(seed: int, n_ops: int) -> None:
     live = LiveMap(graph, random_tiles(graph, seed))
     for end in range(1, live.n_tiles + 1):
         start = int(np.random.default_rng(seed + end).integers(0, end))
-        total, ranges = live.dirty_totals(start, end)
+        every = np.arange(start, end)
+        total, ranges = live.dirty_totals(every, np.full(len(every), end))
         for previous in range(start, end):
             dirty = live.dirty(previous, end)
             assert total[previous - start] == sum(stop - first for _, first, stop in dirty)

@@ -6,6 +6,7 @@ import itertools
 import re
 import time
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.errors import BoardError, PlanError
 from relume.model.graph import Graph, Kind, Op, Tensor, Window
-from relume.plan.behind import Behind
+from relume.plan import commits
+from relume.plan.behind import Behind, Spans
 from relume.plan.commits import segment_ends
 from relume.plan.costs import CostModel
 from relume.plan.live import LiveMap
@@ -99,6 +101,21 @@ def test_commits_are_the_cheapest_of_all_placements(
     assert found == pytest.approx(min(every), rel=1e-9)
 
 
+@settings(max_examples=30, derandomize=True, deadline=None)
+@given(SEEDS, st.integers(1, 5), st.floats(1.0, 8.0), st.integers(1, 20))
+def test_commits_are_the_same_however_many_segments_are_looked_at_together(
+    seed: int, n_ops: int, slack: float, together: int
+) -> None:
+    graph = RandomNet(seed, 6).graph(n_ops)
+    costs = CostModel(graph, BOARD, "fram")
+    tiled = _tiled(graph, costs, cut(graph, [-(-graph.units(op) // 4) for op in graph.ops]))
+    need = max(_edge(costs, tiled, tile, tile + 1)[0] for tile in range(len(tiled.tiles)))
+    charge = costs.boot_uj + slack * need
+    ends = segment_ends(costs, tiled, charge)
+    with patch.object(commits, "SPANS", together):
+        assert segment_ends(costs, tiled, charge) == ends
+
+
 def _tiled(graph: Graph, costs: CostModel, tiles: tuple) -> TiledGraph:  # type: ignore[type-arg]
     live = LiveMap(graph, tiles)
     energy = [costs.ops[t.op].worst(t.count) * costs.uj_per_cycle for t in tiles]
@@ -126,8 +143,9 @@ def _path_cost(costs: CostModel, tiled: TiledGraph, charge: float, ends: list[in
         need, _, _ = _edge(costs, tiled, start, end)
         if need > usable * (1 + 1e-12):
             return float("inf")
-        dirty, ranges = tiled.live.dirty_totals(start, end)
-        commit = float(behind.commit_uj(start, end, dirty * 1.0, ranges * 1.0)[0])
+        spans = Spans.to(end, start)
+        dirty, ranges = tiled.live.dirty_totals(spans.start, spans.end)
+        commit = float(behind.commit_uj(spans, dirty * 1.0, ranges * 1.0)[0])
         restore, tiles = float(tiled.restore_uj[start]), tiled.tiles[start:end]
         work = sum(costs.ops[t.op].typical(t.count) for t in tiles) * costs.uj_per_cycle
         cut_share = min(1.0, (work + commit) / (usable - restore))

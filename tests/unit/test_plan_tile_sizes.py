@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.board.profile import load_board
@@ -13,7 +14,7 @@ from relume.plan.tile_sizes import (
     LOST,
     MAX_TILES_PER_OP,
     SMALL,
-    best_size,
+    best_sizes,
     finer,
     row_units,
     sizes,
@@ -39,7 +40,9 @@ def _best(fixed: float, unit: float, charge: float) -> int:
     """Units of a tile, for an op of 32 rows of 32 units; charge in cycles, commits free."""
     costs = _costs(fixed, unit)
     costs.commit_uj = lambda dirty, ranges, live: 0.0 * dirty  # type: ignore[assignment]
-    return best_size(GRAPH, costs, 0, charge * costs.uj_per_cycle, 0)
+    n_ops = len(GRAPH.ops)
+    room = np.full(n_ops, charge * costs.uj_per_cycle)
+    return best_sizes(GRAPH, costs, room, np.zeros(n_ops, dtype=np.int64))[0]
 
 
 def test_tiles_without_a_fixed_part_are_the_finest() -> None:

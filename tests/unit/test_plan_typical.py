@@ -14,6 +14,7 @@ from relume.board.profile import load_board
 from relume.model.graph import Kind
 from relume.model.tflite_reader import read_tflite
 from relume.plan.costs import CostModel
+from relume.plan.op_cycles import typical_of, worst_of
 from relume.plan.tiles import cut
 from relume.plan.typical import typical_cycles
 
@@ -79,3 +80,16 @@ def test_tiles_of_many_sizes_at_once_take_what_each_takes(seed: int, core: str) 
         each = [(cycles.worst(int(one)), cycles.typical(int(one))) for one in counts]
         assert cycles.worst(counts).tolist() == [worst for worst, _ in each]
         assert cycles.typical(counts).tolist() == [typical for _, typical in each]
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["portable", "m0plus"]))
+def test_tiles_of_many_ops_at_once_take_what_each_takes(seed: int, core: str) -> None:
+    graph = RandomNet(seed).graph(6)
+    ops = CostModel(graph, replace(PICO, core=core), "fram").ops
+    random = np.random.default_rng(seed)
+    number = random.integers(0, len(ops), 200)
+    count = random.integers(1, 400, 200)
+    pairs = list(zip(number.tolist(), count.tolist(), strict=True))
+    assert worst_of(ops, number, count).tolist() == [ops[n].worst(one) for n, one in pairs]
+    assert typical_of(ops, number, count).tolist() == [ops[n].typical(one) for n, one in pairs]

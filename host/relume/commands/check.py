@@ -102,13 +102,15 @@ def run(args: argparse.Namespace) -> int:
         return everywhere.run(args)
     from relume.board.profile import load_board
     from relume.model.dead import without_dead_channels
+    from relume.model.tflite_file import load
     from relume.model.tflite_reader import read_tflite, survey
     from relume.report import ops
 
     board = load_board(args.board)
     budget = ui.budget_of(args, board)
-    found = survey(args.net)
-    whole = read_tflite(args.net) if found.supported else None
+    raw = load(args.net)
+    found = survey(raw)
+    whole = read_tflite(raw) if found.supported else None
     graph = None if whole is None else without_dead_channels(whole)
     facts = _facts(found, graph, board, args, budget)
     if whole is not None and graph is not None:

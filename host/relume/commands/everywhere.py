@@ -42,10 +42,12 @@ def run(args: argparse.Namespace) -> int:
     """Prints a line for every board; 0 if the model fits at least one of them."""
     from relume.board.profile import board_names, load_board
     from relume.model.dead import without_dead_channels
+    from relume.model.tflite_file import load
     from relume.model.tflite_reader import read_tflite, survey
 
-    found = survey(args.net)
-    graph = without_dead_channels(read_tflite(args.net)) if found.supported else None
+    raw = load(args.net)
+    found = survey(raw)
+    graph = without_dead_channels(read_tflite(raw)) if found.supported else None
     reasons = refusals(found)
     places = [_place(graph, load_board(name), args, reasons) for name in board_names()]
     if args.json:

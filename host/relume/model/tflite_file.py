@@ -177,11 +177,18 @@ class _Parser:
 
     def items(self, length: Callable[[], int], item: Callable[[int], Any], what: str) -> list[Any]:
         """A vector's elements; all vectors together hold at most one per 4 bytes of the file."""
-        count = length()
+        return [item(number) for number in range(self.spent(length(), what))]
+
+    def numbers(self, length: Callable[[], int], every: Callable[[], Any], what: str) -> list[Any]:
+        """The same of a vector of numbers, taken at once."""
+        return list(every().tolist()) if self.spent(length(), what) else []
+
+    def spent(self, count: int, what: str) -> int:
+        """`count`, taken off what an honest file can hold."""
         if not 0 <= count <= self.budget:
             raise self.fail(f"{count} {what}")
         self.budget -= count
-        return [item(number) for number in range(count)]
+        return count
 
     def text(self, value: bytes | None, default: str) -> str:
         first = (value or b"")[:1024].split(b";")[0][-MAX_NAME:]
@@ -243,8 +250,10 @@ class _Parser:
         scales: list[float] = []
         zero_points: list[int] = []
         if quant is not None:
-            scales = self.items(quant.ScaleLength, quant.Scale, "scales")
-            zero_points = self.items(quant.ZeroPointLength, quant.ZeroPoint, "zero points")
+            scales = self.numbers(quant.ScaleLength, quant.ScaleAsNumpy, "scales")
+            zero_points = self.numbers(
+                quant.ZeroPointLength, quant.ZeroPointAsNumpy, "zero points"
+            )
         special = "variable" if table.IsVariable() else ""
         special = "sparse" if table.Sparsity() is not None else special
         return RawTensor(

@@ -44,13 +44,13 @@ class Survey:
         return not self.problems and all(op.reason is None for op in self.ops)
 
 
-def read_tflite(source: Path | bytes) -> Graph:
-    """Reads a fully int8-quantised TFLite model.
+def read_tflite(source: Path | bytes | RawModel) -> Graph:
+    """Reads a fully int8-quantised TFLite model: a file, its bytes, or what load() gave.
 
     Raises ModelError, naming file, op number, layer, op kind and reason, at the first op that
     cannot be run.
     """
-    whole = with_dilations(with_constants(load(source)))
+    whole = with_dilations(with_constants(_loaded(source)))
     raw = without_edges(whole)
     problems = _model_problems(whole, raw)
     if problems:
@@ -74,9 +74,13 @@ def read_tflite(source: Path | bytes) -> Graph:
     return replace(graph, input_type=first, output_type=last)
 
 
-def survey(source: Path | bytes) -> Survey:
+def _loaded(source: Path | bytes | RawModel) -> RawModel:
+    return source if isinstance(source, RawModel) else load(source)
+
+
+def survey(source: Path | bytes | RawModel) -> Survey:
     """Every op of a file with its verdict. Raises ModelError only if the file cannot be parsed."""
-    raw = load(source)
+    raw = _loaded(source)
     whole = with_dilations(with_constants(raw))
     known = without_edges(whole)
     by_host = {op.number for op in whole.ops} - {op.number for op in known.ops}

@@ -6,6 +6,7 @@ Boundary t lies before tile t; boundary n_tiles is the end. The board computes t
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,10 +134,9 @@ class Life:
     finished: IntArray
     lo: IntArray
 
-    def finished_at(self, start: int, stop: int) -> IntArray:
-        """Finished bytes at boundaries [start, stop); before `first` they are those at `first`."""
-        index = np.arange(start, stop) - self.first
-        index = np.minimum(np.maximum(index, 0), len(self.finished) - 1)
+    def finished_at(self, boundary: IntArray) -> IntArray:
+        """Finished bytes at boundaries [n]; before `first` they are those at `first`."""
+        index = np.minimum(np.maximum(boundary - self.first, 0), len(self.finished) - 1)
         values: IntArray = self.finished[index]
         return values
 
@@ -148,11 +148,12 @@ class LiveMap:
         self.graph = graph
         self.tiles = tuple(tiles)
         self.n_tiles = len(tiles)
-        self._places: list[list[int]] = [[] for _ in graph.ops]
-        self._ends: list[list[int]] = [[] for _ in graph.ops]
-        for place, tile in enumerate(tiles):
-            self._places[tile.op].append(place)
-            self._ends[tile.op].append(tile.first + tile.count)
+        of_tiles = np.array([(tile.op, tile.first, tile.count) for tile in tiles], dtype=np.int64)
+        self.op_of, first, self.count_of = of_tiles.reshape(-1, 3).T
+        order = np.argsort(self.op_of, kind="stable")
+        parts = np.searchsorted(self.op_of[order], np.arange(1, len(graph.ops)))
+        self._places = np.split(order, parts)
+        self._ends = np.split((first + self.count_of)[order], parts)
         producers = {op.output: number for number, op in enumerate(graph.ops)}
         self._producers = producers
         readers: list[list[int]] = [[] for _ in graph.tensors]
@@ -163,27 +164,24 @@ class LiveMap:
             self._life(tensor, producers.get(tensor), readers[tensor])
             for tensor in range(len(graph.tensors))
         )
-        self._by_boundary = self._index()
         self.live_bytes, self.live_ranges = self._totals()
 
     def places(self, op: int) -> IntArray:
         """Numbers of op's tiles, rising."""
-        return np.array(self._places[op], dtype=np.int64)
+        return self._places[op]
 
     def first_place(self, op: int) -> int:
         """Number of op's first tile."""
-        return self._places[op][0]
+        return int(self._places[op][0])
 
     def last_place(self, op: int) -> int:
         """Number of op's last tile."""
-        return self._places[op][-1]
+        return int(self._places[op][-1])
 
     def _done(self, op: int, first: int, last: int) -> IntArray:
         """Units of op finished at boundaries first..last."""
-        ends = np.array([0, *self._ends[op]], dtype=np.int64)
-        done: IntArray = ends[
-            np.searchsorted(self._places[op], np.arange(first, last + 1), side="left")
-        ]
+        ends = np.concatenate(([0], self._ends[op]))
+        done: IntArray = ends[np.searchsorted(self._places[op], np.arange(first, last + 1))]
         return done
 
     def _finished(self, tensor: int, first: int, last: int) -> IntArray:
@@ -197,8 +195,8 @@ class LiveMap:
     def _life(self, tensor: int, producer: int | None, readers: list[int]) -> Life:
         graph, size = self.graph, self.graph.tensors[tensor].size
         is_output = tensor == graph.output
-        first = 0 if producer is None else self._places[producer][0]
-        uses = [self._places[reader][-1] + 1 for reader in readers]
+        first = 0 if producer is None else self.first_place(producer)
+        uses = [self.last_place(reader) + 1 for reader in readers]
         last = self.n_tiles if is_output else max(uses, default=first)
         length = last - first + 1
         finished = self._finished(tensor, first, last)
@@ -211,7 +209,8 @@ class LiveMap:
             lo = np.minimum(lo, first_byte)
         return Life(first, last, finished, lo)
 
-    def _index(self) -> list[list[int]]:
+    @functools.cached_property
+    def _by_boundary(self) -> list[list[int]]:
         """Tensors that may be live, by boundary."""
         index: list[list[int]] = [[] for _ in range(self.n_tiles + 1)]
         for tensor, life in enumerate(self.lives):
@@ -268,23 +267,26 @@ class LiveMap:
         for tensor, lo, finished in self.live(boundary):
             clean = 0
             if previous is not None:
-                clean = int(self.lives[tensor].finished_at(previous, previous + 1)[0])
+                clean = int(self.lives[tensor].finished_at(np.array([previous]))[0])
             if finished > max(lo, clean):
                 ranges.append((tensor, max(lo, clean), finished))
         return ranges
 
-    def dirty_totals(self, start: int, boundary: int) -> tuple[IntArray, IntArray]:
-        """(bytes, ranges) that a commit writes, by previous commit in [start, boundary)."""
-        total = np.zeros(boundary - start, dtype=np.int64)
-        ranges = np.zeros(boundary - start, dtype=np.int64)
-        for tensor, lo, finished in self.live(boundary):
-            life = self.lives[tensor]
-            if life.finished_at(start, start + 1)[0] >= finished:
-                continue  # finished before the window: clean whatever the previous commit was
-            clean = np.maximum(life.finished_at(start, boundary), lo)
-            extent = np.maximum(finished - clean, 0)
-            total += extent
-            ranges += extent > 0
+    def dirty_totals(self, previous: IntArray, boundary: IntArray) -> tuple[IntArray, IntArray]:
+        """(bytes, ranges) that commits write, [n]: at each boundary after the one at `previous`.
+
+        The boundaries rise, not strictly."""
+        total = np.zeros(len(boundary), dtype=np.int64)
+        ranges = np.zeros(len(boundary), dtype=np.int64)
+        for life in self.lives:
+            first, stop = np.searchsorted(boundary, (life.first, life.last + 1))
+            if first == stop:
+                continue
+            at = boundary[first:stop] - life.first
+            clean = np.maximum(life.finished_at(previous[first:stop]), life.lo[at])
+            extent = np.maximum(life.finished[at] - clean, 0)
+            total[first:stop] += extent
+            ranges[first:stop] += extent > 0
         return total, ranges
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, overload
 
 import numpy as np
@@ -62,3 +63,21 @@ class OpCycles:
     def _more_areas(self, count: Any) -> Any:
         """Rectangles beyond the first: 0 of whole rows or equal parts of one, else 1 or 2."""
         return (count % self.row != 0) * (self.row % count != 0) * (1 + (count > self.row))
+
+
+def worst_of(ops: Sequence[OpCycles], number: Counts, count: Counts) -> Cycles:
+    """[n] cycles of tiles of `count` units of the ops with these numbers, at worst."""
+    return _side_by_side(ops, number).worst(count)
+
+
+def typical_of(ops: Sequence[OpCycles], number: Counts, count: Counts) -> Cycles:
+    """The same with the cache warm."""
+    return _side_by_side(ops, number).typical(count)
+
+
+def _side_by_side(ops: Sequence[OpCycles], number: Counts) -> OpCycles:
+    """Each figure an array [n]: what is said of one op holds of each."""
+    figures: list[Any] = [
+        np.array([getattr(op, figure.name) for op in ops])[number] for figure in fields(OpCycles)
+    ]
+    return OpCycles(*figures)

@@ -17,6 +17,7 @@ from relume.plan.arena import in_use, place_sram
 from relume.plan.costs import CostModel
 from relume.plan.depth_first import Run, ordered, row_bytes
 from relume.plan.live import IntArray
+from relume.plan.op_cycles import worst_of
 from relume.plan.tiles import Infeasible, TiledGraph, assemble, too_big
 
 EXCHANGE = 1.0
@@ -152,7 +153,9 @@ class _Search:
         return _State(counts, runs, tiled, crowd, self._cycles(tiled) / self.cycles - 1)
 
     def _cycles(self, tiled: TiledGraph) -> float:
-        return sum(self.cycles_of[tile.op].worst(tile.count) for tile in tiled.tiles)
+        live = tiled.live
+        each: list[float] = worst_of(self.cycles_of, live.op_of, live.count_of).tolist()
+        return sum(each)
 
     def _total(self, state: _State) -> int:
         tiled = state.tiled

@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 from relume.model.graph import PIXEL_KINDS, Graph
 from relume.plan.costs import CostModel
+from relume.plan.op_cycles import typical_of, worst_of
+
+IntArray = npt.NDArray[np.int64]
 
 MAX_TILES_PER_OP = 64
 SMALL = 8  # ops of so many to a charge are one tile
@@ -32,13 +35,14 @@ def row_units(graph: Graph, number: int) -> int:
 
 def sizes(graph: Graph, number: int) -> list[int]:
     """Units of a tile that cut an op into up to MAX_TILES_PER_OP even pieces, rising."""
-    return list(_sizes(graph.units(graph.ops[number]), row_units(graph, number)))
+    found: list[int] = _sizes(graph.units(graph.ops[number]), row_units(graph, number)).tolist()
+    return found
 
 
 @functools.lru_cache(maxsize=256)
-def _sizes(units: int, row: int) -> tuple[int, ...]:
+def _sizes(units: int, row: int) -> IntArray:
     most = min(units, MAX_TILES_PER_OP)
-    return tuple(sorted({_even(units, -(-units // n), row) for n in range(1, most + 1)}))
+    return np.array(sorted({_even(units, -(-units // n), row) for n in range(1, most + 1)}))
 
 
 def _even(units: int, count: int, row: int) -> int:
@@ -53,34 +57,48 @@ def finer(graph: Graph, number: int, size: int) -> int:
     return less - less % row if less >= row else less
 
 
-def best_size(graph: Graph, costs: CostModel, number: int, room_uj: float, live: int) -> int:
-    """Units of the tiles that use the fewest charges; where none fits, the finest.
+def best_sizes(
+    graph: Graph, costs: CostModel, room_uj: npt.NDArray[np.float64], live: IntArray
+) -> list[int]:
+    """Of each op: units of the tiles that use the fewest charges; where none fits, the finest.
 
-    room_uj: of a charge for a tile and its commit, in which `live` bytes are live.
+    room_uj [ops]: of a charge for a tile and its commit, in which `live` bytes [ops] are live.
     """
-    found = sizes(graph, number)
-    prices = _charges(graph, costs, number, found, room_uj, live)
-    if prices.min() == math.inf:
-        return found[0]
-    whole = costs.ops[number].worst(found[-1]) * costs.uj_per_cycle
-    if SMALL * whole <= room_uj and prices[-1] < math.inf:
-        return found[-1]
-    return found[int(prices.argmin())]
+    tried = [_sizes(graph.units(op), row_units(graph, n)) for n, op in enumerate(graph.ops)]
+    number = np.repeat(np.arange(len(tried)), [len(found) for found in tried])
+    size = np.concatenate(tried)
+    prices = _charges(graph, costs, number, size, room_uj[number], live[number])
+    most = np.array([found[-1] for found in tried])
+    whole = worst_of(costs.ops, np.arange(len(tried)), most) * costs.uj_per_cycle
+    small = SMALL * whole <= room_uj
+    best, at = [], 0
+    for n, found in enumerate(tried):
+        price = prices[at : at + len(found)]
+        at += len(found)
+        one_tile = small[n] and price[-1] < math.inf
+        best.append(int(found[-1] if one_tile else found[price.argmin()]))
+    return best
 
 
 def _charges(
-    graph: Graph, costs: CostModel, number: int, found: list[int], room_uj: float, live: int
+    graph: Graph,
+    costs: CostModel,
+    number: IntArray,
+    size: IntArray,
+    room_uj: npt.NDArray[np.float64],
+    live: IntArray,
 ) -> npt.NDArray[np.float64]:
-    """[sizes] charges that an op takes in tiles of these units; inf where one does not fit."""
-    op, cycles = graph.ops[number], costs.ops[number]
-    size = np.array(found)
-    pieces, rest = np.divmod(graph.units(op), size)
-    typical = cycles.typical(size) + cycles.cold
-    left = cycles.typical(np.maximum(rest, 1)) + cycles.cold
+    """[n] charges that each op takes in tiles of that size; inf where one does not fit."""
+    units = np.array([graph.units(op) for op in graph.ops])[number]
+    unit_bytes = np.array([graph.unit_bytes(op) for op in graph.ops])[number]
+    cold = np.array([cycles.cold for cycles in costs.ops])[number]
+    pieces, rest = np.divmod(units, size)
+    typical = typical_of(costs.ops, number, size) + cold
+    left = typical_of(costs.ops, number, np.maximum(rest, 1)) + cold
     last = np.where(rest > 0, left, 0.0)
-    written = (size * graph.unit_bytes(op)).astype(np.float64)
-    commit = costs.commit_uj(written, np.ones(len(found)), np.full(len(found), float(live)))
-    tile = cycles.worst(size) * costs.uj_per_cycle
+    written = (size * unit_bytes).astype(np.float64)
+    commit = costs.commit_uj(written, np.ones(len(size)), live.astype(np.float64))
+    tile = worst_of(costs.ops, number, size) * costs.uj_per_cycle
     fits = tile + commit <= room_uj
     charges = (pieces * typical + last) * costs.uj_per_cycle
     return np.where(fits, charges / np.where(fits, room_uj - LOST * tile, 1.0), math.inf)

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from relume.model.graph import Graph
 from relume.plan.costs import CostModel
 from relume.plan.live import LiveMap
-from relume.plan.tile_sizes import best_size, finer
+from relume.plan.op_cycles import worst_of
+from relume.plan.tile_sizes import best_sizes, finer
 from relume.plan.types import Tile
 
 MAX_TILES = 65535
@@ -81,7 +82,7 @@ def _counts(graph: Graph, costs: CostModel, charge_uj: float) -> list[int]:
     room = charge_uj - costs.boot_uj - np.maximum(whole.restore_uj[:-1], whole.restore_uj[1:])
     room -= whole.stage_cycles * costs.uj_per_cycle
     live = np.maximum(whole.live.live_bytes[:-1], whole.live.live_bytes[1:])
-    return [best_size(graph, costs, n, float(room[n]), int(live[n])) for n in range(len(live))]
+    return best_sizes(graph, costs, room, live)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +115,8 @@ def assemble(graph: Graph, costs: CostModel, tiles: tuple[Tile, ...]) -> TiledGr
 
 
 def _priced(costs: CostModel, live: LiveMap) -> TiledGraph:
-    tiles = live.tiles
-    cycles = np.array([costs.ops[tile.op].worst(tile.count) for tile in tiles])
-    op_of = np.array([tile.op for tile in tiles])
+    tiles, op_of = live.tiles, live.op_of
+    cycles = worst_of(costs.ops, op_of, live.count_of)
     stage = np.array([costs.stage_cycles(op) for op in range(len(costs.ops))])[op_of]
     begins = np.concatenate(([True], op_of[1:] != op_of[:-1]))
     first = np.where(begins, stage, 0.0)
@@ -133,8 +133,7 @@ def too_big(graph: Graph, costs: CostModel, tiled: TiledGraph, charge_uj: float)
     live = tiled.live.live_bytes.astype(np.float64)
     fixed_check(costs, tiled, charge_uj)
     unit_bytes = np.array([graph.unit_bytes(op) for op in graph.ops], dtype=np.float64)
-    op_of = np.array([tile.op for tile in tiled.tiles])
-    count = np.array([tile.count for tile in tiled.tiles], dtype=np.float64)
+    op_of, count = tiled.live.op_of, tiled.live.count_of.astype(np.float64)
     one = np.ones(len(op_of))
     start = costs.boot_uj + tiled.restore_uj[:-1]
     written = unit_bytes[op_of]

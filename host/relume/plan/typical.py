@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relume.plan.costs import CostModel
+from relume.plan.op_cycles import typical_of
 from relume.plan.tiles import FloatArray
 from relume.plan.types import Tile
 
@@ -24,8 +25,8 @@ class TypicalCycles:
 
 def typical_cycles(costs: CostModel, tiles: Sequence[Tile]) -> TypicalCycles:
     """Of tiles in their order, in core cycles."""
-    op = np.array([tile.op for tile in tiles])
-    tile = np.array([costs.ops[one.op].typical(one.count) for one in tiles])
+    op, count = np.array([(tile.op, tile.count) for tile in tiles]).T
+    tile = typical_of(costs.ops, op, count)
     begin = np.array([costs.begin_cycles(number) for number in range(len(costs.ops))])[op]
     begins = np.concatenate(([True], op[1:] != op[:-1]))
     return TypicalCycles(tile + begin * begins, np.append(begin * ~begins, 0.0))

@@ -94,10 +94,10 @@ def dirty_bytes(work: Work) -> FloatArray:
     """[n + 1, n + 1]: dirty at the second boundary if all was clean at the first; nothing on
     flash, whose commits carry all that is live."""
     dirty = np.zeros((work.n_tiles + 1, work.n_tiles + 1))
-    if work.costs.nvm == "flash":
-        return dirty
-    for end in range(1, work.n_tiles + 1):
-        dirty[:end, end] = work.live.dirty_totals(0, end)[0]
+    if work.costs.nvm != "flash":
+        for end in range(1, work.n_tiles + 1):
+            every = np.arange(end)
+            dirty[:end, end] = work.live.dirty_totals(every, np.full(end, end))[0]
     return dirty
 
 
