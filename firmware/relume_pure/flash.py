@@ -2,20 +2,22 @@
 
 Such flash allows two writes of a word between two erases of its page. What C programs a second
 time (docs/SPEC.md 4.3) takes a word of its own here: the mark of a sector that is about to be
-erased, and the mark of each boot that found the record running. Nothing else is written where
-something was. Pages and records are those of the C sources' ring.
+erased, and the marks of each boot that found the record running or began to erase. Nothing else
+is written where something was. Pages and records are those of the C sources' ring.
 """
 
 import struct
 
 from .status import DAMAGED, FULL, NVM, NVM_SIZE, BlobError, BOUNDS, BoardError, crc32, fail, text
-from .store import EMPTY, MAGIC, RUNNING, Record, after, unpacked
+from .store import EMPTY, MAGIC, RUNNING, SPARED, Record, after, unpacked
 
 _PAGE, _DATA, _SECTOR, _RING = 256, 255, 4096, 15
 _SECTOR_MAGIC = 0x31534C52
 _HEADER, _RECORD, _MARKS, _LAST = 12, 64, 64, 252
 _ERASE = 6  # MicroPython's ioctl of a block device: erase one block
 _FULL = b"\xff\xff\xff\xff"
+_ZERO = b"\0\0\0\0"
+_ERASED = b"\xff\xff\0\0"  # a mark: the boot whose mark is before it began to erase
 _RECORD_MAGIC = struct.pack("<I", MAGIC)
 
 
@@ -91,6 +93,7 @@ class FlashStore:
         self.nvm, self.base, self.size = nvm, base, size
         self.newest, self.attempts, self.written = Record(), 0, 0
         self._at = self._wear = self._first = self._pending = self._live = 0
+        self._erasing = set()  # numbers of the boots since the newest record that began to erase
         self._page = bytearray()
         self._mount()
 
@@ -120,9 +123,21 @@ class FlashStore:
             return
         if self.newest.state == EMPTY or after(record.seq, self.newest.seq):
             self.newest, self._at, self.attempts = record, ring, 0
+            self._erasing = set()
             if record.state == RUNNING:
-                marks = [page[i:i + 4] != _FULL for i in range(_MARKS, _LAST, 4)]
-                self.attempts = sum(marks)
+                self._take_marks(page)
+
+    def _take_marks(self, page):
+        for i in range(_MARKS, _LAST, 4):
+            if page[i:i + 4] == _ERASED:
+                self._erasing.add(self.attempts)
+            elif page[i:i + 4] != _FULL:
+                self.attempts += 1
+
+    @property
+    def erasing(self):
+        """Of the attempts, those that began to erase."""
+        return len(self._erasing - {0})
 
     def _placed(self, record, ring):
         """The data pages that the record names end just before it."""
@@ -149,12 +164,12 @@ class FlashStore:
         if self._read(at, len(data)) != data:
             fail(NVM)
 
-    def _mark(self, at, start, end):
-        """Zeros over the first word in [start, end) of a page that was never written."""
+    def _mark(self, at, start, end, mark=_ZERO):
+        """Writes the first word in [start, end) of a page that was never written."""
         page = self._read(at, _PAGE)
         for i in range(start, end, 4):
             if page[i:i + 4] == _FULL:
-                self._write(at + i, b"\0\0\0\0")
+                self._write(at + i, mark)
                 return True
         return False
 
@@ -162,6 +177,14 @@ class FlashStore:
         """Counts one more boot that found the newest record running."""
         if self._mark(_offset(self._at), _MARKS, _LAST):
             self.attempts += 1
+
+    def _mark_erase(self):
+        """Whatever becomes of this boot, its charge was not for tiles alone. More marks than are
+        spared would take the attempts' words."""
+        if (self.newest.state == RUNNING and self.attempts not in self._erasing
+                and self.erasing < SPARED):
+            self._mark(_offset(self._at), _MARKS, _LAST, _ERASED)
+            self._erasing.add(self.attempts)
 
     # ---- sectors ----
 
@@ -178,7 +201,7 @@ class FlashStore:
         count = _counted(head)
         if count is None:
             count = self._wear
-        elif head[_HEADER:] != b"\0\0\0\0":
+        elif head[_HEADER:] != _ZERO:
             self._mark(at, _HEADER, _PAGE)
         self.nvm.erase(self.base + at)
         if not _blank(self._read(at, _SECTOR)):
@@ -230,6 +253,7 @@ class FlashStore:
         """False if a commit of `live` bytes fits erased pages; else erases a sector: True."""
         if self._find(_pages(live) + 1) is not None:
             return False
+        self._mark_erase()
         self._erase_next()
         return True
 
@@ -270,6 +294,7 @@ class FlashStore:
         self._write(at, record.packed(2))
         self._write(at + _LAST, b"\xff\xff\xff\0")
         self.newest, self._at, self.attempts = record, self._pending, 0
+        self._erasing = set()
 
     def get(self, home, order, n):
         """n bytes of the newest commit's data from byte `order` on."""

@@ -9,7 +9,7 @@ from .status import (
     BlobError, DAMAGED, MODEL, NVM_KIND, SIZE, STATE, crc32, fail,
     STUCK as E_STUCK, text,
 )  # fmt: skip
-from .store import DONE, EMPTY, IDLE, RUNNING, STUCK, Record, Store
+from .store import DONE, EMPTY, IDLE, RUNNING, SPARED, STUCK, Record, Store
 
 MORE, FINISHED, ERASED = 1, 2, 3
 STUCK_ATTEMPTS = 8
@@ -89,7 +89,8 @@ class Session:
             fail(DAMAGED)
         if not same_boot:
             store.attempt()
-        if self._divide(store.newest, max(0, store.attempts - 1)) >= STUCK_ATTEMPTS:
+        failed = max(0, store.attempts - 1 - min(store.erasing, SPARED))
+        if self._divide(store.newest, failed) >= STUCK_ATTEMPTS:
             self._stuck = True
             return
         self._load()

@@ -10,6 +10,7 @@ _RECORD = "<IIIIHHBBBBIIQIIHHIII"
 _SLOT, _CELLS, _CELL, _PROBE = 64, 128, 16, 160
 HOME = 256
 HALVED_MOST = 16
+SPARED = 8  # attempts at a record that erased, and divide nothing
 
 
 class Record:
@@ -58,6 +59,8 @@ def after(a, b):
 
 class Store:
     """The store in [base, base + size) of an NVM; newest is what it holds."""
+
+    erasing = 0  # attempts that began to erase: none, but on flash
 
     def __init__(self, nvm, base, size):
         if base + size > nvm.size or size < HOME:

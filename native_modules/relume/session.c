@@ -11,8 +11,18 @@ uint32_t rl_session_work(const rl_blob *blob)
 
 /* ---------------------------------------------------------------- open -- */
 
-/* How far the work up to the next commit is divided: each attempt but the
- * first halves it once more, first the segment, then its first tile. The tile
+/* Attempts before this one that were for the tiles. One that erased a sector
+ * says nothing about them, and smaller parts would want more sectors; but it
+ * counts in the end, so that an erase that never fits is no silent loop. */
+static uint32_t failed_before(const rl_store *store)
+{
+    uint32_t spared = store->erasing < RL_SPARED ? store->erasing : RL_SPARED;
+    spared += store->attempts > 0;
+    return store->attempts > spared ? store->attempts - spared : 0;
+}
+
+/* How far the work up to the next commit is divided: each attempt that failed
+ * halves it once more, first the segment, then its first tile. The tile
  * begins with the halvings by which the record was reached. Returns how many
  * attempts failed before this with nothing left to halve. */
 static uint32_t divide(rl_session *s)
@@ -22,8 +32,7 @@ static uint32_t divide(rl_session *s)
                    - record->tile;
     uint32_t count = s->blob->tiles[record->tile].count;
     uint32_t grains = rl_session_part(count, rl_session_grain(count));
-    uint32_t failed = s->store->attempts, by_tiles = 0;
-    failed -= failed > 0;
+    uint32_t failed = failed_before(s->store), by_tiles = 0;
     s->halved = record->flags >> RL_HALVED_SHIFT;
     if (s->halved == 0) {
         by_tiles = rl_session_halvings(tiles, failed);
@@ -48,17 +57,17 @@ static rl_status fits(const rl_session *s)
 }
 
 /* What the supply has done to this model: brown-outs behind the newest record
- * that were no part of the plan raise the drain (SPEC 4.6). */
+ * that were no part of the plan raise the drain (SPEC 4.6). To lose the power
+ * in an erase, or what is left behind one, is: it has a charge of its own. */
 static void know_supply(rl_session *s)
 {
     const rl_record *record = &s->store->newest;
     int known = rl_pace_left(&s->pace, s->blob, s->ctx) != RL_PACE_UNKNOWN;
     int ours = s->state != RL_STATE_EMPTY
             && record->model == s->blob->header->meta_crc;
-    uint32_t failures = s->store->attempts;
-    if (failures > 0) {
-        failures -= record->flags & RL_EXPECTED;
-    }
+    uint32_t failures = s->store->attempts, spared = s->store->erasing;
+    spared += (record->flags & RL_EXPECTED) | s->store->first_erasing;
+    failures -= spared < failures ? spared : failures;
     s->pace.on = 0;
     s->pace.begun = 0;
     s->pace.vain = s->store->attempts != 0 && record->tile != 0;

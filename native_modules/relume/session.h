@@ -74,12 +74,14 @@ RL_CHECKED rl_status rl_session_begin(rl_session *session, uint32_t id,
  * the board rests while the voltage rises (RL_RESTED), then tries on. Without
  * a reading every segment ends with a commit.
  *
- * After n > 1 attempts at one record the plan's segments are kept to, and cut
+ * After n > 1 attempts at one record, but for those that began to erase
+ * (RL_SPARED of them), the plan's segments are kept to, and cut
  * into 2^(n-1) parts, down to tiles and then to their units, with a commit
  * after each (SPEC 4.8); when a single unit failed RL_STUCK_ATTEMPTS times the
  * state becomes stuck and RL_E_STUCK is returned from then on. A stuck record
  * keeps no data. RL_E_STATE: nothing runs. */
 #define RL_STUCK_ATTEMPTS 8
+#define RL_SPARED 8 /* attempts at a record that erased, and divide nothing */
 RL_CHECKED rl_status rl_session_step(rl_session *session);
 
 /* The output's bytes in the arena, valid when state is done. */

@@ -229,6 +229,8 @@ rl_status rl_store_end(rl_store *store, rl_record *record)
     if (status == RL_OK) {
         store->newest = *record;
         store->attempts = 0;
+        store->erasing = 0;
+        store->first_erasing = 0;
         store->streamed = 0;
         store->committing = 0;
     }

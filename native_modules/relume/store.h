@@ -45,6 +45,7 @@ typedef struct {
     uint32_t  base, size;  /* region inside the NVM */
     rl_record newest;      /* magic 0: empty store; seq: newest ever seen */
     uint32_t  attempts;    /* boots that found newest running, this one too */
+    uint32_t  erasing;     /* flash: of these, those that began an erase */
     uint32_t  at;          /* flash: ring number of newest's record page */
     uint32_t  first;       /* flash: first page of the commit under way */
     uint32_t  pending;     /* flash: its next page */
@@ -55,6 +56,7 @@ typedef struct {
     uint32_t  written;     /* bytes written since rl_store_open */
     uint32_t  streamed;    /* of these, in the background since the commit */
     uint32_t  wear;        /* flash: highest erase count seen */
+    uint8_t   first_erasing; /* the boot that wrote newest began one behind it */
     uint8_t   committing;  /* between rl_store_begin and rl_store_end */
     uint8_t   broken;      /* the NVM failed: nothing until the next open */
     uint8_t   page[RL_FLASH_PAGE];

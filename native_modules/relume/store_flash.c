@@ -7,7 +7,9 @@
 #include "bytes.h"
 
 #define MARKS_AT 64u  /* attempt marks in the record page */
-#define MARKS_END 96u /* the rest of the record page is 0xFF, but for the */
+#define ERASES_AT 96u /* a bit for each boot, as it began to erase */
+#define MARKS 32u     /* bytes of either */
+#define MARKS_END 128u /* the rest of the record page is 0xFF, but for the */
 #define IS_RECORD 0u  /* byte behind the data: 0xFF in a data page */
 
 uint32_t rl_store_flash_pages(uint32_t live)
@@ -20,12 +22,21 @@ uint32_t rl_store_flash_pages(uint32_t live)
 static uint32_t count_marks(const uint8_t *marks)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < MARKS_END - MARKS_AT; i++) {
+    for (uint32_t i = 0; i < MARKS; i++) {
         for (uint32_t bits = (uint8_t)~marks[i]; bits != 0; bits &= bits - 1) {
             n++;
         }
     }
     return n;
+}
+
+/* Those of the record page in page[]. */
+static void take_marks(rl_store *store)
+{
+    const uint8_t *erases = store->page + ERASES_AT;
+    store->attempts = count_marks(store->page + MARKS_AT);
+    store->first_erasing = (erases[0] & 1u) == 0;
+    store->erasing = count_marks(erases) - store->first_erasing;
 }
 
 /* The data pages that the record names end just before it. */
@@ -59,8 +70,12 @@ static rl_status consider(rl_store *store, uint32_t ring)
             || rl_record_after(record.seq, store->newest.seq))) {
         store->newest = record;
         store->at = ring;
-        store->attempts = record.state != RL_STATE_RUNNING ? 0
-                        : count_marks(store->page + MARKS_AT);
+        store->attempts = 0;
+        store->erasing = 0;
+        store->first_erasing = 0;
+        if (record.state == RL_STATE_RUNNING) {
+            take_marks(store);
+        }
     }
     return RL_OK;
 }
@@ -120,7 +135,7 @@ rl_status rl_store_flash_attempt(rl_store *store)
     if (status != RL_OK) {
         return status;
     }
-    for (uint32_t i = MARKS_AT; i < MARKS_END; i++) {
+    for (uint32_t i = MARKS_AT; i < ERASES_AT; i++) {
         uint8_t marks = store->page[i];
         if (marks != 0) {
             store->page[i] = (uint8_t)(marks & (marks - 1u));
@@ -132,6 +147,29 @@ rl_status rl_store_flash_attempt(rl_store *store)
     return RL_OK; /* all 256 marks are used: the count stays */
 }
 
+/* Whatever becomes of this boot, its charge was not for tiles alone. Bit n is
+ * that of the n-th boot behind the one that wrote the record, bit 0. */
+static rl_status mark_erase(rl_store *store)
+{
+    uint32_t n = store->attempts, at = rl_ring_offset(store->at);
+    if (store->newest.state != RL_STATE_RUNNING || n >= 8u * MARKS) {
+        return RL_OK;
+    }
+    rl_status status = rl_store_read(store, at, store->page, RL_FLASH_PAGE);
+    uint8_t *marks = store->page + ERASES_AT + n / 8u;
+    uint8_t bit = (uint8_t)(1u << n % 8u);
+    if (status != RL_OK || (*marks & bit) == 0) {
+        return status;
+    }
+    *marks = (uint8_t)(*marks & ~bit);
+    status = rl_ring_program(store, at);
+    if (status == RL_OK) {
+        store->first_erasing |= n == 0;
+        store->erasing += n != 0;
+    }
+    return status;
+}
+
 /* -------------------------------------------------------------- commit -- */
 
 rl_status rl_store_flash_room(rl_store *store, uint32_t live)
@@ -139,7 +177,11 @@ rl_status rl_store_flash_room(rl_store *store, uint32_t live)
     uint32_t first = 0;
     rl_status status = rl_ring_find(store, rl_store_flash_pages(live) + 1u,
                                     &first);
-    return status == RL_E_FULL ? rl_ring_erase_next(store) : status;
+    if (status != RL_E_FULL) {
+        return status;
+    }
+    status = mark_erase(store);
+    return status == RL_OK ? rl_ring_erase_next(store) : status;
 }
 
 rl_status rl_store_flash_begin(rl_store *store, uint32_t live)

@@ -41,7 +41,7 @@ TESTS = (
     "powercut/test_behind.py", "powercut/test_recovery_edges.py",
     "powercut/test_many_slots.py", "powercut/test_slot_edges.py", "powercut/test_many_models.py",
     "powercut/test_many_edges.py", "powercut/test_drivers.py", "powercut/test_fram_i2c.py",
-    "powercut/test_background_writes.py",
+    "powercut/test_background_writes.py", "powercut/test_erases.py",
     "unit/test_blob_checker.py", "unit/test_blob_edges.py", "unit/test_moves_checked.py",
     "unit/test_frames.py", "unit/test_early_link.py",
 )  # fmt: skip

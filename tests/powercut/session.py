@@ -49,10 +49,10 @@ Record = _struct(
 )  # fmt: skip
 Store = _struct(
     "Store", ("nvm", ctypes.c_void_p), *_words("base", "size"), ("newest", Record),
-    *_words("attempts", "at", "first", "pending", "fill", "live", "carried", "started",
+    *_words("attempts", "erasing", "at", "first", "pending", "fill", "live", "carried", "started",
             "written", "streamed", "wear"),
-    ("committing", ctypes.c_uint8), ("broken", ctypes.c_uint8), ("page", ctypes.c_uint8 * 256),
-    ("crc", ctypes.c_void_p), ("fence", ctypes.c_uint8 * 64),
+    ("first_erasing", ctypes.c_uint8), ("committing", ctypes.c_uint8), ("broken", ctypes.c_uint8),
+    ("page", ctypes.c_uint8 * 256), ("crc", ctypes.c_void_p), ("fence", ctypes.c_uint8 * 64),
 )  # fmt: skip
 _Session = _struct(
     "_Session", ("blob", ctypes.c_void_p), ("store", ctypes.c_void_p),

@@ -110,7 +110,7 @@ def test_a_flash_record_with_too_many_live_bytes_is_passed_over() -> None:
 def test_a_flash_page_with_anything_behind_the_record_is_no_record() -> None:
     b = started(FLASH)
     page = b.record.home + 256 * -(-b.record.live_bytes // 255)
-    for at in (96, 200, 255):
+    for at in (128, 200, 255):
         b.memory.data[page + at] ^= 1
         again = board(FLASH, b.memory)
         assert again.open() == RL_OK

@@ -83,7 +83,11 @@ def test_no_sector_of_a_record_that_runs_over_the_end_of_the_ring_is_erased() ->
     while record >= home:
         home, record = commit(b, live)
     kept = [home // RING, *range(home // RING + 1, SECTORS), *range(record // RING + 1)]
-    before = [bytes(b.memory.data[s * SECTOR : (s + 1) * SECTOR]) for s in kept]
+    mark = record // RING * SECTOR + (record % RING + 1) * 256 + 96
+    assert b.memory.data[mark] == 0xFF
+    marked = bytearray(b.memory.data)
+    marked[mark] = 0xFE  # an erase is marked in the record
+    before = [bytes(marked[s * SECTOR : (s + 1) * SECTOR]) for s in kept]
     erased = [store_call(b, "room", u32(255 * RING * SECTORS)) for _ in range(SECTORS)]
     assert [bytes(b.memory.data[s * SECTOR : (s + 1) * SECTOR]) for s in kept] == before
     assert erased.count(RL_ERASED) == SECTORS - len(set(kept)), "all others are"

@@ -22,7 +22,16 @@ from relume.plan.types import OpPace, Plan, Stage
 from tests import native
 from tests.powercut.boards import store_call
 from tests.powercut.plans import random_plan
-from tests.powercut.session import _READING, FLASH, RL_DONE, RL_ERASED, RL_MORE, RL_OK, Memory
+from tests.powercut.session import (
+    _READING,
+    FLASH,
+    RL_DONE,
+    RL_E_NVM,
+    RL_ERASED,
+    RL_MORE,
+    RL_OK,
+    Memory,
+)
 from tests.powercut.supplied import (
     FULL_MV,
     RL_RAN,
@@ -239,6 +248,25 @@ def test_a_brownout_that_was_expected_does_not() -> None:
     assert board.session.drain == 256
     board = Supplied(plan, lambda tile: FULL_MV, board.memory)
     assert board.session.drain == 320
+
+
+def test_power_lost_in_or_behind_an_erase_is_no_surprise() -> None:
+    pace = paced(3).pace
+    plan = dataclasses.replace(tile_by_tile(random_plan(3, nvm="flash")), pace=pace)
+    memory = Memory(6 * 4096, FLASH)
+
+    def life() -> Supplied:
+        return Supplied(plan, lambda tile: FULL_MV, memory)
+
+    (board := life()).start()
+    rest = board.store.at // 15 * 4096 + (board.store.at % 15 + 2) * 256
+    memory.data[rest : rest // 4096 * 4096 + 4096] = bytes(-rest % 4096)
+    for spoil in (True, True, True, False):  # of the boot that wrote the record, too
+        memory.spoil = lambda what, at, n, spoil=spoil: what == "erase" and spoil
+        assert board.call("step") == (RL_E_NVM if spoil else RL_ERASED)
+        board = life()
+        assert board.session.drain == 256
+    assert [life().session.drain for _ in range(2)] == [320, 400]
 
 
 def test_brownouts_say_nothing_without_a_reading() -> None:

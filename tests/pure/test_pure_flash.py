@@ -189,3 +189,32 @@ def test_a_plan_for_fram_is_refused_and_so_is_a_small_ring() -> None:
         session(net.blob, bytearray(1 << 16))
     with pytest.raises(pure.BoardError, match="too small"):
         session(net.blob, Nvmc(2))
+
+
+def erased(net: Net, marks: bool) -> list[tuple[int, int]]:
+    """How twelve boots divided their work, all of which erased until the power went."""
+    flash, found = Nvmc(4), []
+    run = session(net.blob, flash)
+    while run.begin(1, net.input):
+        pass
+    page = run._store._at // 15 * PAGE + (run._store._at % 15 + 1) * 256
+    flash.data[page + 256 :] = bytes(len(flash.data) - page - 256)
+    flash.torn = 1.0
+    for _ in range(12):
+        run = session(net.blob, flash)
+        found.append((run._part, run._halved))
+        with pytest.raises(PowerCut):
+            run.step()
+        if not marks:
+            for i in range(page + 64, page + 252, 4):
+                if flash.data[i : i + 4] == b"\xff\xff\0\0":
+                    flash.data[i : i + 4] = b"\xff" * 4
+    return found
+
+
+def test_boots_that_begin_to_erase_divide_nothing() -> None:
+    """Eight of them; without their marks each but the first divides."""
+    net = made(4)
+    divided = [set_out != (0, 0) for set_out in erased(net, marks=True)]
+    assert not any(divided[:9]) and all(divided[9:])
+    assert all(set_out != (0, 0) for set_out in erased(net, marks=False)[1:])

@@ -300,14 +300,15 @@ class CostModel:
     def erase_uj(self) -> float:
         """Energy of erasing one flash sector, at worst; 0 without flash as NVM.
 
-        The open mark and the new header are programmed, the ring is searched, the sector is read.
+        A mark of the record, the open mark and the new header are programmed, the ring is
+        searched, the sector is read.
         """
         flash = self.board.flash
         if self.nvm != "flash" or flash is None:
             return 0.0
         power = self.board.energy.active_mw + flash.program_mw
         read = self._fetch_cycles(flash.size + SECTOR) + 4.0 * (flash.size + SECTOR)
-        return flash.erase_ms * power + self.program_uj(2.0) + read * self.uj_per_cycle
+        return flash.erase_ms * power + self.program_uj(3.0) + read * self.uj_per_cycle
 
     def spi_hz(self) -> float:
         """SPI clock that the FRAM gets: peripheral clock / (2 k), not above the chip's."""
