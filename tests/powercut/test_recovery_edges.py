@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import itertools
 import zlib
 
 import pytest
+from relume.blob.pack import pack
 from relume.model.graph import Kind
-from relume.plan.types import OpPace, Pace, Plan
+from relume.plan.types import OpPace, Pace, Plan, Segment
 
 from tests.powercut import session as rl
 from tests.powercut.boards import board, finished, input_of, started, store_call
+from tests.powercut.plans import random_plan
 from tests.powercut.session import FLASH, FRAM, RL_OK, Board, Memory
 from tests.powercut.supplied import RL_RAN, Supplied, paced
 from tests.powercut.test_behind import HOME, Looker, Streaming, larger
+from tests.powercut.test_live import tile_by_tile
 from tests.unit.raw_blob import raw
 
 u32 = ctypes.c_uint32
@@ -289,3 +293,46 @@ def test_an_inference_that_is_given_up_leaves_the_next_one_no_parts(
     data = bytes(range(255, -1, -1))
     assert b.begin(6, data) == RL_OK and b.record.part == 0
     assert b.step() == rl.RL_DONE and b.output() == data
+
+
+@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("failed", range(1, 6))
+def test_the_segment_behind_one_that_was_divided_is_tried_whole(failed: int, first: int) -> None:
+    plan = tile_by_tile(random_plan(3))
+    ends = (0, first, len(plan.tiles))
+    segments = tuple(Segment(a, b, 1, 1, 1.0, 0, 0.0) for a, b in itertools.pairwise(ends))
+    blob = pack(dataclasses.replace(plan, segments=segments))
+    memory = Memory(HOME + plan.nvm_size, FRAM)
+    b = Board(memory, blob)
+    assert b.open() == RL_OK and b.begin(5, input_of(b)) == RL_OK
+    for _ in range(failed + 1):
+        b = Board(memory, blob)
+        assert b.open() == RL_OK
+    steps = 0
+    while b.record.tile < first:
+        assert b.step() == rl.RL_MORE
+        steps += 1
+    assert steps > 1 and b.step() == rl.RL_DONE
+
+
+def test_the_record_of_an_output_names_no_tile_and_is_read_without_one() -> None:
+    memory, blob = in_parts(0)
+    b = Board(memory, blob)
+    assert b.open() == RL_OK and b.step() == rl.RL_DONE
+    again = Board(memory, blob)
+    assert again.open() == RL_OK and again.output() == b.output()
+
+
+def test_a_record_whose_part_is_its_whole_tile_is_damaged() -> None:
+    memory, blob = in_parts(2)
+    b = Board(memory, blob)
+    assert b.open() == RL_OK and b.step() == rl.RL_MORE
+    at = (b.record.seq & 1) * 64
+    for part, live_crc in ((0, b.record.live_crc), (100, b.record.live_crc), (101, 0), (100, 0)):
+        forged = rl.Record.from_buffer_copy(bytes(b.record))
+        if part:  # the same bytes are live, said in another way
+            forged.tile, forged.part, forged.flags = 0, part, forged.flags | 1 << 2
+        forged.live_crc = live_crc
+        forged.crc = zlib.crc32(bytes(forged)[:-4])
+        memory.data[at : at + 64] = bytes(forged)
+        assert Board(memory, blob).open() == (rl.RL_E_DAMAGED if part else RL_OK)
