@@ -103,9 +103,12 @@ def test_a_commit_comes_before_the_tile_that_does_not_fit(seed: int, tiles: int)
     assert board.record.commits == 1 + -(-len(plan.tiles) // tiles)
 
 
+@pytest.mark.parametrize("restored", [False, True])
 @pytest.mark.parametrize("seed", range(6))
-def test_the_commit_behind_a_tile_is_counted_with_its_dirty_bytes(seed: int) -> None:
-    """What fits exactly is run, and one cycle less is not."""
+def test_the_commit_behind_a_tile_is_counted_with_its_dirty_and_live_bytes(
+    seed: int, restored: bool
+) -> None:
+    """What fits exactly is run, and one cycle less is not; behind a restore, too."""
     plan = tile_by_tile(random_plan(seed))
     live = LiveMap(plan.graph, plan.tiles)
     dirty = live.dirty(0, 2)
@@ -115,7 +118,10 @@ def test_the_commit_behind_a_tile_is_counted_with_its_dirty_bytes(seed: int) -> 
     plan = dataclasses.replace(plan, pace=pace)
     mv = millivolts_for(need, pace)
     for reading, want in ((mv, 2), (mv - 2, 1)):
-        board = Supplied(plan, lambda tile, seen=reading: seen if tile < 2 else 1900)
+        before = Supplied(plan, lambda tile: 0)  # by its record no end of a life is a surprise
+        before.start()
+        memory = before.memory if restored else None
+        board = Supplied(plan, lambda tile, seen=reading: seen if tile < 2 else 1900, memory)
         board.start()
         while board.step() != RL_MORE:
             pass
