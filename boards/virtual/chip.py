@@ -146,7 +146,7 @@ class Chip:
     def _fit_parts(self, times: Times, size: int, identity: int) -> None:
         mcu = self._mcu
         requests = mcu.dma.dreq
-        mcu.dma = mcu.peripherals[_DMA] = TimedDma(mcu, self.wait, CYCLE_NS)
+        mcu.dma = mcu.peripherals[_DMA] = TimedDma(mcu, self.wait, self._cycle_ns)
         mcu.dma.dreq.update(requests)
         for index in (0, 1):
             uart, spi = TimedUart(mcu, index, self.wait), TimedSpi(mcu, index, self.wait)
@@ -155,7 +155,7 @@ class Chip:
             i2c = TimedI2c(mcu, index, self.wait, CYCLE_NS)
             mcu.i2c[index] = mcu.peripherals[_I2C[index]] = i2c
         self.nor = NorFlash(self.flash, size, times, lambda: self.nanos, self.wait, identity)
-        self.ssi = FlashSsi(mcu, self.nor, self.flash, CYCLE_NS)
+        self.ssi = FlashSsi(mcu, self.nor, self.flash, self._cycle_ns)
         mcu.ssi = mcu.peripherals[_SSI] = self.ssi
         self.uart: TimedUart = mcu.uart[0]
 
@@ -239,6 +239,10 @@ class Chip:
         """What the core runs at now: 125 MHz once the firmware has started its PLL."""
         return core_hz(self._mcu.clocks, self._ring)
 
+    def _cycle_ns(self) -> float:
+        """A cycle of what the core's clock drives."""
+        return 1e9 / self.core_hz
+
     def alarm(self, callback: Callable[[], None]) -> Any:
         """An alarm on this chip's clock: `.schedule(ns from now)`, `.cancel()`."""
         return self._clock.create_alarm(callback)
@@ -262,9 +266,23 @@ class Chip:
         self._stop.schedule(ns if self.sleeping else ns / slower)
         while not switch.stopped:
             _execute_batch(switch, 1)
+        self._late(self.cycles - cycles - (self.waited - waited), slower)
+
+    def follow(self, steps: Callable[[], int]) -> int:
+        """Let `steps` step the core through `probe()`, which ticks as at 125 MHz, and add what a
+        slower clock makes of it; then the stall cycles that it returns, which are returned."""
+        slower = CORE_HZ / self.core_hz
+        cycles, waited = self.cycles, self.waited
+        stalls = steps()
+        self._late(self.cycles - cycles - (self.waited - waited), slower)
+        if stalls:
+            self.stall(stalls)
+        return stalls
+
+    def _late(self, cycles: int, slower: float) -> None:
+        """`cycles` took `slower` times as long as the clock was told."""
         if slower > 1:
-            ran = self.cycles - cycles - (self.waited - waited)
-            late = ran * CYCLE_NS * (slower - 1)
+            late = cycles * CYCLE_NS * (slower - 1)
             self.slow_ns += late
             self._clock.tick(late)
 
@@ -282,9 +300,8 @@ class Chip:
     def stall(self, cycles: int) -> None:
         """The core stands still for `cycles`, between two instructions."""
         self.core.cycles += cycles
-        late = cycles * CYCLE_NS * (CORE_HZ / self.core_hz - 1)
-        self.slow_ns += late
-        self._clock.tick(cycles * CYCLE_NS + late)
+        self._clock.tick(cycles * CYCLE_NS)
+        self._late(cycles, CORE_HZ / self.core_hz)
 
     def probe(self) -> Probe:
         """What the XIP tracer steps the core with. A window leaves the PIO blocks standing."""

@@ -5,13 +5,15 @@ Sources: RP2040 datasheet 2.5.5.2 and the registers SNIFF_CTRL and SNIFF_DATA (2
 transfers of memory with CALC = 1, OUT_REV and a start of all ones give zlib's CRC-32 less its
 inversion is what programs on real chips rely on (usedbytes/rp2040-serial-bootloader). A channel
 that a request paces moves one datum at the instant of the request; one that nothing paces moves
-one a core cycle, `_BATCH` of them at the instant at which the last is due. Bus contention and the
-few cycles of the controller's own pipeline are not modelled.
+one a core cycle, `_BATCH` of them at the instant at which the last is due; what it reads from
+flash misses the XIP cache as the core does. Bus contention and the few cycles of the controller's
+own pipeline are not modelled.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from relume_boards.virtual.bus import Wait
@@ -125,7 +127,13 @@ class TimedChannel(RPDMAChannel):
         if self._treq_value != TREQ.PERMANENT:
             super().schedule_transfer()
         elif not self._inside:
-            self.transfer_alarm.schedule(self._batch() * self.dma.cycle_ns)
+            cycles = self._batch() + self.dma.on_flash(self._read_addr, self._batch() * self._size)
+            self.transfer_alarm.schedule(cycles * self.dma.cycle_ns())
+
+    @property
+    def _size(self) -> int:
+        """Bytes of a datum."""
+        return 1 << (self._ctrl >> 2 & 3)
 
     def transfer(self) -> None:
         if self._treq_value == TREQ.PERMANENT:
@@ -137,10 +145,12 @@ class TimedChannel(RPDMAChannel):
 
 
 class TimedDma(RPDMA):
-    """The controller. `wait` spares the host a core that polls a channel's busy flag."""
+    """The controller. `wait` spares the host a core that polls a channel's busy flag; `on_flash`
+    says what stall cycles bytes cost that are read at an address."""
 
-    def __init__(self, chip: Any, wait: Wait, cycle_ns: float) -> None:
+    def __init__(self, chip: Any, wait: Wait, cycle_ns: Callable[[], float]) -> None:
         self.cycle_ns = cycle_ns
+        self.on_flash: Callable[[int, int], int] = lambda address, size: 0
         self.sniffer = Sniffer()
         super().__init__(chip, "DMA")
         self.channels = [TimedChannel(self, chip, index) for index in range(12)]
@@ -171,10 +181,10 @@ class TimedDma(RPDMA):
 
     def _polled(self, busy: bool) -> None:
         now = float(self.rp2040.clock.nanos)
-        near = now - self._polled_ns <= _POLL_CYCLES * self.cycle_ns
+        near = now - self._polled_ns <= _POLL_CYCLES * self.cycle_ns()
         self._polls = self._polls + 1 if busy and near else 0
         if self._polls >= _POLLS_BEFORE_WAIT:
-            self._wait(now + _BATCH * self.cycle_ns)
+            self._wait(now + _BATCH * self.cycle_ns())
         self._polled_ns = float(self.rp2040.clock.nanos)
 
     def write_uint32(self, offset: int, value: int) -> None:

@@ -7,6 +7,7 @@ the time that it takes on the chip.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from rp2040py.peripherals.peripheral import BasePeripheral
 from rp2040py.peripherals.xosc import RPXOSC
 
 CORE_HZ = 125e6
+USB_HZ = 48e6
 RING_HZ = 6.5e6
 """Nominal with the divider of 16 that it has at reset (RP2040 datasheet 2.17.3: 1.8 to 12)."""
 CRYSTAL_HZ = 12e6
@@ -29,11 +31,13 @@ PLL_LOCK_S = 100e-6
 _ROSC_DIV, _ROSC_STATUS, _ROSC_RANDOM = 0x10, 0x18, 0x1C
 _ROSC_PASS = 0xAA0
 _XOSC_STATUS, _XOSC_STABLE = 0x04, 1 << 31
+_POLL_NS = 10e3  # a status that is asked for again so soon is waited for
 _PLL_CS, _PLL_PWR, _PLL_LOCK = 0x00, 0x04, 1 << 31
 _PLL_ON = 0x21  # PD and VCOPD, both 0 when it runs
 _WAKE_EN0, _WAKE_EN1, _SLEEP_EN0, _SLEEP_EN1 = 0xA0, 0xA4, 0xA8, 0xAC
 _GATES = {_WAKE_EN0: 0xFFFF_FFFF, _WAKE_EN1: 0x7FFF, _SLEEP_EN0: 0xFFFF_FFFF, _SLEEP_EN1: 0x7FFF}
 _TIMER_CLOCK, _UART0_CLOCKS = 0x20, 0xC0  # RP2040 datasheet 2.15.7: CLOCKS SLEEP_EN1
+_FROM_USB_PLL = 1  # CLK_SYS_CTRL.AUXSRC
 _ROSC_CTRL, _ROSC_OFF = 0x00, 0xD1E000
 
 
@@ -76,6 +80,7 @@ class TimedCrystal(RPXOSC):
         super().__init__(chip, "XOSC_BASE")
         self._wait = wait
         self._stable_at = 0.0
+        self._asked_at = -math.inf
 
     def write_uint32(self, offset: int, value: int) -> None:
         was = self._enabled
@@ -85,9 +90,12 @@ class TimedCrystal(RPXOSC):
             self._stable_at = self.rp2040.clock.nanos + delay * 1e9
 
     def read_uint32(self, offset: int) -> int:
-        if offset == _XOSC_STATUS and self._enabled and self.rp2040.clock.nanos < self._stable_at:
-            self._wait(self._stable_at)
-            if self.rp2040.clock.nanos < self._stable_at:
+        clock = self.rp2040.clock
+        if offset == _XOSC_STATUS and self._enabled and clock.nanos < self._stable_at:
+            if clock.nanos - self._asked_at < _POLL_NS:
+                self._wait(self._stable_at)
+            self._asked_at = float(clock.nanos)
+            if clock.nanos < self._stable_at:
                 return int(super().read_uint32(offset)) & ~_XOSC_STABLE
         return int(super().read_uint32(offset))
 
@@ -168,5 +176,5 @@ class GatedClocks(RPClocks):
 def core_hz(clocks: Any, ring: Ring) -> float:
     """What the core runs at: clk_sys by its registers (RP2040 datasheet 2.15.7)."""
     if clocks.sys_ctrl & 1:
-        return CORE_HZ
+        return USB_HZ if clocks.sys_ctrl >> 5 & 7 == _FROM_USB_PLL else CORE_HZ
     return CRYSTAL_HZ if clocks.ref_ctrl & 3 == 2 else ring.hz

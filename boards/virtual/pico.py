@@ -16,6 +16,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from relume.board.profile import BoardProfile
@@ -95,6 +96,7 @@ class VirtualPico:
         self.run_record.boot_s = board.boot.resume_ms * 1e-3
         self._times = Times(board.flash.program_typical_ms, board.flash.erase_typical_ms)
         self._hold_s = hold_ms(board) * 1e-3 if hold else 0.0
+        self._start_ms = board.boot.early_ms or 0.0
         self._xip = xip
         self._world = world or sensors.World()
         self.traced = traced
@@ -248,7 +250,7 @@ class VirtualPico:
         """Run the core and return the joules drawn."""
         start_ns, start_cycles, waited = chip.nanos, chip.cycles, chip.waited
         self._asleep = chip.asleep
-        if self.traced and not chip.sleeping:
+        if self._follows(chip):
             self._follow(chip, start_ns + seconds * 1e9)
             return self._settle(chip, start_ns, start_cycles)
         slow = chip.core_hz <= CRYSTAL_HZ  # a window would take 50 steps
@@ -263,13 +265,16 @@ class VirtualPico:
                 self._totals["stall_cycles"] += extra
         return self._settle(chip, start_ns, start_cycles)
 
+    def _follows(self, chip: Chip) -> bool:
+        """Whether each instruction is followed: always, or as long as what goes on before the
+        interpreter takes to begin, when nearly all flash is read for the first time."""
+        starting = self._xip and chip.nanos + BOOT_ROM_S * 1e9 < self._start_ms * 1e6
+        return (self.traced or starting) and not chip.sleeping
+
     def _follow(self, chip: Chip, until_ns: float) -> None:
         """Run the core instruction by instruction, each miss where it happens."""
         while chip.nanos < until_ns and not chip.sleeping:
-            extra = self._sampler.follow(self._probe)
-            if extra:
-                chip.stall(extra)
-                self._totals["stall_cycles"] += extra
+            self._totals["stall_cycles"] += chip.follow(self._follower)
 
     def _settle(self, chip: Chip, start_ns: float, start_cycles: int) -> float:
         chip.settle()
@@ -320,7 +325,10 @@ class VirtualPico:
         self._attach_sensors(chip)
         chip.set_supply(self.volts, self.plugged)
         self._sampler = XipSampler(self.board.xip)
+        if self._xip:
+            chip.dma.on_flash = self._sampler.moved
         self._probe = chip.probe()
+        self._follower = partial(self._sampler.follow, self._probe)
         self._rx_alarm = chip.alarm(self._on_rx)
         self._rx_armed = False
         self._flash_ns, self._fram_bytes = 0.0, self._fram_moved

@@ -30,7 +30,9 @@ _FLASH_LO, _FLASH_HI = 0x1000_0000, 0x2000_0000
 class FlashSsi(RPSSI):
     """The controller, wired to a flash chip that has a life of its own."""
 
-    def __init__(self, chip: Any, device: SpiDevice, memory: memoryview, cycle_ns: float) -> None:
+    def __init__(
+        self, chip: Any, device: SpiDevice, memory: memoryview, cycle_ns: Callable[[], float]
+    ) -> None:
         self._device: SpiDevice | None = None
         self._dmacr = 0
         self._left = 0
@@ -104,7 +106,7 @@ class FlashSsi(RPSSI):
             self.on_conflict(f"flash controller is taken when {address:#x} is read")
 
     def _frame_ns(self, clocks: int) -> float:
-        return clocks * (self._baudr or 2) * self._cycle_ns
+        return clocks * (self._baudr or 2) * self._cycle_ns()
 
     def _start(self, word: int) -> None:
         self.bursts += 1

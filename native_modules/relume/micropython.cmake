@@ -13,8 +13,11 @@ list(FILTER RELUME_BIND EXCLUDE REGEX "/bind_natmod[^/]*$")
 
 add_library(usermod_relume INTERFACE)
 
+# hot_begin.S and hot_end.S stand around what RL_HOT puts into SRAM.
 target_sources(usermod_relume INTERFACE
+    ${RELUME_PORT_DIR}/hot_begin.S
     ${RELUME_CORE}
+    ${RELUME_PORT_DIR}/hot_end.S
     ${RELUME_BIND}
     ${RELUME_PORT_DIR}/port_rp2.c
     ${RELUME_PORT_DIR}/console_rp2.c
@@ -25,6 +28,7 @@ target_sources(usermod_relume INTERFACE
     ${RELUME_PORT_DIR}/sleep_rp2.c
     ${RELUME_PORT_DIR}/early_rp2.c
     ${RELUME_PORT_DIR}/start_rp2.c
+    ${RELUME_PORT_DIR}/copy_rp2.c
     ${RELUME_PORT_DIR}/reset_rp2.S
 )
 
@@ -37,7 +41,7 @@ target_include_directories(usermod_relume INTERFACE
 set_source_files_properties(${RELUME_CORE} PROPERTIES
     COMPILE_OPTIONS "-O2"
     COMPILE_DEFINITIONS
-        "RL_HOT=__attribute__((section(\".time_critical.relume\")))"
+        "RL_HOT=__attribute__((section(\".time_critical.relume\")));RL_WARM=__attribute__((section(\".after_data.relume\")))"
 )
 
 # Speed where the cycles go, size elsewhere.
@@ -50,8 +54,11 @@ set_property(SOURCE ${RELUME_SMALL} PROPERTY COMPILE_OPTIONS "-Os")
 target_link_options(usermod_relume INTERFACE
     ${CMAKE_BINARY_DIR}/relume_regions.ld)
 
-# The flash chip is asked for its number later: start_rp2.c.
+# The flash chip is asked for its number later, clocks that run as they are
+# wanted stay (start_rp2.c); the DMA computes the CRC of the model (crc_rp2.c).
 target_link_options(usermod_relume INTERFACE
-    -Wl,--wrap=flash_get_unique_id)
+    -Wl,--wrap=flash_get_unique_id
+    -Wl,--wrap=check_sys_clock_khz -Wl,--wrap=set_sys_clock_pll
+    -Wl,--wrap=rl_crc32)
 
 target_link_libraries(usermod INTERFACE usermod_relume)

@@ -110,6 +110,7 @@ def test_going_to_sleep_and_back_takes_little_more_than_the_plls(
 ) -> None:
     """Core time between two sleeps: clocks up, a look at voltage and console, clocks down."""
     board = asleep(planned)
+    board.pico.traced = True  # samples of a tenth of a millisecond are too few
     before = board.pico.record.totals
     board.pico.run(1.0)
     after = board.pico.record.totals

@@ -2,6 +2,9 @@
 # board says which board of the pico-sdk it is: set(PICO_BOARD ...).
 set(PICO_PLATFORM "rp2040")
 
+# start_rp2.c sets the clocks.
+add_compile_definitions(PICO_RUNTIME_SKIP_INIT_CLOCKS=1)
+
 if(NOT MICROPY_FROZEN_MANIFEST)
     set(MICROPY_FROZEN_MANIFEST ${MICROPY_BOARD_DIR}/manifest.py)
 endif()

@@ -173,8 +173,11 @@ static void look_for_model(void) {
     const uint8_t *image;
     uint32_t room;
     uint8_t *heap = memory(&room);
+    rl_port_crc_of_flash(true);
     has_model = rl_port_blobs(&blobs, &image) == RL_OK
         && rl_early_find(&blobs, image, heap, room, &models) == RL_OK;
+    rl_port_crc_of_flash(false);
+    rl_copy_meanwhile();
 }
 PICO_RUNTIME_INIT_FUNC_RUNTIME(look_for_model, "00490");
 

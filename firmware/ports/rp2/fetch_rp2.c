@@ -1,25 +1,24 @@
 /* relume: constants from flash to SRAM, past the XIP cache.
  *
  * A miss of the cache fetches 4 bytes with an address of its own; the flash
- * controller can as well go on reading, 4 bytes in 16 cycles, while the DMA
- * empties its FIFO (RP2040 datasheet 4.10). Until it is set back nothing
- * may touch flash: what runs meanwhile runs from SRAM, interrupts are off,
- * and core 1 is not running. Whether the flash chip plays along is tried once
- * on the firmware's own first bytes; else, and whenever a transfer does not
- * end in time, the bytes come through the cache. */
+ * controller can as well go on reading, 4 bytes in 16 cycles (burst_rp2.h).
+ * Until it is set back nothing may touch flash: what runs meanwhile runs from
+ * SRAM, interrupts are off, and core 1 is not running. If the start found that
+ * the flash chip does not play along (copy_rp2.c), and whenever a transfer does
+ * not end in time, the bytes come through the cache. */
 #include "hardware/dma.h"
-#include "hardware/structs/ssi.h"
 #include "hardware/sync.h"
 #include "pico/multicore.h"
 #include "pico/platform.h"
 
+#include "burst_rp2.h"
 #include "port.h"
+#include "port_rp2.h"
 
 /* Interrupts wait for 0.14 ms, or 0.27 ms behind a computing core, if that is
  * not slower; plan/xip.py */
 #define BURST_BYTES 4096u
 #define AHEAD_BYTES 8192u
-#define TRIAL_WORDS 64u
 
 /* Volatile, so that no library function in flash takes the loop's place. */
 static void copy_words(volatile uint32_t *to, const volatile uint32_t *from,
@@ -29,14 +28,6 @@ static void copy_words(volatile uint32_t *to, const volatile uint32_t *from,
     }
 }
 
-/* The controller goes on for `frames` words a read, and asks the DMA. */
-static inline void set_controller(uint32_t frames, uint32_t dma) {
-    ssi_hw->ssienr = 0;
-    ssi_hw->ctrlr1 = frames - 1u;
-    ssi_hw->dmacr = dma;
-    ssi_hw->ssienr = 1;
-}
-
 /* The burst under way, if there are words. */
 static struct {
     uint32_t *to;
@@ -44,45 +35,6 @@ static struct {
     uint32_t  interrupts;
     uint      channel;
 } ahead;
-
-static void __no_inline_not_in_flash_func(start)(void) {
-    uint32_t mode = ssi_hw->spi_ctrlr0 >> SSI_SPI_CTRLR0_XIP_CMD_LSB;
-    dma_channel_hw_t *dma = &dma_hw->ch[ahead.channel];
-
-    while (ssi_hw->sr & SSI_SR_BUSY_BITS) {
-    }
-    set_controller(ahead.words, SSI_DMACR_RDMAE_BITS);
-    dma->read_addr = (uint32_t)&ssi_hw->dr0;
-    dma->write_addr = (uint32_t)ahead.to;
-    dma->transfer_count = ahead.words;
-    dma->ctrl_trig = DMA_CH0_CTRL_TRIG_BSWAP_BITS /* frames come MSB first */
-        | DREQ_XIP_SSIRX << DMA_CH0_CTRL_TRIG_TREQ_SEL_LSB
-        | ahead.channel << DMA_CH0_CTRL_TRIG_CHAIN_TO_LSB
-        | DMA_CH0_CTRL_TRIG_INCR_WRITE_BITS
-        | DMA_CH0_CTRL_TRIG_DATA_SIZE_VALUE_SIZE_WORD
-            << DMA_CH0_CTRL_TRIG_DATA_SIZE_LSB
-        | DMA_CH0_CTRL_TRIG_IRQ_QUIET_BITS | DMA_CH0_CTRL_TRIG_EN_BITS;
-    /* Address and mode bits start the read. */
-    ssi_hw->dr0 = ahead.at << 8 | mode;
-}
-
-/* Flash can be read again; false: not all words came. */
-static bool __no_inline_not_in_flash_func(stop)(void) {
-    dma_channel_hw_t *dma = &dma_hw->ch[ahead.channel];
-    uint32_t patience = 64u * ahead.words + 1024u; /* of several cycles */
-    bool whole;
-
-    do {
-        whole = (dma->ctrl_trig & DMA_CH0_CTRL_TRIG_BUSY_BITS) == 0;
-    } while (!whole && patience--);
-    if (!whole) {
-        dma_hw->abort = 1u << ahead.channel;
-        while (dma_hw->abort & 1u << ahead.channel) {
-        }
-    }
-    set_controller(1, 0);
-    return whole;
-}
 
 /* words, at most AHEAD_BYTES / 4, of flash at byte `at`; true: flash is not
  * to be read until burst_end(), and the caller is in SRAM. */
@@ -98,12 +50,12 @@ static bool __no_inline_not_in_flash_func(burst_begin)(uint32_t *to,
     ahead.at = at;
     ahead.words = words;
     ahead.interrupts = save_and_disable_interrupts();
-    start();
+    rl_burst_begin(ahead.channel, to, at, words);
     return true;
 }
 
 static bool __no_inline_not_in_flash_func(burst_end)(void) {
-    bool whole = stop();
+    bool whole = rl_burst_end(ahead.channel, ahead.words);
     restore_interrupts(ahead.interrupts);
     dma_channel_unclaim(ahead.channel);
     ahead.words = 0;
@@ -116,20 +68,6 @@ static bool __no_inline_not_in_flash_func(burst)(uint32_t *to, uint32_t at,
     return burst_begin(to, at, words) && burst_end();
 }
 
-static bool works(void) {
-    static enum { UNTRIED, YES, NO } found;
-    if (found == UNTRIED) {
-        const volatile uint32_t *flash =
-            (const volatile uint32_t *)XIP_NOCACHE_NOALLOC_BASE;
-        uint32_t trial[TRIAL_WORDS] = { 0 };
-        found = burst(trial, 0, TRIAL_WORDS) ? YES : NO;
-        for (uint32_t i = 0; i < TRIAL_WORDS; i++) {
-            found = trial[i] == flash[i] ? found : NO;
-        }
-    }
-    return found == YES;
-}
-
 /* Flash as the cache shows it. */
 static const volatile uint32_t *cached(uint32_t at) {
     return (const volatile uint32_t *)(XIP_BASE + at);
@@ -138,7 +76,7 @@ static const volatile uint32_t *cached(uint32_t at) {
 static bool can_burst(uint32_t at) {
     return at < PICO_FLASH_SIZE_BYTES
         && !multicore_lockout_victim_is_initialized(1u - get_core_num())
-        && works();
+        && rl_copy_bursts();
 }
 
 /* Copies at once, burst by burst. */

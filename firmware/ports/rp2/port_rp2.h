@@ -2,6 +2,7 @@
 #ifndef RELUME_PORT_RP2_H
 #define RELUME_PORT_RP2_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "frame.h"
@@ -47,6 +48,18 @@ typedef struct {
  * UART, which must be set up and is given back; PLLs and ring oscillator are
  * off meanwhile unless USB powers the board. *heard has room from n on. */
 void rl_port_sleep(uint32_t ms, rl_port_heard *heard);
+
+/* Engine and kernels to SRAM, at the start: what the time allows until the
+ * crystal runs, and the rest, before anybody calls them. */
+void rl_copy_meanwhile(void);
+void rl_copy_rest(void);
+
+/* The flash chip was read in bursts, and brought what it holds. */
+bool rl_copy_bursts(void);
+
+/* From now on, or no longer, rl_crc32 of flash is the DMA's too: while nothing
+ * else runs. */
+void rl_port_crc_of_flash(bool by_dma);
 
 /* What the SDK's start left to be done behind the inference. */
 void rl_port_started(void);

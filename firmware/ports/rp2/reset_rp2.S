@@ -1,12 +1,13 @@
 /* relume: the first instructions after the boot ROM and boot2.
  *
- * The start-up code copies 27 KB from flash to SRAM while the core still runs
- * from the ring oscillator, 6.5 MHz (RP2040 datasheet 2.17), and only then
- * starts the crystal, which takes 6 ms (pico-sdk, PICO_XOSC_STARTUP_DELAY_
+ * The SDK's start-up code copies what lies in SRAM from flash while the core
+ * still runs from the ring oscillator, 6.5 MHz (RP2040 datasheet 2.17), and only
+ * then starts the crystal, which takes 6 ms (pico-sdk, PICO_XOSC_STARTUP_DELAY_
  * MULTIPLIER). Here the ring oscillator's divider goes from 16 to 2 and the
  * crystal is started first, so that both go on side by side. The ring is at
  * most 12 MHz with divider 16, so at most 96 MHz with 2: within what core
- * (133 MHz) and flash (half of it) are specified for.
+ * (133 MHz) and flash (half of it) are specified for. Then copy_rp2.c copies;
+ * if that fails, the SDK's code does what it always does.
  *
  * firmware/tools/uf2.py finds the marker, puts the address of the start-up
  * code behind it and that of relume_reset into the vector table. */
@@ -39,7 +40,16 @@ relume_reset:
         str     r1, [r0, #XOSC_STARTUP]
         ldr     r1, =XOSC_ENABLE
         str     r1, [r0]
-        ldr     r0, next
+        bl      rl_copy_start
+        cmp     r0, #0
+        beq     sdk
+        ldr     r1, =runtime_init
+        blx     r1
+        ldr     r1, =main
+        blx     r1
+        ldr     r1, =exit       /* does not return */
+        blx     r1
+sdk:    ldr     r0, next
         bx      r0
 
         .balign 4

@@ -12,6 +12,11 @@
 #ifndef RL_HOT
 #define RL_HOT
 #endif
+/* Likewise, of what the checker of blobs calls too: there when the rest is not
+ * yet (copy_rp2.c). */
+#ifndef RL_WARM
+#define RL_WARM RL_HOT
+#endif
 
 /* Runs too seldom for speed to matter; and the loop that matters of a file
  * that is compiled for size. */

@@ -11,7 +11,7 @@
 
 #define CACHED 14336u /* bytes of weights that stay in the flash cache */
 
-RL_HOT uint32_t rl_m0_quotient(uint32_t n, uint32_t by)
+RL_WARM uint32_t rl_m0_quotient(uint32_t n, uint32_t by)
 {
     uint32_t shift = 0, result = 0;
 

@@ -25,13 +25,13 @@ static RL_HOT RL_SMALL uint32_t columns_under(const rl_op *op, uint32_t columns)
 
 /* Plane, sums, and but for 3 x 3 alone a table of taps: two words each, and
  * two for a group, which are half as many. */
-static RL_HOT RL_SMALL uint32_t plane_words(const rl_op *op)
+static RL_WARM RL_SMALL uint32_t plane_words(const rl_op *op)
 {
     return 4u * rows_under(op, (uint32_t)op->p[0])
         * columns_under(op, (uint32_t)op->p[1]);
 }
 
-static RL_HOT RL_SMALL uint32_t sums_words(const rl_op *op)
+static RL_WARM RL_SMALL uint32_t sums_words(const rl_op *op)
 {
     return 2u * (uint32_t)op->p[0] * (uint32_t)op->p[1];
 }
