@@ -276,6 +276,20 @@ def test_parts_stay_as_they_are_where_each_life_gets_one_through() -> None:
         assert units_done(b) == done
 
 
+@pytest.mark.parametrize(("failed", "first", "again"), [(2, 100, 100), (5, 13, 7)])
+def test_what_fails_behind_a_commit_is_divided_as_what_is_left(
+    failed: int, first: int, again: int
+) -> None:
+    """Two tiles of the segment; or a tile that is in parts already."""
+    memory, blob = in_parts(failed)
+    for lives, units in ((1, first), (2, again)):
+        for _ in range(lives):
+            b = Board(memory, blob)
+            assert b.open() == RL_OK
+        before = units_done(b)
+        assert b.step() == rl.RL_MORE and units_done(b) == before + units
+
+
 @pytest.mark.parametrize("damaged", [False, True])
 @pytest.mark.parametrize("failed", range(7))
 def test_an_inference_that_is_given_up_leaves_the_next_one_no_parts(
