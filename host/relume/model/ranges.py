@@ -76,7 +76,8 @@ def _inside(
     outputs: int, inputs: int, size: int, stride: int, pad: int, dilation: int
 ) -> npt.NDArray[np.bool_]:
     at = (np.arange(outputs) * stride - pad)[:, None] + np.arange(size) * dilation
-    return np.unique((at >= 0) & (at < inputs), axis=0)
+    patterns = {tuple(row) for row in ((at >= 0) & (at < inputs)).tolist()}
+    return np.array(sorted(patterns), dtype=np.bool_)
 
 
 def _whole(channels: int) -> Range:

@@ -176,7 +176,8 @@ def shortened(channels: Channels, every: list[Steps]) -> list[Steps]:
 
 def _short(channels: Channels, n: int, steps: Steps, edges: Int64Array) -> Steps:
     """shortened() of channel n; edges: d at each of its steps."""
-    points = np.unique(np.clip(np.concatenate([edges - 1, edges]), 0, steps.limit - 1))
+    points = np.sort(np.clip(np.concatenate([edges - 1, edges]), 0, steps.limit - 1))
+    points = points[np.append(points[1:] > points[:-1], True)]  # each once
     acc = points[None, :] + steps.origin
     wanted = outputs(channels.only(np.array([n])), acc)[0] - channels.act_min
     slopes = np.arange(max(1, steps.a - SHORT_SEARCH), steps.a + SHORT_SEARCH + 1)
