@@ -13,7 +13,7 @@ import pytest
 from tests.powercut import session as rl
 from tests.powercut.boards import BLOB, SECTORS, board, input_of, started, store_call
 from tests.powercut.session import FILE, FLASH, FRAM, RL_OK, Board, Memory
-from tests.powercut.supplied import FULL_MV, RL_RAN, Supplied
+from tests.powercut.supplied import FULL_MV, RL_RAN, Supplied, paced
 from tests.powercut.test_behind import HOME, larger
 from tests.powercut.test_recovery_edges import Sending, streaming
 
@@ -139,6 +139,18 @@ def test_brownouts_are_counted_up_to_65535(known: int) -> None:
         b.store.attempts = attempts
         counted = store_call(b, "brownouts") & 0xFFFF
         assert counted == min(known + attempts, 0xFFFF)
+
+
+def test_the_drain_of_another_models_record_says_nothing() -> None:
+    plan, other = paced(3), paced(4)
+    memory = Memory(256 + max(plan.nvm_size, other.nvm_size))
+    board = Supplied(other, lambda tile: FULL_MV, memory)
+    board.session.drain = 1000
+    board.start()
+    assert board.clear() == RL_OK and board.record.drain == 1000
+    board = Supplied(plan, lambda tile: FULL_MV, memory)
+    board.start()
+    assert board.record.drain == 256
 
 
 def test_what_was_written_is_read_back_whole_whatever_its_length() -> None:
