@@ -8,15 +8,21 @@ from __future__ import annotations
 import random
 
 import pytest
+from relume.model.dead import without_dead_channels
 from relume.model.reference import reference_output
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import Budget, make_plan
+from relume.power.trace import constant
+from relume.sim.ours import start_s
+from relume.sim.study import Study
+from relume.sim.work import Work
 from relume_boards.virtual.chip import SRAM_BASE, Chip
 from relume_boards.virtual.flash import Times
 from relume_boards.virtual.oscillators import CRYSTAL_HZ
 
 from tests.emulated.alone import Alone
 from tests.emulated.bench import BOARD, SPIN
+from tests.emulated.forecast import START_SPARE_MS
 from tests.emulated.test_inference import SUPPLY, random_bytes
 from tests.kernels.netgen import random_net
 from tests.shared import model_file, model_input
@@ -44,10 +50,20 @@ def resumed_ms(board: Alone) -> float:
     return 1e3 * (board.events[0].t - board.pico.run_record.power[0].t)
 
 
+def kws_work() -> Work:
+    graph = without_dead_channels(read_tflite(model_file("kws")))
+    budget = Budget(330e-6, SUPPLY.von_v, SUPPLY.voff_v)
+    plan = make_plan(graph, BOARD, budget)
+    study = Study(graph, BOARD, budget, constant(ENOUGH_W), starts=1, made=plan)
+    return Work.of(study.costs, plan.tiles)
+
+
 def test_what_the_plan_counts_covers_the_start_of_a_keyword_net() -> None:
     model, data = model_file("kws").read_bytes(), model_input("kws")
     took = resumed_ms(started(model, data, 330e-6, traced=True))
     assert took <= BOARD.boot.early_ms
+    counted = 1e3 * start_s(kws_work())[0]
+    assert counted - START_SPARE_MS == pytest.approx(took, abs=0.6)
     sampled = resumed_ms(started(model, data, 330e-6))
     assert sampled == pytest.approx(took, rel=0.01), "no sampling before the first tile"
 
