@@ -23,3 +23,15 @@ def test_the_pico_w_s_image_reaches_its_prompt_and_reads_the_supply() -> None:
     assert int(board.type("import _relume; print(_relume.millivolts())")) > 4900
     for register in (GPIO_OUT, GPIO_OE):  # GP25 is driven high, or GP29 were the radio's clock
         assert board.type(f"import machine; print(machine.mem32[{register}] >> 25 & 1)") == "1"
+
+
+def test_the_feather_s_image_reaches_its_prompt_without_bursts() -> None:
+    """Its flash is read by a command each (boot2_generic_03h.S)."""
+    image = default_firmware("ADAFRUIT_FEATHER_RP2040")
+    if not image.is_file():
+        pytest.skip("make firmware BOARD=ADAFRUIT_FEATHER_RP2040 has not been run")
+    board = Repl(image=image)
+    board.boot()
+    assert b"Adafruit Feather RP2040 (relume) with RP2040" in board.output
+    assert board.pico.chip is not None
+    assert board.pico.chip.ssi.bursts == 0
