@@ -193,7 +193,7 @@ def test_where_all_attempts_are_marked_no_erase_is() -> None:
     flash.set_marks(ATTEMPTS, 0)
     board = flash._turned_on()
     assert board.call("step") == rl.RL_ERASED
-    assert flash.marks(ERASES) == b"\xff" * 32
+    assert flash.marks(ERASES) == b"\xff" * 32 and flash.state == rl.RUNNING
     assert board.step() == rl.RL_E_STUCK
 
 
