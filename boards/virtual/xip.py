@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from relume.board.profile import Xip
 from relume.plan.xip import LineCache
 
-XIP_MODEL = "XIP misses sampled through a shadow cache"
+XIP_MODEL = "XIP misses followed as the board starts, then sampled through a shadow cache"
 XIP_TRACED = "XIP misses of every instruction, by a cache of the chip's shape"
 _FLASH_LO, _FLASH_HI = 0x1000_0000, 0x1100_0000
 _BOOT2 = 0x100  # bytes; the boot ROM runs its own copy in SRAM (RP2040 datasheet 2.8.1.3.1)
