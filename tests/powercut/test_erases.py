@@ -186,6 +186,45 @@ def test_each_boot_that_erases_has_a_bit_of_its_own() -> None:
     assert flash.kept().store.erasing == 1 and flash.kept().store.first_erasing == 1
 
 
+def counts(board: Board) -> tuple[int, int, int]:
+    """What a store says of the boots behind its record."""
+    return board.store.attempts, board.store.erasing, board.store.first_erasing
+
+
+def test_a_store_counts_what_the_next_mount_finds() -> None:
+    """Of the boot that wrote the record, and of the next; a second erase of a boot is no more."""
+    flash = Charges(3, 45, 1)
+    flash.start(1)
+    for board, erased in ((flash.board, (0, 0, 1)), (None, (1, 1, 1))):
+        board = board or flash._turned_on()
+        for _ in range(2):
+            flash.fill()
+            assert board.call("step") == rl.RL_ERASED
+            assert counts(board) == counts(flash.kept()) == erased
+
+
+def test_the_sixtieth_boot_has_its_bit_too() -> None:
+    flash = Charges(3, 45, 1)
+    flash.start(1)
+    flash.fill()
+    flash.set_marks(ATTEMPTS, 0xFF)
+    at = flash.page + ATTEMPTS.start
+    flash.memory.data[at : at + 8] = bytes(7) + b"\xf8"  # 59 of them
+    board = flash._turned_on()
+    assert board.call("step") == rl.RL_ERASED and board.store.attempts == 60
+    assert flash.marks(ERASES) == b"\xff" * 7 + b"\xef" + b"\xff" * 24
+    assert counts(flash.kept()) == (60, 1, 0)
+
+
+def test_a_mark_that_fails_counts_nothing() -> None:
+    flash = Charges(3, 45, 1)
+    flash.start(1)
+    flash.fill()
+    flash.memory.spoil = lambda what, at, n: what == "write"
+    assert flash.board.call("step") == rl.RL_E_NVM
+    assert counts(flash.board) == (0, 0, 0)
+
+
 def test_where_all_attempts_are_marked_no_erase_is() -> None:
     flash = Charges(3, 45, 1)
     flash.start(1)
