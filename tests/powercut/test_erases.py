@@ -216,6 +216,16 @@ def test_the_sixtieth_boot_has_its_bit_too() -> None:
     assert counts(flash.kept()) == (60, 1, 0)
 
 
+def test_marks_of_a_record_that_does_not_run_count_nothing() -> None:
+    flash = Charges(3, 45, 1)
+    flash.start(1)
+    flash.live(float("inf"))
+    assert flash.state == rl.DONE
+    flash.set_marks(ATTEMPTS, 0)
+    flash.set_marks(ERASES, 0)
+    assert counts(flash.kept()) == (0, 0, 0)
+
+
 def test_a_mark_that_fails_counts_nothing() -> None:
     flash = Charges(3, 45, 1)
     flash.start(1)
