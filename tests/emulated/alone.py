@@ -7,6 +7,7 @@ import zlib
 
 from relume.blob.format import NVM_NAMES
 from relume.blob.pack import pack
+from relume.link.messages import State
 from relume.plan.types import Plan
 from relume_boards.virtual.pico import VirtualPico
 from relume_boards.virtual.record import BoardEvent
@@ -66,8 +67,9 @@ class Alone:
         self.pico.flash[at : at + len(image)] = image
 
     def run(self, seconds: float = 600.0) -> None:
-        """To the output's commit."""
-        while not any(event.kind == "done" for event in self.events):
+        """To the output's commit, which a board that dies right behind it tells of when it is
+        back."""
+        while not any(event.state == State.DONE for event in self.events):
             assert self.pico.now < seconds and self.pico.advance(), "it does not end"
 
     @property

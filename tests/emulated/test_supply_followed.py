@@ -62,6 +62,8 @@ def test_each_charge_ends_with_a_commit_just_before_it_is_empty(
     plan, cap = planned
     board = finished(plan, share * cap, 2e-3)
     resumed = [event.tile for event in board.events if event.kind == "resumed"]
-    assert len(resumed) == board.charges >= 2
+    late = sum(event.kind == "booted" for event in board.events)  # only to tell of the end
+    assert len(resumed) + late == board.charges
+    assert late <= 1 and len(resumed) >= 2
     assert resumed == sorted(set(resumed)), "a charge without progress"
     assert board.commits <= board.charges + 2
