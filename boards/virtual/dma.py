@@ -127,7 +127,8 @@ class TimedChannel(RPDMAChannel):
         if self._treq_value != TREQ.PERMANENT:
             super().schedule_transfer()
         elif not self._inside:
-            cycles = self._batch() + self.dma.on_flash(self._read_addr, self._batch() * self._size)
+            data = self._batch()
+            cycles = data + self.dma.on_flash(self._read_addr, data * self._size)
             self.transfer_alarm.schedule(cycles * self.dma.cycle_ns())
 
     @property

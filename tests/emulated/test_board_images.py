@@ -12,12 +12,18 @@ GPIO_OUT, GPIO_OE = 0xD0000010, 0xD0000020  # RP2040 datasheet 2.3.1.7
 pytestmark = pytest.mark.emulated
 
 
-def test_the_pico_w_s_image_reaches_its_prompt_and_reads_the_supply() -> None:
-    image = default_firmware("RPI_PICO_W")
+def booted(name: str) -> Repl:
+    """The board's image at its prompt."""
+    image = default_firmware(name)
     if not image.is_file():
-        pytest.skip("make firmware BOARD=RPI_PICO_W has not been run")
+        pytest.skip(f"make firmware BOARD={name} has not been run")
     board = Repl(image=image)
     board.boot()
+    return board
+
+
+def test_the_pico_w_s_image_reaches_its_prompt_and_reads_the_supply() -> None:
+    board = booted("RPI_PICO_W")
     name = "Raspberry Pi Pico W (relume) with RP2040"
     assert board.type("import os; print(os.uname()[4])") == name
     assert int(board.type("import _relume; print(_relume.millivolts())")) > 4900
@@ -27,11 +33,7 @@ def test_the_pico_w_s_image_reaches_its_prompt_and_reads_the_supply() -> None:
 
 def test_the_feather_s_image_reaches_its_prompt_without_bursts() -> None:
     """Its flash is read by a command each (boot2_generic_03h.S)."""
-    image = default_firmware("ADAFRUIT_FEATHER_RP2040")
-    if not image.is_file():
-        pytest.skip("make firmware BOARD=ADAFRUIT_FEATHER_RP2040 has not been run")
-    board = Repl(image=image)
-    board.boot()
+    board = booted("ADAFRUIT_FEATHER_RP2040")
     assert b"Adafruit Feather RP2040 (relume) with RP2040" in board.output
     assert board.pico.chip is not None
     assert board.pico.chip.ssi.bursts == 0
