@@ -88,15 +88,16 @@ static rl_status check_crc(rl_blob_state *c, int with_data)
 {
     static const uint8_t zero[4] = { 0, 0, 0, 0 };
     const rl_header *h = c->blob.header;
-    const uint8_t *base = c->blob.base;
-    uint32_t at = offset_of(c, &h->meta_crc);
-    uint32_t crc = rl_crc32(0, base, at);
+    const uint8_t *meta = (const uint8_t *)h;
+    uint32_t at = offsetof(rl_header, meta_crc);
+    uint32_t crc = rl_crc32(0, meta, at);
 
     crc = rl_crc32(crc, zero, 4);
-    crc = rl_crc32(crc, base + at + 4, h->meta_size - at - 4u);
+    crc = rl_crc32(crc, meta + at + 4, h->meta_size - at - 4u);
     REFUSE_UNLESS(crc == h->meta_crc, h->meta_crc, META_CRC);
     if (with_data) {
-        crc = rl_crc32(0, base + h->meta_size, h->total_size - h->meta_size);
+        crc = rl_crc32(0, c->blob.base + h->meta_size,
+                       h->total_size - h->meta_size);
         REFUSE_UNLESS(crc == h->data_crc, h->data_crc, DATA_CRC);
     }
     return RL_OK;
@@ -142,7 +143,7 @@ static rl_status check_section(rl_blob_state *c, const uint32_t *offset,
 static rl_status check_sections(rl_blob_state *c)
 {
     const rl_header *h = c->blob.header;
-    const uint8_t *base = c->blob.base;
+    const uint8_t *base = (const uint8_t *)h;
     uint32_t low = sizeof(rl_header);
 
     CHECK(check_section(c, &h->off_tensors, h->n_tensors, sizeof(rl_tensor),
@@ -312,6 +313,13 @@ static rl_status check_all(rl_blob_state *c, size_t size, int with_data)
 rl_status rl_blob_check(const uint8_t *image, size_t size, int with_data,
                         rl_blob *blob, rl_blob_fault *fault)
 {
+    blob->header = (const rl_header *)(const void *)image;
+    return rl_blob_check_with(image, size, with_data, blob, fault);
+}
+
+rl_status rl_blob_check_with(const uint8_t *image, size_t size, int with_data,
+                             rl_blob *blob, rl_blob_fault *fault)
+{
     rl_blob_state c;
     rl_status status;
 
@@ -320,7 +328,7 @@ rl_status rl_blob_check(const uint8_t *image, size_t size, int with_data,
     c.fault = fault;
     c.channels = 0;
     c.blob.base = image;
-    c.blob.header = (const rl_header *)(const void *)image;
+    c.blob.header = blob->header;
     status = check_all(&c, size, with_data);
     if (status == RL_OK) {
         *blob = c.blob;

@@ -97,7 +97,8 @@ _Static_assert(sizeof(rl_op) == 124, "SPEC 2.3");
 _Static_assert(sizeof(rl_tile) == 12, "SPEC 2.5");
 _Static_assert(sizeof(rl_segment) == 24, "SPEC 2.6");
 
-/* A checked blob: pointers into the image, which must stay where it is. */
+/* A checked blob: pointers into the image, or a copy of its metadata, which
+ * must stay where they are. */
 typedef struct {
     const uint8_t    *base;
     const rl_header  *header;
@@ -123,5 +124,12 @@ const char *rl_blob_fault_text(uint32_t number);
 RL_CHECKED rl_status rl_blob_check(const uint8_t *image, size_t size,
                                    int with_data, rl_blob *blob,
                                    rl_blob_fault *fault);
+
+/* The same of a blob whose metadata is not read from image but from blob->header
+ * on: header->meta_size bytes in SRAM, 4-byte aligned, which stay where they are.
+ * A fault's offset then says nothing. */
+RL_CHECKED rl_status rl_blob_check_with(const uint8_t *image, size_t size,
+                                        int with_data, rl_blob *blob,
+                                        rl_blob_fault *fault);
 
 #endif

@@ -34,6 +34,7 @@ typedef struct {
 typedef struct {
     rl_early_model *model;  /* [n], by place, at the start of the memory */
     uint32_t        n, active;
+    uint32_t        kept;   /* bytes at the memory's end, for them */
 } rl_early_models;
 
 /* What rl_early() needs of a board. ctx goes to every function. */
@@ -69,7 +70,7 @@ typedef enum {
 
 /* What is deployed (SPEC 5; image: the region's bytes, mapped), kept in
  * memory[0, room), 8-byte aligned. The active model is checked as at every
- * boot: all but the CRC of its constants, which was checked before its slot
+ * boot, in a copy of its metadata that blobs reads, if there is room: all but the CRC of its constants, which was checked before its slot
  * became active; the others are when they are used. RL_E_STATE: there is none,
  * or too little memory. */
 RL_CHECKED rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image,
@@ -82,7 +83,7 @@ rl_early_end rl_early(const rl_early_board *board, rl_early_models *models);
 
 typedef struct {
     const rl_early_board  *board;
-    const rl_early_models *models;
+    rl_early_models       *models;
     rl_early_model        *now;   /* runs, or ran last; events tell of it */
     rl_early_model        *gathers; /* its input is under way, or NULL */
     uint32_t               used;  /* bytes of the memory */

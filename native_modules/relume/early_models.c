@@ -32,6 +32,31 @@ static rl_status check(rl_early_model *m)
     return status;
 }
 
+/* Checks a copy of the active model's metadata at the memory's end, which
+ * stays: a port may read faster at once than word by word. Where that does
+ * not go, nothing is kept. The copy is at least what its own header says. */
+static void check_copy(rl_nvm *blobs, const uint8_t *image, uint8_t *end,
+                       uint32_t room, rl_early_models *models)
+{
+    rl_early_model *m = &models->model[models->active];
+    const void *there = m->image;
+    uint32_t n = ((const rl_header *)there)->meta_size;
+    if (n % ALIGNMENT != 0 || n < sizeof(rl_header) || n > m->slot.size
+        || n > room) {
+        return;
+    }
+    void *copy = end - n;
+    rl_blob_fault fault;
+    m->blob.header = copy;
+    if (blobs->read(blobs, (uint32_t)(m->image - image), copy, n) == RL_OK
+        && m->blob.header->meta_size == n
+        && rl_blob_check_with(m->image, m->slot.size, 0, &m->blob, &fault)
+           == RL_OK) {
+        m->checked = 1;
+        models->kept = n;
+    }
+}
+
 /* Apart: its tables leave the stack before a blob is checked. */
 __attribute__((noinline))
 static rl_status list(rl_nvm *blobs, const uint8_t *image, uint32_t room,
@@ -42,6 +67,7 @@ static rl_status list(rl_nvm *blobs, const uint8_t *image, uint32_t room,
     rl_slots_list(&slots, &table);
     models->n = table.n;
     models->active = table.active;
+    models->kept = 0;
     if (table.n == 0 || room < models_room(models)) {
         return RL_E_STATE;
     }
@@ -59,7 +85,13 @@ rl_status rl_early_find(rl_nvm *blobs, const uint8_t *image, uint8_t *memory,
 {
     models->model = (rl_early_model *)(void *)memory;
     rl_status status = list(blobs, image, room, models);
-    return status == RL_OK ? check(&models->model[models->active]) : status;
+    if (status != RL_OK) {
+        return status;
+    }
+    room &= ~(ALIGNMENT - 1u);
+    check_copy(blobs, image, memory + room, room - models_room(models),
+               models);
+    return check(&models->model[models->active]);
 }
 
 /* --------------------------------------------------------------- mount -- */
@@ -154,7 +186,19 @@ static rl_status close_all(rl_early_state *e, const rl_early_model *m)
 /* `used` is never above the room: all sizes are multiples of ALIGNMENT. */
 static int is_short(const rl_early_state *e, uint32_t need)
 {
-    return need > e->board->room - e->used;
+    return need > e->board->room - e->models->kept - e->used;
+}
+
+/* The metadata's copy goes: from now on the active model's is read where it
+ * lies. No session is open. */
+static rl_status give_back(rl_early_models *models)
+{
+    rl_early_model *active = &models->model[models->active];
+    if (models->kept != 0) {
+        models->kept = 0;
+        active->checked = 0;
+    }
+    return check(active);
 }
 
 static rl_status find_memory(rl_early_state *e, rl_early_model *m)
@@ -162,6 +206,9 @@ static rl_status find_memory(rl_early_state *e, rl_early_model *m)
     uint32_t need = needs(m);
     if (is_short(e, need)) {
         rl_status status = close_all(e, m);
+        if (status == RL_OK && is_short(e, need)) {
+            status = give_back(e->models);
+        }
         if (status != RL_OK) {
             return status;
         }

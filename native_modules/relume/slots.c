@@ -42,24 +42,53 @@ int rl_slots_newer(const rl_slot *a, const rl_slot *b)
     return (int32_t)(a->seq - b->seq) > 0;
 }
 
+/* Where a sector from `at` on begins with the magic of a header, or the
+ * region's end. A word a sector: each is a miss of the flash cache. */
+static uint32_t maybe_header(const rl_slots *slots, uint32_t at)
+{
+    while (at < slots->nvm->size) {
+        const void *word = slots->image + at;
+        if (*(const uint32_t *)word == RL_SLOT_MAGIC) {
+            break;
+        }
+        at += RL_FLASH_SECTOR;
+    }
+    return at;
+}
+
+/* From *at on sector by sector until `end`, over what is being uploaded, which
+ * shall not be read as a header. *at ends at `end`, or behind it. */
+static void pass_drafts(const rl_slots *slots, uint32_t *at, uint32_t end)
+{
+    rl_slot draft;
+    while (*at < end) {
+        uint32_t here = *at;
+        *at = here + RL_FLASH_SECTOR;
+        if (rl_slots_read(slots, here, RL_DRAFT_AT, RL_DRAFT_MAGIC, &draft)) {
+            *at = here + rl_slots_extent(draft.size);
+        }
+    }
+}
+
+/* Drafts are looked for only where a header stands behind them. */
 rl_status rl_slots_next(const rl_slots *slots, uint32_t *at, rl_slot *slot,
                         uint32_t *found)
 {
-    rl_slot draft;
-    while (*at < slots->nvm->size) {
-        uint32_t here = *at;
-        if (rl_slots_read(slots, here, 0, RL_SLOT_MAGIC, slot)) {
+    uint32_t here = *at;
+    while ((here = maybe_header(slots, here)) < slots->nvm->size) {
+        if (!rl_slots_read(slots, here, 0, RL_SLOT_MAGIC, slot)) {
+            here += RL_FLASH_SECTOR;
+            continue;
+        }
+        pass_drafts(slots, at, here);
+        if (*at == here) {
             *found = here;
             *at = here + rl_slots_extent(slot->size);
             return RL_OK;
         }
-        if (rl_slots_read(slots, here, RL_DRAFT_AT, RL_DRAFT_MAGIC, &draft)) {
-            /* What is being uploaded shall not be read as a header. */
-            *at = here + rl_slots_extent(draft.size);
-        } else {
-            *at = here + RL_FLASH_SECTOR;
-        }
+        here = *at;
     }
+    *at = slots->nvm->size;
     return RL_DONE;
 }
 

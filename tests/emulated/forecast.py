@@ -19,7 +19,7 @@ from relume_boards.virtual.record import BoardEvent, Run
 from tests.emulated.bench import BOARD
 
 assert BOARD.boot.early_ms is not None
-START_SPARE_MS = 3.0
+START_SPARE_MS = 4.6
 """What plans count for a start beyond what the emulated board takes: the model's check goes on
 beside the crystal's start, and is counted behind it (test_first_milliseconds.py)."""
 AS_STARTED = replace(

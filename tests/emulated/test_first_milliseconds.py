@@ -18,7 +18,7 @@ from relume.sim.study import Study
 from relume.sim.work import Work
 from relume_boards.virtual.chip import SRAM_BASE, Chip
 from relume_boards.virtual.flash import Times
-from relume_boards.virtual.oscillators import CRYSTAL_HZ
+from relume_boards.virtual.oscillators import BOOT_ROM_S, CRYSTAL_HZ
 
 from tests.emulated.alone import Alone
 from tests.emulated.bench import BOARD, SPIN
@@ -68,6 +68,11 @@ def test_what_the_plan_counts_covers_the_start_of_a_keyword_net() -> None:
     assert sampled == pytest.approx(took, rel=0.01), "no sampling before the first tile"
 
 
+def test_the_first_tile_of_a_keyword_net_comes_within_ten_milliseconds() -> None:
+    model, data = model_file("kws").read_bytes(), model_input("kws")
+    assert resumed_ms(started(model, data, 220e-6, traced=True)) <= 10.0
+
+
 def test_bursts_that_bring_something_else_are_not_trusted() -> None:
     """The SDK's own code copies then, and the inference goes on as ever."""
     model = random_net(11)
@@ -78,6 +83,33 @@ def test_bursts_that_bring_something_else_are_not_trusted() -> None:
     assert board.pico.chip is not None
     board.pico.chip.ssi._memory = memoryview(bytes(BOARD.flash_bytes))
     assert resumed_ms(board) > good + 1
+    board.run()
+    assert board.output() == reference_output(model, data)
+
+
+@pytest.mark.parametrize(
+    ("net", "since", "until"), [("", 5.2, 6.0), ("", 6.2, 7.5), ("kws", 8.9, 9.3)]
+)
+def test_a_burst_that_goes_wrong_later_is_made_good_word_by_word(
+    net: str, since: float, until: float
+) -> None:
+    """The metadata's, kernels beside the crystal, kernels beside the FRAM's bytes; ms."""
+    model = model_file(net).read_bytes() if net else random_net(11)
+    graph = read_tflite(model)
+    data = random_bytes(graph.tensors[graph.input].size, 1)
+    board = started(model, data, 1e-3)
+    chip = board.pico.chip
+    assert chip is not None
+
+    def wait(ms: float) -> int:
+        while 1e-6 * chip.nanos + 1e3 * BOOT_ROM_S < ms:
+            assert board.pico.advance()
+        return chip.ssi.bursts
+
+    before, flash = wait(since), chip.ssi._memory
+    chip.ssi._memory = memoryview(bytes(BOARD.flash_bytes))
+    assert wait(until) > before, "there is none then"
+    chip.ssi._memory = flash
     board.run()
     assert board.output() == reference_output(model, data)
 

@@ -72,6 +72,7 @@ class Bench:
     fram: bytearray = field(default_factory=lambda: bytearray(SIZE))
     millivolts: int = 5000
     waits: int = 3  # turns of silence before Ctrl-C
+    room: int = ROOM
 
     def __post_init__(self) -> None:
         self.blob = pack(make_plan(self.net, BOARD, Budget(CAP_F, VON, VOFF)))
@@ -90,12 +91,17 @@ class Bench:
         """One turn-on; `script` gives the next bytes whenever the board has none left."""
         on = supply or Still(self.millivolts)
         blobs, fram = Nvm(kind=2, size=len(self.image) - 1), Nvm(kind=FRAM, size=SIZE)
+        blobs.read = READ(self._blobs)
         fram.read, fram.write, fram.erase = READ(self._read), READ(self._write), ERASE(_fail)
         return turn_on(
-            blobs, self.image, lambda kind: fram, script, self.frames, room=ROOM,
+            blobs, self.image, lambda kind: fram, script, self.frames, room=self.room,
             millivolts=on.millivolts, micros=on.micros, asleep=on.asleep, start_us=START_US,
             waits=waits or self.waits,
         )  # fmt: skip
+
+    def _blobs(self, _nvm: Any, at: int, data: int, n: int) -> int:
+        ctypes.memmove(data, self.image.raw[at : at + n], n)
+        return 0
 
     def _read(self, _nvm: Any, at: int, data: int, n: int) -> int:
         ctypes.memmove(data, bytes(self.fram[at : at + n]), n)

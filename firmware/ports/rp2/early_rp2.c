@@ -31,10 +31,14 @@ typedef struct {
     rl_port_heard heard; /* before what is in its FIFO */
 } board;
 
-/* MicroPython takes clk_peri from the USB PLL, 48 MHz. From the system clock
- * SPI gets nearer to what the FRAM takes. The port asks for the frequency. */
+/* MicroPython takes clk_peri from the USB PLL, 48 MHz, where it sets the clocks
+ * itself (start_rp2.c). From the system clock SPI gets nearer to what the FRAM
+ * takes. The port asks for the frequency. */
 static void peripheral_clock(void) {
     uint32_t hz = clock_get_hz(clk_sys);
+    if (clock_get_hz(clk_peri) == hz) {
+        return;
+    }
     clock_configure(clk_peri, 0,
                     CLOCKS_CLK_PERI_CTRL_AUXSRC_VALUE_CLK_SYS, hz, hz);
 }
@@ -147,8 +151,10 @@ static int receive(void *ctx, uint8_t *byte) {
 }
 
 /* An event of 31 bytes fits the FIFO when that is empty, and leaves by
- * itself while the next tile runs. */
+ * itself while the next tile runs. rl_early() tells of its start before it
+ * computes: what is missing of engine and kernels comes here at the latest. */
 static void send(void *ctx, const uint8_t *wire, uint32_t n, int brief) {
+    rl_copy_rest();
     console(ctx);
     if (brief && !(uart_get_hw(uart_default)->fr & UART_UARTFR_TXFE_BITS)) {
         return;
@@ -168,13 +174,24 @@ static uint8_t *memory(uint32_t *room) {
     return (uint8_t *)start;
 }
 
+/* As the region's own, which reads word by word; ctx is where it begins. The
+ * model's metadata is whole words, and not empty. */
+static rl_status read_at_once(rl_nvm *nvm, uint32_t at, void *data,
+                              uint32_t n) {
+    uintptr_t from = XIP_BASE + (uintptr_t)nvm->ctx + at;
+    rl_copy_flash(data, (const uint32_t *)from, n / 4u);
+    return RL_OK;
+}
+
 static void look_for_model(void) {
     rl_nvm blobs;
     const uint8_t *image;
     uint32_t room;
     uint8_t *heap = memory(&room);
     rl_port_crc_of_flash(true);
-    has_model = rl_port_blobs(&blobs, &image) == RL_OK
+    has_model = rl_port_blobs(&blobs, &image) == RL_OK;
+    blobs.read = read_at_once;
+    has_model = has_model
         && rl_early_find(&blobs, image, heap, room, &models) == RL_OK;
     rl_port_crc_of_flash(false);
     rl_copy_meanwhile();
@@ -226,5 +243,6 @@ void relume_board_startup(void) {
     if (has_model && !interpreter_wanted()) {
         go_on();
     }
+    rl_copy_rest();
     rl_port_started();
 }

@@ -54,6 +54,14 @@ void rl_port_sleep(uint32_t ms, rl_port_heard *heard);
 void rl_copy_meanwhile(void);
 void rl_copy_rest(void);
 
+/* A part of them, while an SPI moves n bytes: from begin to end nothing may
+ * touch flash, and who calls is in SRAM. */
+void rl_copy_begin(uint32_t n);
+void rl_copy_end(void);
+
+/* Flash to SRAM, before interrupts are on: in a burst, if that goes. */
+void rl_copy_flash(uint32_t *to, const uint32_t *from, uint32_t words);
+
 /* The flash chip was read in bursts, and brought what it holds. */
 bool rl_copy_bursts(void);
 

@@ -7,6 +7,7 @@
  * cut short. */
 #include "port_rp2.h"
 
+#include "hardware/clocks.h"
 #include "hardware/dma.h"
 #include "hardware/gpio.h"
 #include "hardware/spi.h"
@@ -29,13 +30,22 @@ static void spi_select(void *ctx, int on) {
     gpio_put(pins->cs, !on);
 }
 
+/* Engine and kernels may come meanwhile: this runs from SRAM, as the SDK's loop
+ * does. */
+static void __no_inline_not_in_flash_func(read)(spi_inst_t *spi, uint8_t *rx,
+                                                uint32_t n) {
+    rl_copy_begin(n);
+    spi_read_blocking(spi, 0, rx, n);
+    rl_copy_end();
+}
+
 static void spi_transfer(void *ctx, const uint8_t *tx, uint8_t *rx,
                          uint32_t n) {
     spi_inst_t *spi = spi_of(ctx);
     if (rx == NULL) {
         spi_write_blocking(spi, tx, n);
     } else if (tx == NULL) {
-        spi_read_blocking(spi, 0, rx, n);
+        read(spi, rx, n);
     } else {
         spi_write_read_blocking(spi, tx, rx, n);
     }
@@ -132,6 +142,26 @@ void rl_port_spi_stop(void) {
 
 /* ---- Set-up ------------------------------------------------------------ */
 
+#define SLOWEST 512u  /* the divider that the SDK finds at once */
+#define EVEN_MOST 254u
+
+/* The largest frequency up to baud, as spi_init finds it; that takes a division
+ * a step, from the slowest on: 6,000 cycles. */
+static void spi_set_up(spi_inst_t *spi, uint32_t baud) {
+    uint32_t hz = clock_get_hz(clk_peri);
+    uint32_t divider = hz / baud + (hz % baud != 0);
+    divider += divider & 1u;
+    if (divider > EVEN_MOST) {
+        spi_init(spi, baud);
+        return;
+    }
+    spi_init(spi, hz / SLOWEST + 1u);
+    hw_clear_bits(&spi_get_hw(spi)->cr1, SPI_SSPCR1_SSE_BITS);
+    hw_clear_bits(&spi_get_hw(spi)->cr0, SPI_SSPCR0_SCR_BITS);
+    spi_get_hw(spi)->cpsr = divider < 2u ? 2u : divider;
+    hw_set_bits(&spi_get_hw(spi)->cr1, SPI_SSPCR1_SSE_BITS);
+}
+
 /* GPIO 0-7 and 16-23 belong to SPI0, the others to SPI1; the role of a pin
  * follows its number modulo 4 (RP2040 datasheet 1.4.3). */
 static bool pin_fits(const rl_port_spi *pins, uint8_t pin, uint8_t role) {
@@ -149,7 +179,7 @@ rl_status rl_port_spi_init(rl_port_spi *pins, rl_spi *spi) {
     gpio_init(pins->cs);
     gpio_put(pins->cs, 1);
     gpio_set_dir(pins->cs, GPIO_OUT);
-    spi_init(spi_of(pins), pins->baud);
+    spi_set_up(spi_of(pins), pins->baud);
     gpio_set_function(pins->sck, GPIO_FUNC_SPI);
     gpio_set_function(pins->mosi, GPIO_FUNC_SPI);
     gpio_set_function(pins->miso, GPIO_FUNC_SPI);

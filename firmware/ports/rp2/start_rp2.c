@@ -87,7 +87,6 @@ static void start_clocks(void) {
     } else {
         runtime_init_clocks();
     }
-    rl_copy_rest();
 }
 PICO_RUNTIME_INIT_FUNC_RUNTIME(start_clocks, "00500");
 
@@ -118,7 +117,8 @@ static bool from_pll(void) {
             << CLOCKS_CLK_SYS_CTRL_AUXSRC_LSB;
 }
 
-/* A frequency that is there already is not set again by way of 48 MHz. */
+/* A frequency that is there already is not set again by way of 48 MHz, nor are
+ * the peripherals then led from clk_sys to 48 MHz. */
 void __real_set_sys_clock_pll(uint32_t vco, uint div1, uint div2);
 void __wrap_set_sys_clock_pll(uint32_t vco, uint div1, uint div2);
 void __wrap_set_sys_clock_pll(uint32_t vco, uint div1, uint div2) {
@@ -126,11 +126,7 @@ void __wrap_set_sys_clock_pll(uint32_t vco, uint div1, uint div2) {
         || vco != PLL_SYS_VCO_FREQ_HZ || div1 != PLL_SYS_POSTDIV1
         || div2 != PLL_SYS_POSTDIV2) {
         __real_set_sys_clock_pll(vco, div1, div2);
-        return;
     }
-    clock_configure_undivided(clk_peri, 0,
-                              CLOCKS_CLK_PERI_CTRL_AUXSRC_VALUE_CLKSRC_PLL_USB,
-                              USB_CLK_HZ);
 }
 
 /* ---- The flash chip's number ------------------------------------------- */

@@ -311,7 +311,7 @@ static void charge(bench *b)
     while (b->n > 0 && piece(b)) {
     }
     uint8_t *memory = target_exact(NULL, board.room);
-    rl_early_models models = { (rl_early_model *)(void *)memory, 1, 0 };
+    rl_early_models models = { (rl_early_model *)(void *)memory, 1, 0, 0 };
     board.memory = memory;
     models.model[0] = b->model;
     rl_frame_reset(&b->watcher);

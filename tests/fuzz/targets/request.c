@@ -230,7 +230,7 @@ static void build(stand *s, uint8_t kind, uint8_t models, uint32_t state)
         room += needs(&blob[i]);
     }
     s->memory = target_exact(NULL, room);
-    s->models = (rl_early_models) { (rl_early_model *)(void *)s->memory, 2, 0 };
+    s->models = (rl_early_models) { (rl_early_model *)(void *)s->memory, 2, 0, 0 };
     for (uint32_t i = 0; i < 2; i++) {
         rl_early_model *m = &s->models.model[i];
         memset(m, 0, sizeof *m);
