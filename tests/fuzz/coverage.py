@@ -43,7 +43,8 @@ TESTS = (
     "powercut/test_many_edges.py", "powercut/test_drivers.py", "powercut/test_fram_i2c.py",
     "powercut/test_background_writes.py", "powercut/test_erases.py",
     "unit/test_blob_checker.py", "unit/test_blob_edges.py", "unit/test_moves_checked.py",
-    "unit/test_frames.py", "unit/test_early_link.py",
+    "unit/test_frames.py", "unit/test_early_link.py", "unit/test_early_copy.py",
+    "powercut/test_slot_scan.py",
 )  # fmt: skip
 """Those that call the library, below tests/."""
 _ENTRY = re.compile(r"^- (\w+\.[ch] \w+: `.*`) (\d+)$")
