@@ -1,9 +1,10 @@
-"""Writes MicroPython's linker script with more of the code in SRAM: what runs before the first tile.
+"""Writes MicroPython's linker script with more code in SRAM: what runs before the first tile.
 
-Code that runs once costs a miss of the flash cache a word, 48 cycles; copy_rp2.c brings a word in 16.
-Of the files named here all code and constants go where the script puts what it keeps out of flash.
+Code that runs once from flash costs a miss of its cache a word, 48 cycles; copy_rp2.c brings a
+word in 16. Of the files named here all code and constants go where the script puts what it keeps
+out of flash.
 
-Usage: sram.py SCRIPT.ld TARGET.ld FILE ...   (FILE without its folder and .o; * as the linker has it)
+Usage: sram.py SCRIPT.ld TARGET.ld FILE ...   (FILE without its folder and .o, * for any text)
 """
 
 import re
@@ -18,7 +19,10 @@ def with_more(script: str, files: list[str]) -> str:
     names = "".join(f" */{name}.o*" for name in files)
     made, count = KEPT_OUT.subn(rf"\g<1>{names}\g<2>", script)
     if count != 2:
-        sys.exit(f"firmware: {count} rules for code and constants in the linker script, not 2")
+        sys.exit(
+            f"firmware: {count} rules keep code or constants out of flash in this MicroPython's"
+            " linker script, not 2: build with 1.25, or leave RELUME_EARLY out of board_rp2.cmake"
+        )
     return made
 
 
