@@ -16,6 +16,7 @@ from relume.board.inherit import read_tables
 from relume.errors import BoardError
 
 SECTOR = 4096
+INTERPRETER = 16_384  # bytes of heap for MicroPython, package and collector; 13 KB are taken
 PINS = (
     "fram_spi", "fram_sck", "fram_mosi", "fram_miso", "fram_cs",
     "fram_i2c", "fram_sda", "fram_scl", "escape",
@@ -98,12 +99,16 @@ def header(board: dict[str, Any]) -> str:
 
 
 def linker(board: dict[str, Any]) -> str:
-    """The linker's part: the image, which begins the flash, must end below the next region."""
+    """The linker's part: the image, which begins the flash, must end below the next region, and
+    code in SRAM must leave the heap that plans count on."""
     size = board["region"][0]["size"]
+    heap = board["memory"]["heap_bytes"] + INTERPRETER
     return (
         f"/* Generated from boards/{board['name']}/board.toml. */\n"
         f"ASSERT(__flash_binary_end - __flash_binary_start <= {size:#x},\n"
         f'    "relume: the firmware does not fit its region of {size:#x} bytes (board.toml)")\n'
+        f"ASSERT(__GcHeapEnd - __GcHeapStart >= {heap},\n"
+        f'    "relume: the firmware leaves less heap than {heap} bytes (board.toml: heap_bytes)")\n'
     )
 
 
