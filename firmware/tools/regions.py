@@ -108,7 +108,8 @@ def linker(board: dict[str, Any]) -> str:
         f"ASSERT(__flash_binary_end - __flash_binary_start <= {size:#x},\n"
         f'    "relume: the firmware does not fit its region of {size:#x} bytes (board.toml)")\n'
         f"ASSERT(__GcHeapEnd - __GcHeapStart >= {heap},\n"
-        f'    "relume: the firmware leaves less heap than {heap} bytes (board.toml: heap_bytes)")\n'
+        f'    "relume: the firmware leaves less heap than {heap} bytes (board.toml:'
+        ' heap_bytes)")\n'
     )
 
 
