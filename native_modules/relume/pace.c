@@ -51,14 +51,24 @@ uint32_t rl_pace_left(const rl_pace *pace, const rl_blob *blob, void *ctx)
     return left_by(blob->header, reading(pace, blob->header, ctx));
 }
 
-/* Worst case of a tile. */
-static uint64_t tile_cycles(const rl_blob *blob, const rl_tile *tile,
-                            int copies)
+uint64_t rl_pace_kernel(const rl_blob *blob, const rl_tile *tile)
 {
     const rl_op *op = &blob->ops[tile->op];
-    uint64_t cycles = (uint64_t)op->unit_cycles * tile->count
-                    + op->tile_cycles;
-    return copies ? cycles + op->stage_cycles : cycles;
+    return (uint64_t)op->unit_cycles * tile->count + op->tile_cycles;
+}
+
+uint32_t rl_pace_copy(const rl_blob *blob, const rl_tile *tile, int copies)
+{
+    return copies ? blob->ops[tile->op].stage_cycles : 0;
+}
+
+/* By what was measured; share 0: at worst. */
+static uint64_t tile_cycles(const rl_blob *blob, const rl_tile *tile,
+                            int copies, uint32_t share)
+{
+    uint64_t kernel = rl_pace_kernel(blob, tile);
+    return (share ? kernel * share >> 8 : kernel)
+         + rl_pace_copy(blob, tile, copies);
 }
 
 /* Flash carries what is live, the others what is dirty. */
@@ -202,12 +212,13 @@ int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
         pace->on = 0;
         return 1;
     }
-    uint64_t cycles = tile_cycles(blob, tile, copies);
+    uint64_t cycles = tile_cycles(blob, tile, copies, pace->share);
     if (suffices(pace, blob, cycles, mv)) {
         return 1;
     }
     survey(pace, live, tile);
-    pace->hope = (uint8_t)enough(pace, blob, cycles / 2u,
+    pace->hope = (uint8_t)enough(pace, blob,
+                                 pace->share ? cycles : cycles / 2u,
                                  stored(blob->header, mv));
     return suffices(pace, blob, cycles, mv);
 }
@@ -215,7 +226,7 @@ int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
 void rl_pace_ran(rl_pace *pace, const rl_blob *blob, const rl_tile *tile,
                  int copies)
 {
-    uint64_t spent = tile_cycles(blob, tile, copies) + pace->spent;
+    uint64_t spent = tile_cycles(blob, tile, copies, 0) + pace->spent;
     pace->spent = clamped(spent);
     pace->live = pace->next_live;
     pace->dirty = pace->next_dirty;

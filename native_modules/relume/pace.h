@@ -29,6 +29,8 @@ typedef struct {
     uint8_t  hope;        /* the tile that does not fit might be kept */
     uint8_t  vain;        /* the charge before ended behind a tile's commit,
                            * and no sleep of this one paid */
+    uint8_t  share;       /* in: of its worst that the next tile takes, by what
+                           * was measured, in 1 / 256; 0 = unknown */
 } rl_pace;
 
 /* Cycles that the capacitor still feeds; RL_PACE_UNKNOWN without a reading. */
@@ -48,12 +50,17 @@ uint32_t rl_pace_raised(uint32_t drain, uint32_t failures);
  * expected. */
 uint32_t rl_pace_settled(const rl_pace *pace, uint32_t left);
 
+/* Worst case of a tile, or of a run of its units, in cycles: the kernel, and a
+ * copy of constants before it. */
+uint64_t rl_pace_kernel(const rl_blob *blob, const rl_tile *tile);
+uint32_t rl_pace_copy(const rl_blob *blob, const rl_tile *tile, int copies);
+
 /* Is there enough for the tile, or a run of its units, and a commit behind it?
  * Yes while the reading is not followed; it no longer is once it is unknown.
  * `copies`: the tile begins with a copy of constants. Where sleep may pay, the
  * reading as it is must carry falling asleep besides. Looks at the exact dirty
  * bytes only when bounds do not do. If not: is there `hope` for it, by the
- * reading as it is and if it takes half of its worst? */
+ * reading as it is and if it takes what was measured, else half of its worst? */
 int rl_pace_fits(rl_pace *pace, rl_live *live, const rl_tile *tile,
                  int copies, void *ctx);
 

@@ -114,6 +114,9 @@ rl_status rl_session_open(rl_session *s)
     s->state = record->magic == 0 ? RL_STATE_EMPTY : record->state;
     know_supply(s);
     rl_status status = fits(s);
+    if (status == RL_OK) {
+        status = rl_quantiles_open(&s->quantiles, s->blob, s->store);
+    }
     if (status != RL_OK) {
         return status;
     }

@@ -7,6 +7,7 @@
 #include "behind.h"
 #include "engine.h"
 #include "pace.h"
+#include "session_quantiles.h"
 #include "stage.h"
 #include "store.h"
 
@@ -40,6 +41,7 @@ typedef struct {
     void         (*rest)(void *ctx, uint32_t ms);
     void          *ctx;   /* of cycles, rest and pace.millivolts */
     rl_pace        pace;  /* in: its millivolts */
+    rl_quantiles   quantiles; /* of tiles, where there is a reading */
     rl_behind      behind;
     uint64_t       since; /* cycle count that the record does not hold yet */
     uint64_t       carry; /* cycles since the last record but for since's */

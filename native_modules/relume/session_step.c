@@ -76,6 +76,7 @@ int rl_session_fits(rl_session *s)
 {
     rl_live l = rl_session_live(s);
     rl_tile tile = next(s);
+    s->pace.share = rl_quantiles_share(&s->quantiles, s->blob, s->tile);
     return rl_pace_fits(&s->pace, &l, &tile, copies(s), s->ctx);
 }
 
@@ -107,15 +108,28 @@ static void advance(rl_session *s, const rl_tile *ran)
     }
 }
 
+/* What the tile took, where a voltage is read. */
+static void measure(rl_session *s, const rl_tile *tile, uint64_t took,
+                    uint32_t copied)
+{
+    if (s->times) {
+        s->times[tile->op] += (uint32_t)took;
+    }
+    if (s->cycles != NULL && s->pace.millivolts != NULL) {
+        rl_quantiles_ran(&s->quantiles, s->blob, s->tile,
+                         took > copied ? took - copied : 0,
+                         rl_pace_kernel(s->blob, tile));
+    }
+}
+
 static void run_tile(rl_session *s)
 {
     rl_tile tile = next(s);
-    uint64_t from = s->times ? rl_session_now(s) : 0;
+    uint32_t copied = rl_pace_copy(s->blob, &tile, copies(s));
+    uint64_t from = rl_session_now(s);
     rl_pace_ran(&s->pace, s->blob, &tile, copies(s));
     rl_stage_tile(&s->stage, s->blob, s->arena, &tile);
-    if (s->times) {
-        s->times[tile.op] += (uint32_t)(rl_session_now(s) - from);
-    }
+    measure(s, &tile, rl_session_now(s) - from, copied);
     advance(s, &tile);
 }
 
@@ -150,12 +164,23 @@ static uint32_t next_end(rl_session *s)
     return s->tile + s->part;
 }
 
+static rl_status keep_quantiles(rl_session *s)
+{
+    uint64_t from = rl_session_now(s);
+    rl_status status = rl_quantiles_keep(&s->quantiles, s->blob, s->store);
+    s->carry += rl_session_now(s) - from;
+    return status;
+}
+
 static rl_status keep(rl_session *s)
 {
     int last = s->tile == s->blob->header->n_tiles;
     rl_record record = rl_session_successor(
         s, last ? RL_STATE_DONE : RL_STATE_RUNNING);
     rl_status status = rl_session_commit(s, &record);
+    if (status == RL_OK) {
+        status = keep_quantiles(s);
+    }
     if (status != RL_OK) {
         return status;
     }

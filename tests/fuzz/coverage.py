@@ -38,7 +38,7 @@ BATCH = 1000
 TESTS = (
     "powercut/test_store.py", "powercut/test_ring.py", "powercut/test_cells.py",
     "powercut/test_hostile_store.py", "powercut/test_live.py", "powercut/test_resting.py",
-    "powercut/test_behind.py", "powercut/test_recovery_edges.py",
+    "powercut/test_behind.py", "powercut/test_quantiles.py", "powercut/test_recovery_edges.py",
     "powercut/test_many_slots.py", "powercut/test_slot_edges.py", "powercut/test_many_models.py",
     "powercut/test_many_edges.py", "powercut/test_drivers.py", "powercut/test_fram_i2c.py",
     "powercut/test_background_writes.py", "powercut/test_erases.py",

@@ -20,7 +20,7 @@ HERE = ROOT / "tests" / "powercut"
 BUILD = ROOT / "build" / "powercut"
 STORE = (
     "store.c", "store_bytes.c", "store_flash.c", "store_ring.c", "nvm_fram.c", "live.c",
-    "session.c", "session_commit.c", "session_step.c", "pace.c", "behind.c",
+    "session.c", "session_commit.c", "session_step.c", "session_quantiles.c", "pace.c", "behind.c",
 )  # fmt: skip
 WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 # The session computes tiles through the reference, which remembers them.

@@ -13,6 +13,7 @@ RL_E_NVM, RL_E_NVM_SIZE, RL_E_NVM_KIND, RL_E_DAMAGED = -9, -10, -11, -12
 RL_E_STUCK, RL_E_STATE, RL_E_SIZE, RL_E_MODEL = -13, -14, -15, -16
 RL_E_FULL, RL_E_ARG = -17, -18
 FRAM, FLASH, FILE = 1, 2, 3
+QUANTILES = 176  # bytes into a store of FRAM or file: what tiles take (SPEC 4.2)
 EMPTY, RUNNING, DONE, IDLE, STUCK = range(5)
 
 _READ = ctypes.CFUNCTYPE(
@@ -66,7 +67,10 @@ _Session = _struct(
     *_words("drain", "pace_live", "dirty", "ranges", "next_live", "next_dirty", "next_ranges",
             "left", "spent", "rest_cycles", "rest_ms", "rested", "begun"),
     ("on", ctypes.c_uint8), ("hope", ctypes.c_uint8), ("vain", ctypes.c_uint8),
-    ("pace_pad", ctypes.c_uint8 * 5), *_words("behind", "behind_from", "behind_to"),
+    ("share", ctypes.c_uint8),
+    ("quantiles_crc", ctypes.c_uint32), ("shares", ctypes.c_uint8 * 76),
+    ("shares_changed", ctypes.c_uint8), ("shares_pad", ctypes.c_uint8 * 3),
+    *_words("behind", "behind_from", "behind_to"),
     ("since", ctypes.c_uint64), ("carry", ctypes.c_uint64), ("times", ctypes.c_void_p),
     *_words("due"), ("dated", ctypes.c_uint8), ("priority", ctypes.c_uint8),
     ("rank_pad", ctypes.c_uint16), ("yields", ctypes.c_uint8 * 8),

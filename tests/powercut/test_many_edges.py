@@ -133,7 +133,7 @@ def test_one_that_comes_first_takes_over_behind_a_commit(step: int) -> None:
 
 def test_short_of_memory_a_request_does_not_take_that_of_one_that_runs() -> None:
     refused = 0
-    for room in range(1600, 8000, 200):
+    for room in range(1800, 8000, 200):
         board = ManyBoard(TWO)
         begun(board, 0)
         board.room = room
@@ -152,7 +152,7 @@ def test_short_of_memory_a_request_does_not_take_that_of_one_that_runs() -> None
 
 def test_short_of_memory_what_is_done_makes_room_for_the_next_input() -> None:
     served = []
-    for room in range(1600, 3600, 64):
+    for room in range(1800, 3600, 64):
         board = ManyBoard(TWO)
         board.room = room
         asked = [piece for n in (0, 1, 0)
@@ -166,7 +166,7 @@ def test_short_of_memory_one_that_comes_first_closes_those_that_run() -> None:
     """Places in the queue go round: the third comes before the one that began behind it."""
     three = tuple(random_blob(seed) for seed in (11, 12, 13))
     all_done = 0
-    for room in range(2400, 12000, 400):
+    for room in range(2800, 12000, 400):
         board = ManyBoard(three)
         begun(board, 0)
         begun(board, 2, due=HALF)

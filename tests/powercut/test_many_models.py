@@ -187,7 +187,7 @@ def test_without_a_model_the_active_one_is_meant() -> None:
 
 def test_short_of_memory_one_after_the_other_has_it() -> None:
     worked = []
-    for room in range(1600, 8000, 200):
+    for room in range(1800, 8000, 200):
         board = ManyBoard(THREE[:2])
         begun(board, 0)
         begun(board, 1, due=1)

@@ -32,7 +32,7 @@ MEANT: dict[str, tuple[str, ...]] = {
     "store_ring.c": DRIVERS, "slots.c": DRIVERS, "slots_put.c": DRIVERS, "kv.c": DRIVERS,
     "early.c": DRIVERS, "early_models.c": (), "early_link.c": (), "nvm_fram.c": (),
     "nvm_fram_i2c.c": (), "session.c": (), "session_step.c": (), "session_commit.c": (),
-    "pace.c": (), "stage.c": (),
+    "session_quantiles.c": DRIVERS, "pace.c": (), "stage.c": (),
 }  # fmt: skip
 _NODE = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
 _SIZE = re.compile(r"\\n(\d+) bytes \(([\w,]+)\)")

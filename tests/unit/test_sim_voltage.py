@@ -66,6 +66,33 @@ def test_the_worst_case_decides_and_the_typical_is_spent() -> None:
     assert tally.useful_s[0] == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize(("measured", "charges"), [(False, 3), (True, 6)])
+def test_what_was_measured_gives_no_hope_for_a_part_of_it(measured: bool, charges: int) -> None:
+    """Behind the commit of a charge's one tile 1.1 s are left: more than half of 1.3, which the
+    next one may take, and a commit. It takes 0.6."""
+    charge = START_S + 0.6 + 2 * (TILE_BYTES * BYTE_S + COMMIT_S) + 0.95
+    rest = replace(REST, first_s=1e-6)
+    tally = _run(
+        _guided(6, worst=1.3, compute_s=np.full(6, 0.6), measured=measured, rest=rest), charge
+    )
+    assert tally.charges[0] == charges
+
+
+@pytest.mark.parametrize("nvm", ["fram", "flash"])
+def test_what_was_measured_decides_where_it_is_kept(nvm: str) -> None:
+    study = study_of(conv_net(), 1.5, steady(1.0))
+    assert study.plan is not None
+    study.costs.nvm = nvm
+    study.costs.ops = tuple(replace(op, typical_unit=op.unit / 2) for op in study.costs.ops)
+    work = Work.of(study.costs, study.plan.tiles)
+    pairs = [(study.costs.ops[tile.op], tile.count) for tile in work.tiles]
+    more = np.array([op.worst(n) - op.typical(n) for op, n in pairs]) / study.board.hz
+    worst = work.compute_s + more
+    measured = np.minimum(worst, 1.1 * work.compute_s)
+    assert (measured < worst).any()
+    assert ours.needs_s(work) == pytest.approx(worst if nvm == "flash" else measured)
+
+
 def test_a_reading_that_promises_too_much_loses_the_charge() -> None:
     """The third tile is begun, dies, and the two before it with it; promising less only costs."""
     charge = START_S + 2.35 + COMMIT_S

@@ -17,6 +17,7 @@ from relume.sim.supply import FloatArray, IntArray
 from relume.sim.voltage import Guided, Rest, follow_voltage
 from relume.sim.work import Work
 
+MEASURED = 1.1  # the most that a tile takes, by the cycles of its typical case (docs/SIMULATE.md)
 ADC_MARGIN = 1 / 32  # the reading is taken to be high by so much
 LOOK_CYCLES = 500.0  # what is left, what the next tile needs
 ADC_S = 2e-6  # a conversion of the RP2040's ADC: 96 clocks of 48 MHz
@@ -67,8 +68,6 @@ def guided(study: Study, work: Work, rest: Rest | None, background: bool = True)
     """The engine on the tiles of `work`."""
     costs, hz = work.costs, work.costs.board.hz
     look = LOOK_CYCLES / hz + ADC_S
-    pairs = [(costs.ops[tile.op], tile.count) for tile in work.tiles]
-    more = np.array([op.worst(count) - op.typical(count) for op, count in pairs])
     commit, compute = commit_s(work), work.compute_s + look
     cap_f, off = study.budget.cap_f, study.budget.voff_v
 
@@ -78,7 +77,7 @@ def guided(study: Study, work: Work, rest: Rest | None, background: bool = True)
 
     return Guided(
         compute,
-        compute + more / hz,
+        needs_s(work) + look,
         start_s(work),
         dirty_bytes(work),
         commit,
@@ -87,7 +86,17 @@ def guided(study: Study, work: Work, rest: Rest | None, background: bool = True)
         believe,
         burst_s(work) if background and costs.streams else None,
         rest,
+        costs.nvm != "flash",
     )
+
+
+def needs_s(work: Work) -> FloatArray:
+    """What a tile takes at worst, or by what earlier inferences measured: flash keeps none."""
+    costs = work.costs
+    pairs = [(costs.ops[tile.op], tile.count) for tile in work.tiles]
+    more = np.array([op.worst(count) - op.typical(count) for op, count in pairs])
+    worst: FloatArray = work.compute_s + more / costs.board.hz
+    return worst if costs.nvm == "flash" else np.minimum(worst, MEASURED * work.compute_s)
 
 
 def dirty_bytes(work: Work) -> FloatArray:

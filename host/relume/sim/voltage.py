@@ -20,7 +20,8 @@ from relume.sim.supply import BoolArray, FloatArray, IntArray, Supply
 
 MAX_STEPS = 2_000_000
 ASLEEP = 1.5  # times what a first look takes asleep: the clocks' way down and up besides
-HOPE = 0.5  # of a tile at its worst: with less than that and a commit nothing would be kept
+HOPE = 0.5  # of what decides: with less than that and a commit nothing would be kept ...
+MEASURED_HOPE = 1.0  # ... where that was measured
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,16 @@ class Rest:
 class Guided:
     """Tiles [n] and boundaries [n + 1] in active seconds.
 
-    compute_s: typical; worst_s: what decides. start_s: boot and restore. dirty [n + 1, n + 1]:
-    bytes to write at the second boundary when what was finished at the first is in NVM. commit_s:
-    of a commit, its bytes left out. byte_s: of a byte that the core waits for, or that goes out in
-    the background, where a burst takes burst_s of the core; None: no background. believe: joule
-    that the reading promises for joule above turn-off.
+    compute_s: typical; needs_s: what decides, measured or at worst. start_s: boot and restore.
+    dirty [n + 1, n + 1]: bytes to write at the second boundary when what was finished at the first
+    is in NVM. commit_s: of a commit, its bytes left out. byte_s: of a byte that the core waits
+    for, or that goes out in the background, where a burst takes burst_s of the core; None: no
+    background. believe: joule that the reading promises for joule above turn-off. measured:
+    whether needs_s was.
     """
 
     compute_s: FloatArray
-    worst_s: FloatArray
+    needs_s: FloatArray
     start_s: FloatArray
     dirty: FloatArray
     commit_s: FloatArray
@@ -57,6 +59,7 @@ class Guided:
     believe: Callable[[FloatArray], FloatArray]
     burst_s: float | None = None
     rest: Rest | None = None
+    measured: bool = False
 
     @property
     def last(self) -> int:
@@ -186,7 +189,8 @@ def _step(ours: Guided, supply: Supply, runs: _Runs, who: IntArray) -> None:
     sleeps = waits = np.zeros(who.size, np.bool_)
     if ours.rest is not None:
         idles = runs.safe[who] & ~moved & ~fits
-        hope = stored >= _need(ours, runs, who, HOPE) * supply.active_w
+        share = MEASURED_HOPE if ours.measured else HOPE
+        hope = stored >= _need(ours, runs, who, share) * supply.active_w
         sleeps = idles & ~runs.spends[who] & ~(hope & runs.vain[who])
         waits = idles & runs.spends[who] & ~hope
         tired = who[sleeps]
@@ -210,11 +214,11 @@ def _fits(
 
 
 def _need(ours: Guided, runs: _Runs, who: IntArray, share: float = 1.0) -> FloatArray:
-    """Active seconds of the next tile, by its share of the worst, and of a commit behind it."""
+    """Active seconds of the next tile, by a share of what decides, and of a commit behind it."""
     place = runs.place[who]
     after = np.minimum(place + 1, ours.last)
     commit = ours.commit_s[after] + ours.dirty[runs.clean[who], after] * ours.byte_s
-    seconds: FloatArray = commit + share * ours.worst_s[np.minimum(place, ours.last - 1)]
+    seconds: FloatArray = commit + share * ours.needs_s[np.minimum(place, ours.last - 1)]
     return seconds
 
 

@@ -22,11 +22,11 @@ FOLDER = harness.BUILD / "mutants"
 RUN_S, TESTS_S = 6, 25  # of processor time: a mutant that hangs is found out
 KILLED, EQUIVALENT, SURVIVED, INVALID = "killed", "equivalent", "survived", "invalid"
 _TESTS = ("store", "record", "ring", "cells", "hostile_store", "live", "resting", "behind",
-          "supply_rule", "recovery_edges", "store_counts", "erases")  # fmt: skip
+          "supply_rule", "recovery_edges", "store_counts", "erases", "quantiles")  # fmt: skip
 _NEAR = {
     "store.c": ("record", "store_counts", "store"), "store_bytes.c": ("cells", "store"),
     "live.c": ("live",), "store_ring.c": ("ring",), "store_flash.c": ("ring", "erases"),
-    "behind.c": ("behind",),
+    "behind.c": ("behind",), "session_quantiles.c": ("quantiles",),
     "session_commit.c": ("supply_rule", "live"), "session_step.c": ("supply_rule", "resting"),
     "session.c": ("erases", "recovery_edges"),
 }  # source -> tests that come first
