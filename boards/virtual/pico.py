@@ -44,6 +44,7 @@ _SLOW_STEP_S = 10e-6
 _SHORTEST_S = 1e-6
 _CHARGE_SAMPLES = 24
 _LISTENS_S = 0.25
+_MODEL_MS = 3.0  # after early_ms larger models begin
 USB_VOLTS = 5.0
 
 
@@ -96,7 +97,7 @@ class VirtualPico:
         self.run_record.boot_s = board.boot.resume_ms * 1e-3
         self._times = Times(board.flash.program_typical_ms, board.flash.erase_typical_ms)
         self._hold_s = hold_ms(board) * 1e-3 if hold else 0.0
-        self._start_ms = board.boot.early_ms or 0.0
+        self._start_ms = (board.boot.early_ms or 0.0) + _MODEL_MS
         self._xip = xip
         self._world = world or sensors.World()
         self.traced = traced

@@ -7,7 +7,7 @@ supply, its restarts and its rule for what a charge keeps, not the cost model's 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from relume.plan.planner import Budget
@@ -17,14 +17,6 @@ from relume.sim.supply import Supply
 from relume_boards.virtual.record import BoardEvent, Run
 
 from tests.emulated.bench import BOARD
-
-assert BOARD.boot.early_ms is not None
-START_SPARE_MS = 4.6
-"""What plans count for a start beyond what the emulated board takes: the model's check goes on
-beside the crystal's start, and is counted behind it (test_first_milliseconds.py)."""
-AS_STARTED = replace(
-    BOARD, boot=replace(BOARD.boot, early_ms=BOARD.boot.early_ms - START_SPARE_MS)
-)
 
 
 @dataclass(frozen=True)

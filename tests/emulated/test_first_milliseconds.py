@@ -12,6 +12,7 @@ from relume.model.dead import without_dead_channels
 from relume.model.reference import reference_output
 from relume.model.tflite_reader import read_tflite
 from relume.plan.planner import Budget, make_plan
+from relume.plan.types import Plan
 from relume.power.trace import constant
 from relume.sim.ours import start_s
 from relume.sim.study import Study
@@ -22,7 +23,6 @@ from relume_boards.virtual.oscillators import BOOT_ROM_S, CRYSTAL_HZ
 
 from tests.emulated.alone import Alone
 from tests.emulated.bench import BOARD, SPIN
-from tests.emulated.forecast import START_SPARE_MS
 from tests.emulated.test_inference import SUPPLY, random_bytes
 from tests.kernels.netgen import random_net
 from tests.shared import model_file, model_input
@@ -35,7 +35,8 @@ CLK_SYS_CTRL, FROM_PLL, FROM_USB_PLL = 0x3C, 0x01, 0x21
 
 def started(model: bytes, data: bytes, cap_f: float, *, traced: bool = False) -> Alone:
     """A board that has just been turned on."""
-    plan = make_plan(read_tflite(model), BOARD, Budget(cap_f, SUPPLY.von_v, SUPPLY.voff_v))
+    graph = without_dead_channels(read_tflite(model))
+    plan = make_plan(graph, BOARD, Budget(cap_f, SUPPLY.von_v, SUPPLY.voff_v))
     board = Alone(plan, data, cap_f, ENOUGH_W, traced=traced)
     while board.pico.chip is None:
         assert board.pico.advance()
@@ -50,22 +51,31 @@ def resumed_ms(board: Alone) -> float:
     return 1e3 * (board.events[0].t - board.pico.run_record.power[0].t)
 
 
-def kws_work() -> Work:
-    graph = without_dead_channels(read_tflite(model_file("kws")))
-    budget = Budget(330e-6, SUPPLY.von_v, SUPPLY.voff_v)
-    plan = make_plan(graph, BOARD, budget)
-    study = Study(graph, BOARD, budget, constant(ENOUGH_W), starts=1, made=plan)
-    return Work.of(study.costs, plan.tiles)
+def counted_ms(plan: Plan) -> float:
+    """Power-on to the first tile as plans count it."""
+    study = Study(plan.graph, BOARD, plan.budget, constant(ENOUGH_W), starts=1, made=plan)
+    return 1e3 * float(start_s(Work.of(study.costs, plan.tiles))[0])
 
 
-def test_what_the_plan_counts_covers_the_start_of_a_keyword_net() -> None:
-    model, data = model_file("kws").read_bytes(), model_input("kws")
-    took = resumed_ms(started(model, data, 330e-6, traced=True))
-    assert took <= BOARD.boot.early_ms
-    counted = 1e3 * start_s(kws_work())[0]
-    assert counted - START_SPARE_MS == pytest.approx(took, abs=0.6)
-    sampled = resumed_ms(started(model, data, 330e-6))
+@pytest.mark.parametrize(("name", "cap_f"), [
+    ("kws", 220e-6), ("ad", 1e-3), ("ic", 470e-6), ("vww", 470e-6),
+])  # fmt: skip
+def test_plans_count_what_the_start_of_a_model_takes(name: str, cap_f: float) -> None:
+    model, data = model_file(name).read_bytes(), model_input(name)
+    board = started(model, data, cap_f, traced=True)
+    took = resumed_ms(board)
+    assert took <= counted_ms(board.plan) <= took + 0.7
+    sampled = resumed_ms(started(model, data, cap_f))
     assert sampled == pytest.approx(took, rel=0.01), "no sampling before the first tile"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_plans_count_what_the_start_of_a_small_net_takes(seed: int) -> None:
+    model = random_net(seed)
+    graph = read_tflite(model)
+    board = started(model, random_bytes(graph.tensors[graph.input].size, seed), 1e-3, traced=True)
+    took = resumed_ms(board)
+    assert took <= counted_ms(board.plan) <= took + 0.7
 
 
 def test_the_first_tile_of_a_keyword_net_comes_within_ten_milliseconds() -> None:

@@ -1,5 +1,4 @@
-"""What plans typically expect of a board, against the emulated Pico, every flash miss counted; its
-start is taken as it is, 3 ms shorter than plans count it."""
+"""What plans typically expect of a board, against the emulated Pico, every flash miss counted."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from relume.sim.work import Work
 
 from tests.emulated.alone import Alone
 from tests.emulated.bench import BOARD
-from tests.emulated.forecast import AS_STARTED, observed
+from tests.emulated.forecast import observed
 from tests.shared import model_file, model_input
 
 pytestmark = [pytest.mark.emulated, pytest.mark.heavy]
@@ -34,8 +33,8 @@ def _study(name: str, cap_f: float) -> tuple[Study, Plan]:
     """A model, and its plan for a board that does not look at the voltage."""
     graph = without_dead_channels(read_tflite(model_file(name)))
     budget = Budget(cap_f, BOARD.supply.von_v, BOARD.supply.voff_v)
-    plan = replace(make_plan(graph, AS_STARTED, budget), pace=Pace())
-    return Study(graph, AS_STARTED, budget, constant(WATTS), starts=1, made=plan), plan
+    plan = replace(make_plan(graph, BOARD, budget), pace=Pace())
+    return Study(graph, BOARD, budget, constant(WATTS), starts=1, made=plan), plan
 
 
 @pytest.mark.parametrize(("name", "cap_f"), [("kws", 330e-6), ("vww", 470e-6), ("ic", 470e-6)])

@@ -122,8 +122,10 @@ def _gap(table: Table, flash_bytes: int) -> Gap:
 
 
 def _boot(table: Table) -> Boot:
-    early = table.real("early_ms") if "early_ms" in table.data else None
-    return Boot(table.real("sourced_ms"), table.real("emulated_ms"), early)
+    sourced, emulated = table.real("sourced_ms"), table.real("emulated_ms")
+    if "early_ms" not in table.data:
+        return Boot(sourced, emulated)
+    return Boot(sourced, emulated, table.real("early_ms"), table.whole("early_check"))
 
 
 def _xip(table: Table) -> Xip:

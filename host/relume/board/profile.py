@@ -50,12 +50,14 @@ class Boot:
     """Milliseconds from power-on to the first line of user code, sourced and emulated.
 
     early_ms: from power-on until a pending inference goes on in C, before the interpreter; None
-    where the firmware cannot.
+    where the firmware cannot. early_check: cycles of the model's check that these contain, since
+    it goes on beside the crystal's start.
     """
 
     sourced_ms: float
     emulated_ms: float
     early_ms: float | None = None
+    early_check: int = 0
 
     @property
     def ms(self) -> float:

@@ -236,15 +236,22 @@ class CostModel:
         return self.boot_uj + self.resume_uj(n_tiles) + wire + commit
 
     def resume_uj(self, n_tiles: int) -> float:
-        """Fixed energy of a resume: metadata checked, store mounted, nothing restored yet."""
+        """Fixed energy of a resume: metadata checked, as far as the start does not contain that,
+        store mounted, nothing restored yet."""
         board = self.board
         meta = self.meta_bytes_bound(n_tiles)
-        cycles = self._resume + self._survey_cycles() + self._check_cycles(n_tiles)
-        cycles += meta * board.store.crc_per_byte + self._fetch_cycles(meta)
+        check = max(self._check_cycles(n_tiles) + self._metadata(meta) - board.boot.early_check, 0)
+        cycles = self._resume + self._survey_cycles() + check
         if self.nvm == "flash" and board.flash is not None:
             cycles += board.flash.size / PAGE * max(MOUNT_PAGE_CYCLES, self._calls / PAGE_CALLS)
             return cycles * self.uj_per_cycle + self.program_uj(1.0)
         return cycles * self.uj_per_cycle + self._fram_uj(MOUNT_BYTES, MOUNT_ACCESSES)
+
+    def _metadata(self, size: int) -> float:
+        """CRC over the metadata, which our firmware brings to SRAM in a burst, by DMA."""
+        if self.board.boot.early_ms is None:
+            return size * self.board.store.crc_per_byte + self._fetch_cycles(size)
+        return size * self.board.store.live_crc + copy_cycles(self.board.xip, size)
 
     def meta_bytes_bound(self, n_tiles: int) -> int:
         """Upper bound of the blob's metadata with at most one segment a tile."""
@@ -254,7 +261,7 @@ class CostModel:
         """The blob checker at boot: tensors * ops, tiles in passes of 64 ops and one by one."""
         n_ops = len(self.graph.ops)
         channels = sum(len(op.multipliers) for op in self.graph.ops if op.multipliers is not None)
-        tiles = n_tiles * (260.0 + 20.0 * -(-n_ops // 64))
+        tiles = n_tiles * (1000.0 + 20.0 * -(-n_ops // 64))
         return (
             60.0 * n_ops**2
             + 400.0 * n_ops
