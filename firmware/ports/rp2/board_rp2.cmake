@@ -34,7 +34,8 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
 set(RELUME_EARLY
     blob*.c slots.c crc32.c engine*.c
     early.c early_models.c frame.c live.c nvm_fram.c pace.c
-    session.c session_commit.c session_step.c store.c store_bytes.c
+    session.c session_commit.c session_quantiles.c session_step.c store.c
+    store_bytes.c
     crc_rp2.c early_rp2.c port_rp2.c spi_rp2.c gpio.c uart.c
 )
 set(RELUME_SCRIPT ${CMAKE_CURRENT_SOURCE_DIR}/memmap_mp_rp2040.ld)
