@@ -17,9 +17,11 @@ static uint32_t crc_of(const rl_quantiles *q, const rl_blob *blob)
     return rl_crc32(crc, q->share, RL_QUANTILES);
 }
 
-static int has_place(const rl_store *store)
+/* Without figures for a reading nobody asks. */
+static int has_place(const rl_blob *blob, const rl_store *store)
 {
-    return store->nvm->kind != RL_NVM_FLASH;
+    return blob->header->mv2_cycles != 0
+        && store->nvm->kind != RL_NVM_FLASH;
 }
 
 /* An NVM that does not answer is none, as in store.c. */
@@ -43,7 +45,7 @@ rl_status rl_quantiles_open(rl_quantiles *q, const rl_blob *blob,
 {
     rl_nvm *nvm = store->nvm;
     rl_status status = RL_OK;
-    int found = has_place(store);
+    int found = has_place(blob, store);
     q->changed = 0;
     if (found) {
         status = nvm->read(nvm, store->base + AT, q, 4u + RL_QUANTILES);
@@ -88,7 +90,7 @@ rl_status rl_quantiles_keep(rl_quantiles *q, const rl_blob *blob,
                             rl_store *store)
 {
     rl_nvm *nvm = store->nvm;
-    if (!q->changed || !has_place(store)) {
+    if (!q->changed || !has_place(blob, store)) {
         return RL_OK;
     }
     q->changed = 0;

@@ -6,6 +6,7 @@ SECURITY S6.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import struct
 import zlib
 
@@ -253,18 +254,28 @@ def test_the_bytes_are_written_behind_the_record_and_only_when_they_change() -> 
     assert QUANTILES not in [at for at, _ in board.memory.writes()]
 
 
-def test_without_a_reading_nothing_is_measured() -> None:
-    board = Measured(1700, 250)
-    board.session.millivolts = _READING()
+@pytest.mark.parametrize("what", ["no reading", "no figures"])
+def test_without_a_reading_nothing_is_kept(what: str) -> None:
+    plan = PLAN
+    if what == "no figures":
+        plan = dataclasses.replace(PLAN, pace=dataclasses.replace(PLAN.pace, mv2=0))
+    board = Measured(1700, 250, plan=plan)
+    if what == "no reading":
+        board.session.millivolts = _READING()
     board.start()
     assert set(steps(board)) == {RL_MORE, RL_DONE}
-    assert board.shares == [0] * SHARES
     assert QUANTILES not in [at for at, _ in board.memory.writes()]
 
 
-def test_flash_has_no_place_for_them() -> None:
+@pytest.mark.parametrize("nvm", ["flash", "fram"])
+def test_neither_flash_nor_a_plan_without_figures_has_a_place_for_them(nvm: str) -> None:
     """What lies in RAM is not taken for what an NVM holds, good CRC or not."""
-    board = Board(Memory(8 * 4096, FLASH), pack(random_plan(3, nvm="flash")))
+    plan = random_plan(3, nvm=nvm)
+    room = Memory(8 * 4096, FLASH) if nvm == "flash" else Memory(256 + plan.nvm_size)
+    pace = PLAN.pace if nvm == "flash" else dataclasses.replace(PLAN.pace, mv2=0)
+    ops = (PLAN.pace.ops[0],) * len(plan.graph.ops)
+    plan = dataclasses.replace(plan, pace=dataclasses.replace(pace, ops=ops))
+    board = Board(room, pack(plan))
     shares = bytes(range(1, 1 + SHARES))
     assert board.mount() == RL_OK
     board.session.shares[:] = shares

@@ -45,8 +45,8 @@ from relume.plan.xip import bytes_cycles, copy_cycles, fills_cycles
 Number = TypeVar("Number", float, npt.NDArray[np.float64])
 
 RECORD_BYTES = 64
-MOUNT_BYTES = 512  # slots, attempt cells, probe and its mirrors (SPEC 4.2)
-MOUNT_ACCESSES = 26
+MOUNT_BYTES = 592  # slots, attempt cells, probe and its mirrors, shares of tiles (SPEC 4.2)
+MOUNT_ACCESSES = 27
 MOUNT_PAGE_CYCLES = 2000.0  # flash: looking at one page for a record, half of them being records
 PAGE = 256
 PAGE_DATA = 255  # live bytes in a data page (SPEC 4.3)
