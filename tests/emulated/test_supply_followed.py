@@ -58,7 +58,8 @@ def test_a_plan_that_is_not_followed_executes_every_commit(planned: tuple[Plan, 
 def test_each_charge_ends_with_a_commit_just_before_it_is_empty(
     planned: tuple[Plan, float], share: float
 ) -> None:
-    """Nothing is lost, also on a capacitor that is smaller than planned for."""
+    """Nothing is lost, also on a capacitor that is smaller than planned for. A second commit in a
+    charge is behind a tile that was tried on hope, and kept."""
     plan, cap = planned
     board = finished(plan, share * cap, 2e-3)
     resumed = [event.tile for event in board.events if event.kind == "resumed"]
@@ -66,4 +67,4 @@ def test_each_charge_ends_with_a_commit_just_before_it_is_empty(
     assert len(resumed) + late == board.charges
     assert late <= 1 and len(resumed) >= 2
     assert resumed == sorted(set(resumed)), "a charge without progress"
-    assert board.commits <= board.charges + 2
+    assert board.commits <= 2 * board.charges + 1
