@@ -6,16 +6,30 @@ SECURITY S7.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
+import itertools
 import random
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from relume.blob.pack import pack
 from relume.plan.live import LiveMap
 from relume.plan.types import Plan
 
-from tests.powercut.plans import random_plan
-from tests.powercut.session import _ASK, _READ, FRAM, RL_E_NVM, RL_OK, Board, Memory
+from tests.powercut.plans import TinyNet, plan_of, random_order, random_plan, tile_pace
+from tests.powercut.session import (
+    _ASK,
+    _READ,
+    FRAM,
+    RL_DONE,
+    RL_E_NVM,
+    RL_E_STATE,
+    RL_OK,
+    Board,
+    Memory,
+)
+from tests.powercut.supplied import FULL_MV, Supplied
 from tests.powercut.test_live import tile_by_tile
 
 HOME = 256  # the store's own bytes before the homes
@@ -39,7 +53,7 @@ class Streaming(Memory):
     def __init__(self, size: int) -> None:
         super().__init__(size, FRAM)
         self.answers: Iterator[int] = iter(())  # is a write under way?
-        self.ends = RL_OK
+        self.begins = self.ends = RL_OK
         self.finished = 0
         more = (
             _READ(self._guard(self._start)), _ASK(self._guard(self._busy)),
@@ -51,7 +65,7 @@ class Streaming(Memory):
 
     def _start(self, nvm: int, at: int, data: int, n: int) -> int:
         self.sent.append((at, ctypes.string_at(data, n)))
-        return RL_OK
+        return self.begins
 
     def _busy(self, nvm: int) -> int:
         return next(self.answers)
@@ -254,3 +268,64 @@ def test_the_rule_is_asked_with_dead_outputs_too() -> None:
             changed = [t for t, now in enumerate(rule.clean) if now != before[t]]
             dead += any(under_way is None or t != under_way[0] for t in changed)
     assert dead > 5
+
+
+# --- in the steps of a session -------------------------------------------------------------------
+
+
+def banded(seed: int) -> Plan:
+    """Some in runs band by band, so that the outputs of several ops are dirty at once."""
+    graph, random = TinyNet(seed, scale=4).graph(5), np.random.default_rng([seed, 1])
+    tiles = random_order(graph, random, 5)
+    return tile_by_tile(plan_of(graph, tiles, [*range(1, len(tiles) + 1)]))
+
+
+def flowing(seed: int) -> tuple[Plan, Supplied, Streaming]:
+    """A board with one segment, whose charge never ends; its input is committed. Of writes under
+    way behind so many tiles some last, as `lasting` draws."""
+    plan = banded(seed)
+    whole = dataclasses.replace(plan.segments[0], end=len(plan.tiles))
+    pace = tile_pace(len(plan.graph.ops))
+    memory = Streaming(HOME + plan.nvm_size)
+    board = Supplied(
+        dataclasses.replace(plan, segments=(whole,), pace=pace), lambda tile: FULL_MV, memory
+    )
+    lasts = lasting(seed)
+    memory.answers = (lasts[board.session.tile] for _ in itertools.count())
+    board.start()
+    return plan, board, memory
+
+
+def lasting(seed: int) -> list[int]:
+    """Behind so many tiles: is the write under way not finished?"""
+    return random.Random(seed).choices([0, 1], k=200)
+
+
+def test_a_step_writes_behind_its_tiles_what_the_rule_says() -> None:
+    """The output of the last of them is asked first."""
+    begun = 0
+    for seed in NETS:
+        plan, board, memory = flowing(seed)
+        assert board.step() == RL_DONE
+        rule, lasts = Rule(plan), lasting(seed)
+        wanted = [rule.look(tiles, bool(lasts[tiles])) for tiles in range(1, len(plan.tiles))]
+        writes = [(HOME + plan.nvm_off[w[0]] + w[1], w[2] - w[1]) for w in wanted if w]
+        assert [(at, len(data)) for at, data in memory.sent] == writes, f"net {seed}"
+        begun += len(writes)
+    assert begun > 50
+
+
+def test_a_step_that_cannot_begin_a_write_computes_no_tile_more() -> None:
+    """Nor does any other before the next open."""
+    failed = 0
+    for seed in NETS:
+        plan, board, memory = flowing(seed)
+        rule = Rule(plan)
+        memory.begins = RL_E_NVM
+        if board.step() == RL_DONE:
+            continue
+        first = next(tiles for tiles in range(1, len(plan.tiles)) if rule.look(tiles, busy=False))
+        assert board.session.tile == first
+        assert board.step() == RL_E_STATE
+        failed += 1
+    assert failed > 10

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relume.blob.pack import pack
-from relume.plan.types import Plan
+from relume.plan.types import OpPace, Plan
 
 from tests import native
 from tests.powercut.plans import random_plan
@@ -32,6 +32,7 @@ from tests.powercut.session import (
     Memory,
 )
 from tests.powercut.supplied import RL_RAN, Supplied, millivolts_for, paced, steps
+from tests.powercut.test_supply_rule import staged
 
 SHARES = 76
 
@@ -183,6 +184,23 @@ def test_a_tile_that_takes_longer_than_measured_is_known_in_the_same_life() -> N
     assert min(board.shares[:TILES]) == 154  # 600 of 1000, in 1 / 256
 
 
+@pytest.mark.parametrize(("took", "share"), [(620, 154), (501, 2), (500, 1), (400, 1)])
+def test_the_copy_of_constants_before_a_tile_is_taken_off_at_its_worst(
+    took: int, share: int
+) -> None:
+    """500 cycles of it, before a kernel of 200."""
+    plan = staged(PLAN)
+    pace = dataclasses.replace(plan.pace, ops=(OpPace(200, 0, 500),) * len(plan.graph.ops))
+    board = Measured(100_000, took, plan=dataclasses.replace(plan, pace=pace))
+    board.start()
+    board.finish()
+    ops = [tile.op for tile in plan.tiles]
+    copying = {ops.index(op) for op in plan.stages}
+    assert copying
+    for tile in range(TILES):
+        assert board.shares[tile] == (share if tile in copying else 255)
+
+
 @given(at=st.integers(0, 79), bit=st.integers(0, 7))
 @settings(deadline=None, max_examples=40)
 def test_bytes_that_are_not_whole_say_nothing(at: int, bit: int) -> None:
@@ -284,6 +302,16 @@ def test_neither_flash_nor_a_plan_without_figures_has_a_place_for_them(nvm: str)
     assert board.call("open") == RL_OK
     assert ("read", QUANTILES, 4 + SHARES) not in board.memory.log
     assert list(board.session.shares) == [0] * SHARES
+
+
+def test_the_step_that_cannot_keep_them_says_so() -> None:
+    board = Measured(1700, 250)
+    board.start()
+    board.memory.spoil = lambda kind, at, n: kind == "write" and at == QUANTILES
+    status = RL_OK
+    while ("write", QUANTILES, 4 + SHARES) not in board.memory.log:
+        status = board.step()
+    assert status == RL_E_NVM
 
 
 @pytest.mark.parametrize("what", ["read", "write"])
