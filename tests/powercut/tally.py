@@ -61,9 +61,10 @@ LEVELS: dict[str, Callable[[], list[Path]]] = {
 
 def _suite() -> list[Path]:
     tests = ("store", "record", "ring", "cells", "hostile_store", "live", "resting", "behind",
-             "supply_rule", "recovery_edges", "store_counts")  # fmt: skip
-    names = [*(f"test_{name}.py" for name in tests), "boards.py", "session.py"]
-    names.append("mutation/suite.py")
+             "supply_rule", "recovery_edges", "store_counts", "erases", "quantiles",
+             "session_steps")  # fmt: skip
+    names = [*(f"test_{name}.py" for name in tests), "boards.py", "session.py", "supplied.py"]
+    names += ["plans.py", "mutation/suite.py"]
     return _harness() + [_HERE / name for name in names]
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.powercut.mutation import run, suite
 from tests.powercut.mutation.mutants import SOURCES, Mutant, mutants
 from tests.powercut.mutation.suite import EQUIVALENT, KILLED, SURVIVED, verdict
+from tests.powercut.tally import LEVELS
 
 BLOCK = 30
 BLOCKS = [(name, at) for name in SOURCES for at in range(0, len(mutants(name)), BLOCK)]
@@ -58,6 +59,12 @@ def test_nothing_is_judged_by_a_suite_that_fails_anyway(monkeypatch: pytest.Monk
     with pytest.raises(AssertionError, match="as it is fails"):
         verdict(wrong)
     suite._sound.cache_clear()
+
+
+def test_a_change_of_any_test_of_the_suite_tries_survivors_again() -> None:
+    files = {path.name for path in LEVELS["mutation suite"]()}
+    assert {f"test_{name}.py" for name in suite._TESTS} <= files
+    assert {name for near in suite._NEAR.values() for name in near} <= {*suite._TESTS}
 
 
 @pytest.mark.heavy

@@ -22,13 +22,14 @@ FOLDER = harness.BUILD / "mutants"
 RUN_S, TESTS_S = 6, 25  # of processor time: a mutant that hangs is found out
 KILLED, EQUIVALENT, SURVIVED, INVALID = "killed", "equivalent", "survived", "invalid"
 _TESTS = ("store", "record", "ring", "cells", "hostile_store", "live", "resting", "behind",
-          "supply_rule", "recovery_edges", "store_counts", "erases", "quantiles")  # fmt: skip
+          "supply_rule", "recovery_edges", "store_counts", "erases", "quantiles",
+          "session_steps")  # fmt: skip
 _NEAR = {
     "store.c": ("record", "store_counts", "store"), "store_bytes.c": ("cells", "store"),
     "live.c": ("live",), "store_ring.c": ("ring",), "store_flash.c": ("ring", "erases"),
     "behind.c": ("behind",), "session_quantiles.c": ("quantiles",),
-    "session_commit.c": ("supply_rule", "live"), "session_step.c": ("supply_rule", "resting"),
-    "session.c": ("erases", "recovery_edges"),
+    "session_commit.c": ("supply_rule", "live"), "session.c": ("erases", "recovery_edges"),
+    "session_step.c": ("session_steps", "supply_rule", "resting"),
 }  # source -> tests that come first
 _TWICE = ("--depth", "2", "--every", "40", "--inferences", "2", "--seeds", "3")
 _AGED = ("--seq", "4294967290", "--erases", "4294967290", "--inferences", "6", "--seeds", "2")

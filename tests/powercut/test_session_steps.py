@@ -1,0 +1,70 @@
+"""What a step of a session does in which order, and what it leaves for the next one.
+
+SECURITY S6.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+from relume.plan.types import Plan, Segment
+
+from tests.powercut import session as rl
+from tests.powercut.session import RL_OK, Board
+from tests.powercut.supplied import FULL_MV, RL_RAN, RL_RESTED, Charging, paced
+from tests.powercut.test_recovery_edges import in_parts
+
+
+def in_pairs() -> Plan:
+    """A plan of two tiles a segment."""
+    plan = paced(3)
+    ends = [*range(0, len(plan.tiles), 2), len(plan.tiles)]
+    pairs = tuple(Segment(a, b, 1, 1, 1.0, 0, 0.0) for a, b in itertools.pairwise(ends))
+    return dataclasses.replace(plan, segments=pairs)
+
+
+def resting(plan: Plan) -> Charging:
+    """A full board that can sleep, with its input committed."""
+    board = Charging(plan, 0.0, FULL_MV)
+    board.start()
+    board.rest_with_hook()
+    return board
+
+
+def test_what_was_computed_is_committed_before_the_board_sleeps() -> None:
+    board = resting(paced(3))
+    assert board.step() == RL_RAN
+    board.mv2 = 2000.0**2
+    assert board.step() == rl.RL_MORE and board.rests == []
+    assert board.step() == RL_RESTED
+
+
+def test_a_segment_that_is_divided_stays_so_over_a_sleep_before_its_last_part() -> None:
+    """However much is left then, its end is not passed."""
+    before = resting(in_pairs())
+    for _ in range(2):
+        board = Charging(in_pairs(), 0.0, FULL_MV, before.memory)
+    board.rest_with_hook()
+    assert board.session.part == 1
+    assert board.step() == rl.RL_MORE and board.record.tile == 1
+    board.mv2 = 2000.0**2
+    assert board.step() == RL_RESTED
+    board.mv2 = float(FULL_MV**2)
+    assert board.step() == rl.RL_MORE and board.record.tile == 2
+    assert board.step() == RL_RAN
+
+
+def test_an_inference_that_is_given_up_says_where() -> None:
+    """The tile, and how much of it was done."""
+    memory, blob = in_parts(5)
+    board = Board(memory, blob)
+    assert board.open() == RL_OK
+    while (board.record.tile, board.record.part) != (1, 50):
+        assert board.step() == rl.RL_MORE
+    while board.session.state != rl.STUCK:
+        board = Board(memory, blob)
+        assert board.open() == RL_OK
+        if board.session.stuck:
+            assert board.step() == rl.RL_E_STUCK
+    assert (board.record.state, board.record.tile, board.record.part) == (rl.STUCK, 1, 50)
