@@ -203,6 +203,20 @@ def test_a_store_counts_what_the_next_mount_finds() -> None:
             assert counts(board) == counts(flash.kept()) == erased
 
 
+def test_behind_a_commit_a_store_counts_nothing_as_the_next_mount_finds() -> None:
+    flash = Charges(3, 45, 1)
+    flash.start(1)
+    for _ in range(2):
+        flash.fill()
+        assert flash.board.call("step") == rl.RL_ERASED
+        flash._turned_on()
+    flash.fill()
+    assert flash.board.call("step") == rl.RL_ERASED
+    assert counts(flash.board) == (2, 2, 1)
+    assert flash.board.step() == rl.RL_MORE
+    assert counts(flash.board) == counts(flash.kept()) == (0, 0, 0)
+
+
 def test_the_sixtieth_boot_has_its_bit_too() -> None:
     flash = Charges(3, 45, 1)
     flash.start(1)

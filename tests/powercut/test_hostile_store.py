@@ -13,9 +13,10 @@ import pytest
 
 from tests import native
 from tests.powercut import session as rl
-from tests.powercut.boards import BLOB, SECTORS, board, input_of, memory, started
+from tests.powercut.boards import BLOB, SECTORS, board, finished, input_of, memory, started
 from tests.powercut.plans import random_blob
 from tests.powercut.session import FLASH, FRAM, RL_OK, Board
+from tests.powercut.test_recovery_edges import in_parts
 
 
 def sealed(record: bytes) -> bytes:
@@ -79,6 +80,24 @@ def test_a_hostile_record_with_the_right_crc_does_no_harm(
         assert again.begin(5, input_of(b)) == again.step() == rl.RL_E_STATE
         assert again.clear() == RL_OK
     assert again.begin(5, input_of(b)) == RL_OK
+
+
+def test_a_finished_inference_is_not_said_to_run() -> None:
+    """All else in its record holds, but there is no tile to go on with."""
+    b = finished(FRAM)
+    at = 64 * (b.record.seq & 1)
+    b.memory.data[at : at + 64] = sealed(field(20, "<B", rl.RUNNING)(bytes(b.record)))
+    assert board(FRAM, b.memory).open() == rl.RL_E_DAMAGED
+
+
+def test_units_of_a_tile_that_was_not_halved_are_damage() -> None:
+    """All else in the record holds."""
+    room, blob = in_parts(5)
+    b = Board(room, blob)
+    assert b.open() == RL_OK and b.step() == rl.RL_MORE and b.record.part != 0
+    at = 64 * (b.record.seq & 1)
+    room.data[at : at + 64] = sealed(field(22, "<B", b.record.flags & 3)(bytes(b.record)))
+    assert Board(room, blob).open() == rl.RL_E_DAMAGED
 
 
 def flash_edit(b: Board, at: int, layout: str, value: int) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 
+import pytest
 from relume.plan.types import Plan, Segment
 
 from tests.powercut import session as rl
 from tests.powercut.session import RL_OK, Board
 from tests.powercut.supplied import FULL_MV, RL_RAN, RL_RESTED, Charging, paced
 from tests.powercut.test_recovery_edges import in_parts
+from tests.powercut.test_supply_rule import staged
 
 
 def in_pairs() -> Plan:
@@ -55,6 +57,36 @@ def test_a_segment_that_is_divided_stays_so_over_a_sleep_before_its_last_part() 
     assert board.step() == RL_RAN
 
 
+def test_a_session_that_has_nothing_to_run_is_at_the_first_tile() -> None:
+    """As the host is told."""
+    empty = Charging(paced(3), 0.0, FULL_MV)
+    assert (empty.session.state, empty.session.tile) == (rl.EMPTY, 0)
+    empty.start()
+    assert empty.clear() == RL_OK
+    idle = Charging(paced(3), 0.0, FULL_MV, empty.memory)
+    assert (idle.session.state, idle.session.tile) == (rl.IDLE, 0)
+
+
+@pytest.mark.parametrize("again", ["open", "begin"])
+def test_constants_in_sram_are_not_taken_for_those_of_the_life_before(again: str) -> None:
+    """What lay in the arena is gone when a session is opened, or the arena takes an input."""
+    plan = staged(paced(2))
+    board = Charging(plan, 0.0, FULL_MV)
+    board.start()
+    assert board.step() == RL_RAN and board.session.staged == 1
+    if again == "begin":
+        assert board.clear() == RL_OK
+    board.arena[:] = [0xA5] * (len(board.arena) - 16) + [0x5A] * 16
+    if again == "open":
+        assert board.open() == RL_OK
+    else:
+        board.start()
+    while (status := board.step()) != rl.RL_DONE:
+        assert status == RL_RAN
+    zeros = bytes(plan.graph.tensors[plan.graph.input].size)
+    assert board.output() == board.checked.run(zeros)[plan.graph.output]
+
+
 def test_an_inference_that_is_given_up_says_where() -> None:
     """The tile, and how much of it was done."""
     memory, blob = in_parts(5)
@@ -68,3 +100,21 @@ def test_an_inference_that_is_given_up_says_where() -> None:
         if board.session.stuck:
             assert board.step() == rl.RL_E_STUCK
     assert (board.record.state, board.record.tile, board.record.part) == (rl.STUCK, 1, 50)
+
+
+def test_an_attempt_that_cannot_be_counted_is_told_of_also_where_it_is_the_last() -> None:
+    memory, blob = in_parts(40)
+    memory.spoil = lambda what, at, n: what == "write" and at in (128, 144)
+    board = Board(memory, blob)
+    assert board.open() == rl.RL_E_NVM and not board.session.stuck
+
+
+@pytest.mark.parametrize(("failed", "stuck"), [(16, False), (17, True)])
+def test_a_unit_alone_is_given_up_when_it_has_failed_eight_times(failed: int, stuck: bool) -> None:
+    """Two halvings of three tiles, seven of 100 units, and eight more: SPEC 4.8."""
+    board = Board(*in_parts(failed))
+    assert board.open() == RL_OK and bool(board.session.stuck) == stuck
+    if stuck:
+        assert board.step() == rl.RL_E_STUCK
+    else:
+        assert board.step() == rl.RL_MORE and board.record.part == 1
