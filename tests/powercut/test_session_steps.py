@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 
 import pytest
+from relume.blob.pack import pack
 from relume.plan.types import Plan, Segment
 
 from tests.powercut import session as rl
@@ -65,6 +66,33 @@ def test_a_session_that_has_nothing_to_run_is_at_the_first_tile() -> None:
     assert empty.clear() == RL_OK
     idle = Charging(paced(3), 0.0, FULL_MV, empty.memory)
     assert (idle.session.state, idle.session.tile) == (rl.IDLE, 0)
+
+
+@pytest.mark.parametrize("state", [rl.STUCK, rl.RUNNING])
+def test_what_was_cleared_is_idle_and_was_not_halved(state: int) -> None:
+    """Stuck, or another model's."""
+    memory, blob = in_parts(17 if state == rl.STUCK else 0)
+    board = Board(memory, blob)
+    assert board.open() == RL_OK
+    if state == rl.STUCK:
+        assert board.step() == rl.RL_E_STUCK
+    board = Board(memory, blob if state == rl.STUCK else pack(paced(3)))
+    assert board.open() == (RL_OK if state == rl.STUCK else rl.RL_E_MODEL)
+    assert board.session.state == state
+    assert board.clear() == RL_OK
+    again = Board(memory, blob)
+    assert again.open() == RL_OK
+    assert (again.session.state, again.record.flags) == (rl.IDLE, 0)
+
+
+def test_what_another_model_gave_up_keeps_nobody_waiting() -> None:
+    memory, blob = in_parts(17)
+    board = Board(memory, blob)
+    assert board.open() == RL_OK and board.step() == rl.RL_E_STUCK
+    other = Charging(paced(3), 0.0, FULL_MV, memory)
+    assert other.session.state == rl.IDLE
+    other.start()
+    assert other.step() == RL_RAN
 
 
 @pytest.mark.parametrize("again", ["open", "begin"])
