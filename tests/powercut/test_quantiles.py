@@ -304,13 +304,18 @@ def test_neither_flash_nor_a_plan_without_figures_has_a_place_for_them(nvm: str)
     assert list(board.session.shares) == [0] * SHARES
 
 
-def test_the_step_that_cannot_keep_them_says_so() -> None:
+def test_the_step_that_cannot_keep_them_says_so_and_nothing_is_committed_behind_it() -> None:
+    """Before the next open, though the NVM takes bytes again."""
     board = Measured(1700, 250)
     board.start()
     board.memory.spoil = lambda kind, at, n: kind == "write" and at == QUANTILES
     status = RL_OK
     while ("write", QUANTILES, 4 + SHARES) not in board.memory.log:
         status = board.step()
+    assert status == RL_E_NVM
+    board.memory.spoil = lambda kind, at, n: False
+    while (status := board.step()) == RL_RAN:
+        pass
     assert status == RL_E_NVM
 
 
