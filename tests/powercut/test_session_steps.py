@@ -146,3 +146,26 @@ def test_a_unit_alone_is_given_up_when_it_has_failed_eight_times(failed: int, st
         assert board.step() == rl.RL_E_STUCK
     else:
         assert board.step() == rl.RL_MORE and board.record.part == 1
+
+
+def test_an_inference_begins_with_counts_and_a_rank_of_its_own() -> None:
+    before = resting(paced(3))
+    first = before.record.nvm_bytes
+    board = Charging(paced(3), 0.0, FULL_MV, before.memory)
+    while board.step() != rl.RL_DONE:
+        pass
+    assert board.record.brownouts == 1 and board.record.nvm_bytes > first
+    assert board.take(1) == RL_OK
+    board.session.priority, board.session.due, board.session.dated = 3, 77, 1
+    assert board.begin(2, bytes(board.checked.header.tensor(
+        board.checked.blob, board.checked.header.input)[1])) == RL_OK  # fmt: skip
+    record = board.record
+    assert (record.nvm_bytes, record.brownouts, record.commits) == (first, 0, 1)
+    assert (record.priority, record.due, record.flags) == (3, 77, 2)
+
+
+def test_what_is_stuck_takes_no_input_before_it_is_cleared() -> None:
+    board = Board(*in_parts(17))
+    assert board.open() == RL_OK and board.step() == rl.RL_E_STUCK
+    assert board.begin(6, bytes(256)) == rl.RL_E_STUCK
+    assert board.clear() == RL_OK and board.begin(6, bytes(256)) == RL_OK
