@@ -19,7 +19,7 @@ from tests.powercut import harness
 from tests.powercut.mutation.mutants import Mutant
 
 FOLDER = harness.BUILD / "mutants"
-RUN_S, TESTS_S = 6, 25  # of processor time: a mutant that hangs is found out
+RUN_S, TESTS_S = 6, 60  # of processor time: a mutant that hangs is found out
 KILLED, EQUIVALENT, SURVIVED, INVALID = "killed", "equivalent", "survived", "invalid"
 _TESTS = ("store", "record", "ring", "cells", "hostile_store", "live", "resting", "behind",
           "supply_rule", "recovery_edges", "store_counts", "erases", "quantiles",
