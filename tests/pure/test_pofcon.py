@@ -114,7 +114,7 @@ def result(net: Net, watch: str, share: float, monkeypatch: pytest.MonkeyPatch,
 SHARES = (0.3, 0.5, 0.7, 0.9)
 
 
-@pytest.mark.parametrize("seed", [4, 8, 16])
+@pytest.mark.parametrize("seed", [4, 16, 20, 21])
 def test_with_the_warning_nothing_is_done_again_and_ignoring_it_is_seen(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
