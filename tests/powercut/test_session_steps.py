@@ -5,16 +5,27 @@ SECURITY S6.
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import itertools
 
 import pytest
 from relume.blob.pack import pack
+from relume.plan.live import LiveMap
 from relume.plan.types import Plan, Segment
 
 from tests.powercut import session as rl
-from tests.powercut.session import RL_OK, Board
-from tests.powercut.supplied import FULL_MV, RL_RAN, RL_RESTED, Charging, paced
+from tests.powercut.boards import finished, input_of
+from tests.powercut.session import FLASH, RL_ERASED, RL_OK, Board
+from tests.powercut.supplied import (
+    FULL_MV,
+    RL_RAN,
+    RL_RESTED,
+    Charging,
+    Supplied,
+    millivolts_for,
+    paced,
+)
 from tests.powercut.test_recovery_edges import in_parts
 from tests.powercut.test_supply_rule import staged
 
@@ -169,3 +180,72 @@ def test_what_is_stuck_takes_no_input_before_it_is_cleared() -> None:
     assert board.open() == RL_OK and board.step() == rl.RL_E_STUCK
     assert board.begin(6, bytes(256)) == rl.RL_E_STUCK
     assert board.clear() == RL_OK and board.begin(6, bytes(256)) == RL_OK
+
+
+def test_an_output_is_taken_once_and_its_record_says_that_all_tiles_were_done() -> None:
+    board = resting(paced(3))
+    board.mv2 = float(FULL_MV**2)
+    while board.step() != rl.RL_DONE:
+        pass
+    assert board.take(1) == RL_OK
+    assert (board.record.state, board.record.tile) == (rl.IDLE, len(paced(3).tiles))
+    board.memory.writes()
+    assert board.take(1) == RL_OK and not board.memory.writes()
+
+
+def test_what_is_cleared_is_at_no_tile() -> None:
+    memory, blob = in_parts(5)
+    board = Board(memory, blob)
+    assert board.open() == RL_OK
+    while (board.record.tile, board.record.part) != (1, 50):
+        assert board.step() == rl.RL_MORE
+    assert board.clear() == RL_OK
+    assert (board.record.tile, board.record.part) == (0, 0)
+
+
+def test_with_a_new_input_all_of_it_is_live_whatever_was_before() -> None:
+    """Where its first tile and the commit behind it do not fit, the brown-out is no surprise."""
+    plan = paced(3, crc=50)
+    live = LiveMap(plan.graph, plan.tiles)
+    dirty = live.dirty(0, 1)
+    need = 1000 + 100 + 2 * sum(end - lo for _, lo, end in dirty) + 10 * len(dirty)
+    need += 50 * int(live.live_bytes[1])
+    reading = [FULL_MV]
+    board = Supplied(plan, lambda tile: reading[0])
+    board.start()
+    while board.step() != rl.RL_DONE:
+        pass
+    assert board.take(1) == RL_OK
+    reading[0] = millivolts_for(need, plan.pace) - 2
+    size = plan.graph.tensors[plan.graph.input].size
+    assert board.begin(2, bytes(size)) == RL_OK
+    assert board.record.flags == 1  # expected
+
+
+def test_an_output_that_is_damaged_is_taken_as_one_behind_the_last_tile() -> None:
+    plan = paced(3)
+    board = Supplied(plan, lambda tile: FULL_MV)
+    board.start()
+    while board.step() != rl.RL_DONE:
+        pass
+    board.memory.data[256 + plan.nvm_off[plan.graph.output]] ^= 1
+    after = Board(board.memory, pack(plan))
+    assert after.open() == rl.RL_E_DAMAGED
+    assert after.take(1) == RL_OK
+    assert (after.record.state, after.record.tile) == (rl.IDLE, len(plan.tiles))
+
+
+def test_an_input_waits_for_the_sector_that_its_commit_needs() -> None:
+    """RL_ERASED: the caller comes again, when the charge may be another."""
+    board = finished(FLASH)
+    found = set()
+    for number in range(6, 30):
+        assert board.take(number - 1) == RL_OK
+        data = input_of(board)
+        status = board.call("begin", ctypes.c_uint32(number), data, ctypes.c_uint32(len(data)))
+        found.add(status)
+        assert board.session.state == (rl.IDLE if status == RL_ERASED else rl.RUNNING)
+        assert board.begin(number, data) == RL_OK
+        while board.step() != rl.RL_DONE:
+            pass
+    assert found == {RL_OK, RL_ERASED}
