@@ -128,7 +128,7 @@ def test_a_charge_that_takes_no_input_over_the_line_is_told(
     target = ["-o", str(tmp_path / "kws.rlm")]
     assert main(["plan", model, "--cap", "150uF", *target]) == 0
     assert "more than a charge: 220 uF, or a program" in capsys.readouterr().out
-    assert main(["plan", model, "--cap", "150uF", *target]) == 0
+    assert main(["plan", model, "--cap", "220uF", *target]) == 0
     assert "more than a charge" not in capsys.readouterr().out
 
 
@@ -136,7 +136,7 @@ def test_long_plans_lose_their_middle_and_say_how_much(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "ic.rlm"
-    small = ["--cap", "220uF"]
+    small = ["--cap", "330uF"]
     assert main(["plan", str(model_file("ic")), "-o", str(target), *small]) == 0
     blob = read_blob(target)
     assert len(blob.segments) > 20
